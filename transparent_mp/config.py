@@ -1,0 +1,129 @@
+"""Every TRANSPARENT_MP_* variable: its name, type, default and meaning.
+
+The environment is read once, by `Config.from_environ`; whoever needs a setting is given the
+`Config`. Nothing is cached in this module, so a test can make as many as it likes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Callable
+
+from transparent_mp.errors import ConfigError
+
+BACKENDS = ("local", "lambda")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one session. Each field is the variable TRANSPARENT_MP_<FIELD>."""
+
+    #: What makes workers exist: `local` processes, or AWS `lambda` invocations.
+    backend: str = "local"
+    #: Address of the store as the client reaches it (redis://, rediss://, unix://).
+    #: Empty: an embedded server is started for the session and stopped with it.
+    redis_url: str = ""
+    #: Address of the store as workers reach it. Empty: the same as `redis_url`.
+    worker_redis_url: str = ""
+    #: The session's parallelism: what CPU counts answer, and how many local workers may exist.
+    #: 0: the CPUs of this machine.
+    workers: int = 0
+    #: Local backend: words put in front of the command that starts a worker (ssh, sandbox, ...).
+    worker_command: str = ""
+    #: Seconds an idle worker waits for its next process. Longer: warm starts after a pause;
+    #: shorter: less is paid for waiting.
+    linger: float = 30.0
+    #: Seconds after which a holder that no longer renews its lease is dead. Longer: survives a
+    #: stalled network; shorter: the dead are noticed, and their keys gone, sooner.
+    lease: float = 20.0
+    #: Seconds a launched worker may take until it checks in.
+    launch_timeout: float = 60.0
+    #: Log level of our own messages on stderr.
+    log: str = "warning"
+    #: A file to which the client appends one line for each process that a worker has started:
+    #: session, process name, worker, host (tab separated).
+    witness: str = ""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Config:
+        """Read the variables; raises ConfigError, naming the variable, for a value without meaning."""
+        environ = os.environ if environ is None else environ
+        values: dict[str, object] = {}
+        for field, read in _READERS.items():
+            name = variable(field)
+            text = environ.get(name, "").strip()
+            if text:
+                values[field] = read(name, text)
+        return cls(**values)  # type: ignore[arg-type]
+
+    def parallelism(self) -> int:
+        """What every way of asking for CPUs answers."""
+        return self.workers or _local_cpus()
+
+
+def variable(field: str) -> str:
+    """Name of the environment variable that sets `field`."""
+    return "TRANSPARENT_MP_" + field.upper()
+
+
+def _local_cpus() -> int:
+    # sched_getaffinity sees taskset and cpusets, which cpu_count does not. Both may be patched by
+    # `intercept`, whose replacements answer from here: the originals are kept at import.
+    return len(_sched_getaffinity(0)) if _sched_getaffinity else (_cpu_count() or 1)
+
+
+_sched_getaffinity = getattr(os, "sched_getaffinity", None)
+_cpu_count = os.cpu_count
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str, str], str]:
+    def read(name: str, text: str) -> str:
+        if text.lower() in choices:
+            return text.lower()
+        raise ConfigError(f"{name}={text!r} is unknown: use one of {', '.join(choices)}")
+
+    return read
+
+
+def _text(_name: str, text: str) -> str:
+    return text
+
+
+def _url(name: str, text: str) -> str:
+    if text.startswith(("redis://", "rediss://", "unix://")):
+        return text
+    # The text may hold a password, so it is not repeated.
+    raise ConfigError(f"{name} must begin with redis://, rediss:// or unix://")
+
+
+def _count(name: str, text: str) -> int:
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise ConfigError(f"{name}={text!r} must be a whole number above 0")
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if value > 0:
+        return value
+    raise ConfigError(f"{name}={text!r} must be a number of seconds above 0")
+
+
+_READERS: dict[str, Callable[[str, str], object]] = {
+    "backend": _one_of(BACKENDS),
+    "redis_url": _url,
+    "worker_redis_url": _url,
+    "workers": _count,
+    "worker_command": _text,
+    "linger": _seconds,
+    "lease": _seconds,
+    "launch_timeout": _seconds,
+    "log": _one_of(LOG_LEVELS),
+    "witness": _text,
+}

@@ -1,0 +1,1 @@
+"""The only place that changes other people's modules."""

@@ -1,0 +1,1 @@
+"""What the leaves of `multiprocessing` become; file names mirror Lib/multiprocessing."""

@@ -1,0 +1,1 @@
+"""The only importer of redis: links, keys, scripts, leases, sessions."""
