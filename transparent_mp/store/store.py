@@ -2,6 +2,7 @@
 
     cast    a command whose answer nobody waits for; its reply is read with a later command
     call    commands in one write, waited for
+    soon    a cast from a finaliser, which may run anywhere, even inside another command
     pop     a blocking pop, on a link of its own; commands behind it run after it was served
     watch   a link whose fd becomes readable when a list has an element, which stays in the list
 
@@ -50,6 +51,8 @@ class Store:
         self._owed: deque[OnReply] = deque()
         self._failed: deque[StoreReplyError] = deque()
         self._idle: list[Link] = []
+        self._later: deque[Sequence[Command]] = deque()
+        self._closed = False
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
 
@@ -67,6 +70,14 @@ class Store:
                 while len(owed) > OWED_MAX:
                     self._settle(self._read(link))
             self._raise_failed()
+        if self._later:
+            self._flush()
+
+    def soon(self, *commands: Command) -> None:
+        """`cast` that takes no lock it might wait for and raises nothing."""
+        if not self._closed:
+            self._later.append(commands)
+            self._flush()
 
     def call(self, *commands: Command) -> list[Reply]:
         """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
@@ -79,6 +90,8 @@ class Store:
             while len(replies) < len(commands):
                 self._settle(self._read(link), raise_later=False)
             self._raise_failed()
+        if self._later:
+            self._flush()
         for reply in replies:
             if isinstance(reply, StoreReplyError):
                 raise reply
@@ -144,6 +157,7 @@ class Store:
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             if self._link is not None:
                 self._link.close()
                 self._link = None
@@ -151,7 +165,24 @@ class Store:
             while self._idle:
                 self._idle.pop().close()
 
+    def _flush(self) -> None:
+        # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
+        while self._later and self._lock.acquire(blocking=False):
+            try:
+                while self._later:
+                    commands = self._later.popleft()
+                    link = self._shared()
+                    self._owed.extend([None] * len(commands))
+                    self._send(link, commands)
+            except OSError:
+                # A finaliser has nobody to tell; the next command meets the same trouble.
+                self._later.clear()
+            finally:
+                self._lock.release()
+
     def _shared(self) -> Link:
+        if self._closed:
+            raise StoreError("this process has left its session; nothing can be sent any more")
         link = self._link
         if link is None or not link.usable:
             if link is not None:
