@@ -1,6 +1,7 @@
 """The session's keeper: a small process beside the client that lives as long as the session.
 
     every third of a lease    renew the session's lease and the life of its keys
+    SIGINT, SIGQUIT           a terminal's Ctrl-C, which its whole group gets: pass it on to every process
     end of its input          the client is gone: end the session, stop the embedded server, leave
     a line "done"             the client has done so itself: leave
 
@@ -39,8 +40,6 @@ def start(session: Session, url: str, server_pid: int) -> subprocess.Popen[bytes
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         cwd="/",
-        # Neither Ctrl-C nor Ctrl-Z at the terminal is for the keeper.
-        start_new_session=True,
     )
     task = dict(session.ticket(), url=url, server=server_pid, ttl=session.ttl)
     assert process.stdin is not None
@@ -62,23 +61,36 @@ def dismiss(process: subprocess.Popen[bytes]) -> None:
 
 def main() -> None:
     """Body of the keeper process: its task is the first line of its input."""
+    woken = _listen_to_terminal()
     task = json.loads(_read_line())
+    keeper = _Keeper(task)
     pause = task["lease"] / RENEWALS
     due = time.monotonic() + pause
-    store: Any = None
     while True:
-        readable = select.select([0], [], [], max(0.0, due - time.monotonic()))[0]
-        if readable:
-            if os.read(0, 64):
+        readable = select.select([0, woken], [], [], max(0.0, due - time.monotonic()))[0]
+        if woken in readable:
+            for number in os.read(woken, 64):
+                keeper.run(keeper.interruption(number))
+        elif readable:
+            if not os.read(0, 64):
+                keeper.clean()
+            return
+        else:
+            due = time.monotonic() + pause
+            if keeper.run(keeper.renewal()) == 0:
                 return
-            break
-        due = time.monotonic() + pause
-        store = store or _open(task)
-        # A store that cannot be reached now may be back at the next renewal.
-        with contextlib.suppress(OSError):
-            if not store.ask(*_renewal(task)):
-                return
-    _clean(task, store)
+
+
+def _listen_to_terminal() -> int:
+    # Ctrl-Z and a closing terminal must not stop or end the keeper; Ctrl-C is only passed on.
+    for ignored in (signal.SIGTSTP, signal.SIGHUP, signal.SIGTTOU, signal.SIGTTIN):
+        signal.signal(ignored, signal.SIG_IGN)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    for passed_on in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(passed_on, lambda *_: None)
+    return reader
 
 
 def _read_line() -> bytes:
@@ -97,35 +109,47 @@ def _site_paths() -> list[str]:
     return [path for path in sys.path if path and os.path.isdir(path)]
 
 
-def _open(task: dict[str, Any]) -> Any:
-    from transparent_mp.store.connect import connect
-    from transparent_mp.store.scripts import loading
-    from transparent_mp.store.store import Store
+class _Keeper:
+    """What the keeper does in the store; imports it when there is something to do."""
 
-    return Store(lambda: connect(task["url"]), loading())
+    def __init__(self, task: dict[str, Any]) -> None:
+        from transparent_mp.store.keys import Keys
 
+        self._task = task
+        self._keys = Keys(task["session"])
+        self._store: Any = None
 
-def _renewal(task: dict[str, Any]) -> tuple[Any, ...]:
-    from transparent_mp.store.keys import Keys
-    from transparent_mp.store.scripts import script
+    def run(self, command: tuple[Any, ...]) -> Any:
+        """The script's answer, or None when the store cannot be reached now; it may be at the next renewal."""
+        from transparent_mp.store.connect import connect
+        from transparent_mp.store.scripts import loading
+        from transparent_mp.store.store import Store
 
-    keys = Keys(task["session"])
-    names = [keys(part) for part in ("alive", "keys", "objects")]
-    return script("renew_session", names, (int(task["lease"] * 1000), task["ttl"], keys.any_object))
+        try:
+            if self._store is None:
+                self._store = Store(lambda: connect(self._task["url"]), loading())
+            return self._store.ask(*command)
+        except OSError:
+            return None
 
+    def renewal(self) -> tuple[Any, ...]:
+        lease = int(self._task["lease"] * 1000)
+        parts = ("alive", "keys", "objects")
+        return self._script("renew_session", parts, (lease, self._task["ttl"], self._keys.any_object))
 
-def _clean(task: dict[str, Any], store: Any) -> None:
-    if task["server"]:
-        # Its data goes with it, and workers see their connections end.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(task["server"], signal.SIGKILL)
-        return
-    from transparent_mp.store.keys import Keys
-    from transparent_mp.store.scripts import script
-    from transparent_mp.store.session import END_MS
+    def interruption(self, number: int) -> tuple[Any, ...]:
+        return self._script("interrupt", ("workers",), (self._keys.base, number, self._task["ttl"]))
 
-    keys = Keys(task["session"])
-    names = [keys(part) for part in ("alive", "keys", "objects", "workers", "starting")]
-    with contextlib.suppress(OSError):
-        # What cannot be deleted now expires.
-        (store or _open(task)).ask(*script("end_session", names, (keys.base, keys.any_object, END_MS)))
+    def clean(self) -> None:
+        from transparent_mp.store.session import END_MS
+
+        parts = ("alive", "keys", "objects", "workers", "starting")
+        self.run(self._script("end_session", parts, (self._keys.base, self._keys.any_object, END_MS)))
+        if self._task["server"]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._task["server"], signal.SIGKILL)
+
+    def _script(self, name: str, parts: tuple[str, ...], args: tuple[Any, ...]) -> tuple[Any, ...]:
+        from transparent_mp.store.scripts import script
+
+        return script(name, [self._keys(part) for part in parts], args)

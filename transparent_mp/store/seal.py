@@ -57,9 +57,13 @@ class Seal:
         """Return the payload, or raise UntrustedPayloadError."""
         view = memoryview(sealed)
         payload = view[TAG:]
-        if len(view) < TAG or not hmac.compare_digest(self.tag(place, payload), view[:TAG]):
+        self.check(place, view[:TAG], payload)
+        return payload
+
+    def check(self, place: str, tag: Buffer, *parts: Buffer) -> None:
+        """Raise UntrustedPayloadError unless `tag` is that of the parts at `place`."""
+        if len(tag) != TAG or not hmac.compare_digest(self.tag(place, *parts), tag):
             raise UntrustedPayloadError(
                 f"a payload at {place!r} does not carry this session's seal: something else writes to "
                 "this Redis under our keys; it was not unpickled"
             )
-        return payload

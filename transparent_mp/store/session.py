@@ -15,10 +15,9 @@ import contextlib
 import os
 import secrets
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Callable
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreReplyError
@@ -52,8 +51,6 @@ class Session:
     lease: float
     store: Store
     config: Config
-    #: Whether this process is the client, which opened the session and ends it.
-    owner: bool = False
     keys: Keys = field(init=False)
     seal: Seal = field(init=False)
 
@@ -109,32 +106,40 @@ def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
     )
 
 
+@dataclass(repr=False)
 class OwnedSession(Session):
     """The client's session: it also owns the keeper and, when there is one, the embedded server."""
 
-    _server: server.Server | None = None
+    embedded: server.Server | None = None
+    #: Called at the end of the session, while the store still works.
+    before_end: list[Callable[[], None]] = field(default_factory=list)
+    #: Called when workers have been told.
+    after_end: list[Callable[[], None]] = field(default_factory=list)
     _keeper: subprocess.Popen[bytes] | None = None
+    _pid: int = field(default_factory=os.getpid)
+
+    def keep(self, url: str) -> None:
+        """Start the keeper."""
+        self._keeper = keeper.start(self, url, self.embedded.pid if self.embedded else 0)
 
     def end(self) -> None:
         """End the session: workers are told, keys are deleted, the embedded server stops."""
         if os.getpid() != self._pid:
+            # A forked child of the client ends without its parent's session.
             return
+        parts = ("alive", "keys", "objects", "workers", "starting")
+        # A store that is gone has nothing left to delete.
         with contextlib.suppress(OSError):
-            # A store that is gone has nothing left to delete.
-            self.store.call(
-                self.script(
-                    "end_session",
-                    ("alive", "keys", "objects", "workers", "starting"),
-                    (self.keys.base, self.keys.any_object, END_MS),
-                )
-            )
+            for callback in self.before_end:
+                callback()
+            self.store.ask(*self.script("end_session", parts, (self.keys.base, self.keys.any_object, END_MS)))
+        for callback in self.after_end:
+            callback()
         self.store.close()
         if self._keeper is not None:
             keeper.dismiss(self._keeper)
-        if self._server is not None:
-            self._server.stop()
-
-    _pid: int = 0
+        if self.embedded is not None:
+            self.embedded.stop()
 
 
 def open_session(config: Config) -> OwnedSession:
@@ -151,13 +156,11 @@ def open_session(config: Config) -> OwnedSession:
         lease=config.lease,
         store=Store(lambda: connect(url), loading()),
         config=config,
-        owner=True,
+        embedded=embedded,
     )
-    session._server = embedded
-    session._pid = os.getpid()
     try:
         _announce(session)
-        session._keeper = keeper.start(session, url, embedded.pid if embedded else 0)
+        session.keep(url)
     except BaseException:
         if embedded is not None:
             embedded.stop()
@@ -180,7 +183,3 @@ def _announce(session: Session) -> None:
             "docs/architecture.md lists the commands and keys that its user needs"
         ) from None
 
-
-def interpreter() -> list[str]:
-    """The command that starts a bare Python of this installation."""
-    return [sys.executable, "-I", "-S"]

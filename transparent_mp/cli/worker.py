@@ -1,0 +1,54 @@
+"""`python -m transparent_mp.cli.worker`: a worker; its ticket is the first line of its input.
+
+It reads the ticket, is patched as a worker, and supervises until there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+from transparent_mp.config import Config
+from transparent_mp.intercept import install
+from transparent_mp.store.session import Session, join, new_id
+
+
+def main() -> None:
+    """Run the worker that standard input describes; exits with status 0 when it was not needed (any more)."""
+    ticket = json.loads(_read_line(0))
+    logging.basicConfig(level=ticket["log"].upper(), format="transparent_mp worker: %(message)s")
+    # `-m` puts the current directory in front, where a program's own modules may lie.
+    sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
+    session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
+    serve(ticket, session, lifeline=0)
+
+
+def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1) -> int:
+    """Supervise for that ticket; returns the number of processes run."""
+    install(side="worker")
+    from transparent_mp.worker import child, preload, supervisor
+
+    why = supervisor.mismatch(ticket)
+    if why:
+        supervisor.refuse(session, ticket, why)
+        return 0
+    preload.modules()
+    return supervisor.Supervisor(ticket, session, child.run, lifeline).run()
+
+
+def _read_line(fd: int) -> bytes:
+    # Unbuffered: the end of this input is the worker's lifeline.
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        piece = os.read(fd, 1)
+        if not piece:
+            sys.exit("a worker is started by a client, which gives it a ticket on standard input")
+        line += piece
+    return bytes(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""The client's book of its workers: who was launched, has checked in, is gone.
+
+    LAUNCHED -- checked in --> READY -- lease over, or seen to end --> GONE
+    LAUNCHED -- refused, ended, or not there by the deadline ---------> GONE
+
+The first worker of a session is waited for by whoever needs it, so that a session whose workers
+cannot come says so at the first `start()`. When the last one is gone before any has checked in,
+what waits for a worker fails with the reason.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+import time
+from typing import Callable
+
+from transparent_mp.errors import LaunchError, WorkerMismatchError
+from transparent_mp.launch.launcher import Launcher
+from transparent_mp.store.connect import public
+from transparent_mp.store.session import Session, new_id
+
+log = logging.getLogger("transparent_mp")
+
+#: Exit code of a process whose worker vanished: as if killed.
+VANISHED = -9
+
+
+class State(enum.Enum):
+    """What the client knows of a worker."""
+
+    LAUNCHED = "launched"
+    READY = "ready"
+    GONE = "gone"
+
+
+_MOVES = {
+    (State.LAUNCHED, State.READY),
+    (State.LAUNCHED, State.GONE),
+    (State.READY, State.GONE),
+}
+
+
+class Fleet:
+    """Workers of one session. Thread-safe.
+
+    `on_lost(pid, code)` is called for each process whose worker is gone.
+    """
+
+    def __init__(self, session: Session, launcher: Launcher, on_lost: Callable[[int, int], None]) -> None:
+        self._session = session
+        self.launcher = launcher
+        self._on_lost = on_lost
+        self._states: dict[str, State] = {}
+        self._deadlines: dict[str, float] = {}
+        self._changed = threading.Condition()
+        self._why = ""
+        self._mismatch = False
+        self._closing = False
+
+    def want(self, load: int, workers: int, starting: int, waiting: int) -> None:
+        """Launch a worker if what `submit` has answered calls for one. Raises LaunchError."""
+        limit = self.launcher.limit
+        if limit is not None and workers + starting >= limit:
+            return
+        idle = load == 0
+        if not idle and starting < max(1, waiting):
+            self._launch()
+
+    def await_first(self, timeout: float) -> None:
+        """Return when a worker has ever checked in; raises LaunchError when none can."""
+        if self._states and State.READY in self._states.values():
+            return
+        with self._changed:
+            deadline = time.monotonic() + timeout
+            while not any(state is State.READY for state in self._states.values()):
+                if not any(state is State.LAUNCHED for state in self._states.values()):
+                    kind = WorkerMismatchError if self._mismatch else LaunchError
+                    raise kind(f"no worker could be started: {self._why}")
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise LaunchError(
+                        f"no worker has checked in within {timeout:.0f} s: "
+                        f"can workers reach the store at {public(self._session.worker_url)}? "
+                        "TRANSPARENT_MP_WORKER_REDIS_URL is the address they use"
+                    )
+                self._changed.wait(left)
+
+    def ready(self, worker: str) -> None:
+        """A worker has checked in."""
+        self._move(worker, State.READY)
+
+    def refused(self, worker: str, why: str) -> None:
+        """A worker says that it cannot serve this session."""
+        self._mismatch = True
+        self.gone(worker, why)
+
+    def gone(self, worker: str, why: str) -> None:
+        """A worker has ended, or must be taken for dead."""
+        was = self._states.get(worker)
+        if was in (None, State.GONE) or self._closing:
+            return
+        if was is State.LAUNCHED:
+            self._why = self._why or why
+        self._give_up(worker, "now")
+        self._move(worker, State.GONE)
+        self._settle_waiting(was is State.READY)
+
+    def look(self) -> None:
+        """Give up workers whose lease is over or whose deadline has passed."""
+        now = time.monotonic()
+        for worker, state in list(self._states.items()):
+            if state is State.READY:
+                if self._give_up(worker, "lease"):
+                    log.warning("worker %s has not renewed its lease and is given up", worker)
+                    self._move(worker, State.GONE)
+                    self._settle_waiting(True)
+            elif state is State.LAUNCHED and now > self._deadlines[worker]:
+                self.gone(worker, "it did not check in in time")
+
+    def close(self) -> None:
+        """The session ends: no worker is missed any more."""
+        self._closing = True
+
+    def _launch(self) -> None:
+        session = self._session
+        worker = new_id()
+        ticket = dict(
+            session.ticket(),
+            worker=worker,
+            slots=self.launcher.slots,
+            linger=session.config.linger,
+            log=session.config.log,
+        )
+        session.store.cast(("SADD", session.keys("starting"), worker))
+        with self._changed:
+            self._states[worker] = State.LAUNCHED
+            self._deadlines[worker] = time.monotonic() + session.config.launch_timeout
+        try:
+            self.launcher.launch(worker, ticket, self.gone)
+        except BaseException:
+            session.store.cast(("SREM", session.keys("starting"), worker))
+            self._move(worker, State.GONE)
+            raise
+
+    def _give_up(self, worker: str, when: str) -> bool:
+        session = self._session
+        pids = session.store.ask(
+            *session.script("give_up", ("workers", "starting", "keys"), (session.keys.base, worker, when))
+        )
+        if pids is None:
+            return False
+        for pid in pids:
+            report_exit(session, int(pid), VANISHED, worker)
+            self._on_lost(int(pid), VANISHED)
+        return True
+
+    def _settle_waiting(self, try_again: bool) -> None:
+        """See to processes that wait while no worker is there to take them."""
+        session = self._session
+        waiting = session.store.ask("LLEN", session.keys("ready"))
+        alive = any(state is not State.GONE for state in self._states.values())
+        if not waiting or alive:
+            return
+        if try_again:
+            try:
+                self._launch()
+            except LaunchError as error:
+                self._why = str(error)
+            else:
+                return
+        log.error("no worker can be started: %s", self._why)
+        self._session.store.cast(("DEL", session.keys("ready")))
+        self._on_lost(0, VANISHED)
+
+    def _move(self, worker: str, to: State) -> None:
+        with self._changed:
+            now = self._states.get(worker)
+            if now is not None and (now, to) in _MOVES:
+                self._states[worker] = to
+            self._changed.notify_all()
+
+
+def report_exit(session: Session, pid: int, code: int, worker: str) -> None:
+    """Record the end of a process that `worker` held ('' when it never reached one)."""
+    parts = ("workers", "ready", "objects", "keys")
+    args = (session.keys.base, session.keys.any_object, pid, code, session.ttl, worker)
+    session.store.cast(session.script("exited", parts, args))

@@ -1,0 +1,29 @@
+"""The contract of a launcher: it makes workers exist, and says when one is gone if it can see that.
+
+It does not know processes, nor whether a worker has checked in: `fleet` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional, Protocol
+
+#: Told as soon as a launcher sees that a worker has ended: worker, why (for a message).
+OnGone = Callable[[str, str], None]
+
+
+class Launcher(Protocol):
+    """Makes workers exist."""
+
+    #: Workers that may exist at once; None: as many as there are processes.
+    limit: Optional[int]
+    #: Processes that one worker holds at once.
+    slots: int
+
+    def launch(self, worker: str, ticket: dict[str, Any], on_gone: OnGone) -> None:
+        """Begin to make `worker` exist, giving it `ticket`; returns before it has checked in.
+
+        Raises LaunchError when that is refused.
+        """
+
+    def close(self) -> None:
+        """The session is over: see that no worker outlives it. Waits for those it can see."""

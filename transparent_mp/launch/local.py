@@ -1,0 +1,117 @@
+"""Local workers: processes of this machine, or of wherever the configured command leads.
+
+    WORKER_COMMAND... PYTHON -m transparent_mp.cli.worker
+
+The ticket goes through standard input, since environment and arguments do not pass every command
+(ssh, a container) and show in process lists. Standard input stays open: its end tells the worker
+at once that the client is gone. Standard error is kept until the worker has checked in, for the
+message that says why it did not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from transparent_mp.config import Config
+from transparent_mp.errors import LaunchError
+from transparent_mp.launch.launcher import OnGone
+
+#: Processes side by side on one worker. A program may start more than there are CPUs, as on one
+#: machine, and they may wait for each other, so there is no small bound.
+SLOTS = 10_000
+
+#: Last lines of a worker's standard error that a message quotes.
+TAIL = 15
+
+#: Seconds a worker has to leave at the end of a session before it is killed: it only has to kill
+#: its processes and close its connections.
+LEAVE = 5.0
+
+
+class LocalLauncher:
+    """Starts workers as subprocesses of the client."""
+
+    slots = SLOTS
+
+    def __init__(self, config: Config) -> None:
+        self.limit = config.parallelism()
+        self._command = [*shlex.split(config.worker_command), sys.executable, "-m", "transparent_mp.cli.worker"]
+        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._pid = os.getpid()
+
+    def launch(self, worker: str, ticket: dict[str, Any], on_gone: OnGone) -> None:
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                cwd="/",
+                env=_environ(),
+                # The terminal's Ctrl-C reaches processes through the session's keeper.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise LaunchError(
+                error.errno or 0,
+                f"cannot start a worker ({error.strerror}): check TRANSPARENT_MP_WORKER_COMMAND",
+                error.filename,
+            ) from None
+        self._workers[worker] = process
+        assert process.stdin is not None
+        # A worker that has ended already is reported by its watcher.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(ticket).encode() + b"\n")
+            process.stdin.flush()
+        threading.Thread(
+            target=self._watch, args=(worker, process, on_gone), name="transparent_mp worker", daemon=True
+        ).start()
+
+    def close(self) -> None:
+        if os.getpid() != self._pid:
+            return
+        for process in self._workers.values():
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()  # type: ignore[union-attr]
+        for process in self._workers.values():
+            try:
+                process.wait(LEAVE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _watch(self, worker: str, process: subprocess.Popen[bytes], on_gone: OnGone) -> None:
+        tail: deque[str] = deque(maxlen=TAIL)
+        assert process.stderr is not None
+        with process.stderr:
+            for line in process.stderr:
+                tail.append(line.decode(errors="replace").rstrip())
+        status = process.wait()
+        said = "; it said: " + " / ".join(tail) if tail else ""
+        on_gone(worker, f"its command ended with status {status}{said}")
+
+
+def _environ() -> dict[str, str]:
+    environ = dict(os.environ)
+    # A worker's interpreter must not take itself for a client.
+    environ.pop("TRANSPARENT_MP", None)
+    root = str(Path(__file__).parents[2])
+    # When the package was found through the program's own sys.path only.
+    if root not in (Path(path).as_posix() for path in _site_packages()):
+        environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environ.get("PYTHONPATH"))))
+    return environ
+
+
+def _site_packages() -> list[str]:
+    import site
+
+    return [*site.getsitepackages(), site.getusersitepackages()]

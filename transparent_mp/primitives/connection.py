@@ -1,0 +1,236 @@
+"""Connections: the two ends of a pipe, local until one of them is pickled for another process.
+
+    LOCAL    the standard library's own Connection over a kernel pipe or socket pair
+    SHARED   an object of two sides; what side 0 is sent lies in list q0, and side 1 in q1
+
+LOCAL -> SHARED moves both ends that are in this process, with the messages that lie between them
+(`promotion`); threads that wait in a local read are woken and go on in the store.
+
+A shared end's `fileno()` is a real fd, readable exactly when a message or the end is there: that of
+a link on which a blocking look (BLMOVE of the list's head onto itself) is outstanding. It takes
+nothing, so another holder of the same end may still read the message; `recv` is a pop.
+
+The end of a side is an empty message that stays at the head of the other side's list.
+
+Unlike the standard library, a send to an end whose last holder is gone may succeed once: the next
+one raises BrokenPipeError.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import weakref
+from multiprocessing import connection as stock
+from multiprocessing import context
+from typing import Any
+
+from transparent_mp.primitives import memory, sharing
+from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.watching import Watch
+from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.scripts import script
+
+#: A length that no message has: written into a local pipe to wake its reader for the store.
+WAKE = b"\xff\xff\xff\xfe"
+
+_stock_pipe = stock.Pipe
+
+
+class Shared:
+    """What a shared end knows: its hold, and the names of its side and the other."""
+
+    __slots__ = ("broken", "hold", "inbound", "outbound", "peers", "watch")
+
+    def __init__(self, hold: sharing.Hold) -> None:
+        keys = sessions.current().keys
+        side, other = hold.side, 1 - hold.side
+        self.hold = hold
+        self.inbound = keys.object(hold.oid, f"q{side}")
+        self.outbound = keys.object(hold.oid, f"q{other}")
+        self.peers = keys.object(hold.oid, f"h{other}")
+        self.watch: Watch | None = None
+        self.broken = False
+
+    def sent(self, length: Any) -> None:
+        """Reply of a push."""
+        if length == -1:
+            self.broken = True
+
+
+class Connection(stock.Connection):  # type: ignore[misc]
+    """One end of a pipe."""
+
+    # Class attributes, since the standard library makes connections from fds with no word to us.
+    _shared: Shared | None = None
+    _peer: weakref.ref[Connection] | None = None
+    _exposed = False
+
+    def __init__(self, handle: int, readable: bool = True, writable: bool = True) -> None:
+        super().__init__(handle, readable, writable)
+        # Held around each local message, so that promotion finds whole ones.
+        self.reading = threading.Lock()
+        self.writing = threading.Lock()
+
+    @classmethod
+    def of(cls, shared: Shared, readable: bool, writable: bool) -> Connection:
+        """An end that is shared from its beginning."""
+        # No fd until one is asked for; the number only has to be no error.
+        self = cls(0, readable, writable)
+        self._handle = _NO_FD
+        self._shared = shared
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._check_closed()
+        popen = context.get_spawning_popen()
+        receiver = getattr(popen, "uid", None)
+        local_child = popen is not None and receiver is None
+        if self._shared is None and (local_child or self._peer is None):
+            # A real child of this machine, or the end of a socket: file descriptors, as ever.
+            return stock.reduce_connection(self)  # type: ignore[no-any-return]
+        session = sessions.current()
+        if self._shared is None:
+            from transparent_mp.primitives.promotion import promote
+
+            promote(session, self)
+        assert self._shared is not None
+        hold = self._shared.hold
+        token = sharing.hand_over(session, hold, receiver)
+        return rebuild, (hold.oid, hold.side, token, self._readable, self._writable)
+
+    def fileno(self) -> int:
+        self._check_closed()
+        self._exposed = True
+        if self._shared is not None and self._readable:
+            self._watch().arm()
+        return int(self._handle)
+
+    def _watch(self) -> Watch:
+        shared = self._shared
+        assert shared is not None
+        if shared.watch is None:
+            shared.watch = Watch(sessions.current().store, shared.inbound)
+            # The number the program knows stays the same.
+            if self._handle == _NO_FD:
+                self._handle = os.dup(shared.watch.link.fileno())
+            else:
+                os.dup2(shared.watch.link.fileno(), self._handle)
+        return shared.watch
+
+    def _close(self) -> None:
+        shared, self._shared = self._shared, None
+        handle, self._handle = self._handle, None
+        if shared is not None and shared.watch is not None:
+            shared.watch.close()
+        if handle not in (None, _NO_FD):
+            os.close(handle)
+
+    def _send_bytes(self, buf: Any) -> None:
+        if self._shared is None:
+            with self.writing:
+                if self._shared is None:
+                    return super()._send_bytes(buf)
+        return self._send_shared(buf)
+
+    def _send_shared(self, buf: Any) -> None:
+        shared = self._shared
+        assert shared is not None
+        if shared.broken:
+            raise BrokenPipeError(32, "Broken pipe")
+        session = sessions.current()
+        first, message = pack(session, shared.outbound, buf)
+        push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
+        session.store.cast(*memory.publish(), *first, push, on_reply=shared.sent)
+
+    def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
+        if self._shared is None:
+            with self.reading:
+                if self._shared is None:
+                    found: io.BytesIO | None = self._recv_local(maxsize)
+                    if found is not _WOKEN:
+                        return found
+        content = self.take(None)
+        assert content is not None
+        if maxsize is not None and len(content) > maxsize:
+            return None
+        buffer = io.BytesIO(content)
+        buffer.seek(len(content))
+        return buffer
+
+    def _recv_local(self, maxsize: int | None) -> Any:
+        head = self._recv(4)
+        if head.getvalue() == WAKE:
+            return _WOKEN
+        # The standard library's reading of a head goes on from here.
+        return _Rest(self, head).message(maxsize)
+
+    def take(self, timeout: float | None) -> Any:
+        """The next message's content; None when none came in time. Raises EOFError at the end."""
+        shared = self._shared
+        if shared is None:
+            raise OSError("handle is closed")
+        session = sessions.current()
+        if shared.watch is not None:
+            replies = shared.watch.take(timeout, memory.fetch())
+        elif timeout is not None and timeout <= 0:
+            replies = session.store.call(("LPOP", shared.inbound), *memory.fetch())
+        else:
+            replies = session.store.pop(shared.inbound, timeout, memory.fetch())
+        if replies is None or replies[0] is None:
+            return None
+        message, *rest = replies
+        memory.merge(rest)
+        if not message:
+            session.store.cast(("LPUSH", shared.inbound, b""), ("PEXPIRE", shared.inbound, session.ttl))
+            raise EOFError
+        return unpack(session, shared.inbound, message)
+
+    def _poll(self, timeout: float | None) -> bool:
+        shared = self._shared
+        if shared is None:
+            exposed = self._exposed
+            ready = bool(stock.wait([self], timeout))
+            self._exposed = exposed
+            return ready if self._shared is None else self._poll(0)
+        if sessions.current().store.ask("LLEN", shared.inbound):
+            return True
+        return False if timeout is not None and timeout <= 0 else self._watch().wait(timeout)
+
+
+class _Rest:
+    """Reads a message whose four bytes of head have been read, by the standard library's own code."""
+
+    def __init__(self, end: Connection, head: io.BytesIO) -> None:
+        self._end = end
+        self._head: io.BytesIO | None = head
+
+    def _recv(self, size: int) -> io.BytesIO:
+        head, self._head = self._head, None
+        return head if head is not None else self._end._recv(size)
+
+    def message(self, maxsize: int | None) -> Any:
+        return stock.Connection._recv_bytes(self, maxsize)
+
+
+_NO_FD = -1
+_WOKEN: Any = object()
+
+
+def Pipe(duplex: bool = True) -> tuple[Any, Any]:  # noqa: N802  the standard library's name
+    one, two = _stock_pipe(duplex)
+    one._peer, two._peer = weakref.ref(two), weakref.ref(one)
+    return one, two
+
+
+def rebuild(oid: str, side: int, token: str, readable: bool, writable: bool) -> Connection:
+    """The end that a pickle names, in the process that unpickles it."""
+    hold = sharing.take(sessions.current(), oid, side, token)
+    return Connection.of(Shared(hold), readable, writable)
+
+
+def shared_pipe() -> tuple[Connection, Connection]:
+    """Both ends of a duplex pipe that is in the store from its beginning."""
+    one, two = sharing.create(sessions.current(), 2)
+    return Connection.of(Shared(one), True, True), Connection.of(Shared(two), True, True)

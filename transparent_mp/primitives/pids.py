@@ -1,0 +1,88 @@
+"""Process ids of the session, and what the operating system's own calls say about them.
+
+A process on a worker has two ids: the kernel's there, and the session's, which its parent knows.
+The program sees the session's (`getpid`, `getppid`), signals by it (`kill`), and every way of
+asking for CPUs answers the session's parallelism.
+
+Numbers from FIRST_PID on are the session's; below it the kernel's, and its calls are used as ever.
+This module is in place from an interpreter's start, so it imports nothing until it is called.
+"""
+
+from __future__ import annotations
+
+import os
+
+_getpid, _getppid, _kill = os.getpid, os.getppid, os.kill
+_cpu_count = os.cpu_count
+_sched_getaffinity = getattr(os, "sched_getaffinity", None)
+
+
+class _Own:
+    """This process's ids in the session; None while it is none of the session's."""
+
+    pid: int | None = None
+    parent: int = 0
+    #: 0: ask the settings.
+    cpus: int = 0
+
+
+def become(pid: int, parent: int, cpus: int) -> None:
+    """From here on this process is `pid`, child of `parent`."""
+    _Own.pid, _Own.parent, _Own.cpus = pid, parent, cpus
+
+
+def getpid() -> int:
+    return _Own.pid or _getpid()
+
+
+def getppid() -> int:
+    return _Own.parent if _Own.pid else _getppid()
+
+
+def kill(pid: int, sig: int, /) -> None:
+    if pid == _Own.pid:
+        _kill(_getpid(), sig)
+    elif pid < _first_pid():
+        _kill(pid, sig)
+    else:
+        from transparent_mp.primitives.popen import signal_process
+
+        if not signal_process(pid, sig):
+            raise ProcessLookupError(3, "No such process")
+
+
+def cpu_count() -> int | None:
+    return _parallelism() or _cpu_count()
+
+
+def sched_getaffinity(pid: int, /) -> set[int]:
+    count = _parallelism()
+    if pid == 0 and count:
+        return set(range(count))
+    assert _sched_getaffinity is not None
+    return set(_sched_getaffinity(pid))
+
+
+def process_cpu_count() -> int | None:
+    return cpu_count()
+
+
+def _parallelism() -> int:
+    if _Own.cpus:
+        return _Own.cpus
+    text = os.environ.get("TRANSPARENT_MP_WORKERS", "")
+    return int(text) if text.isdigit() else 0
+
+
+def _first_pid() -> int:
+    from transparent_mp.store.keys import FIRST_PID
+
+    return FIRST_PID
+
+
+def _after_fork_in_child() -> None:
+    # A real child of a process on a worker is known by the kernel's number alone.
+    _Own.pid = None
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

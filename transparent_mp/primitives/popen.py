@@ -1,0 +1,150 @@
+"""Starting a process on a worker: what takes the place of multiprocessing's three Popen classes.
+
+CPython's Process asks its context for a Popen and then uses `pid`, `sentinel`, `poll`, `wait`,
+`terminate`, `kill`, `close`. Ours differ in `_launch` (pickle, submit) and in where the exit code
+comes from (an event in this process's inbox, which makes the sentinel readable).
+
+    fork                 pickled by value: lambdas, closures, `__main__` and its globals travel
+    spawn, forkserver    pickled by the standard library's own rules, `__main__` imported again
+
+A manager's server is the one process that stays a real local child: it lives as long as its
+manager, it only waits, and proxies reach it through the store from everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from multiprocessing import context, popen_fork, popen_forkserver, popen_spawn_posix, process, reduction, util
+from typing import Any
+
+from transparent_mp.primitives import memory, pids, spawn, starter
+from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.main_module import capture
+from transparent_mp.primitives.reduction import dumps
+from transparent_mp.store.content import pack
+from transparent_mp.store.session import new_id
+
+
+class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
+    """A process on a worker, seen from its parent."""
+
+    def __init__(self, process_obj: Any) -> None:
+        #: Holder id of the process being started: what its pickle hands over is held under it.
+        self.uid = new_id()
+        super().__init__(process_obj)
+
+    def duplicate_for_child(self, fd: int) -> int:
+        raise OSError(
+            f"file descriptor {fd} cannot travel to another machine: pass a path or a multiprocessing Connection"
+        )
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        if self.returncode is None:
+            if flag != os.WNOHANG:
+                self._child.ended.wait()
+            self.returncode = self._child.code
+        return self.returncode
+
+    def _send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            starter.current().signal(self.pid, sig)
+
+    def _launch(self, process_obj: Any) -> None:
+        session = sessions.current()
+        context.set_spawning_popen(self)
+        try:
+            body = pickle.dumps((_surroundings(), self.method, *self._pickled(process_obj)), 5)
+        finally:
+            context.set_spawning_popen(None)
+        first, message = pack(session, "process:" + self.uid, body)
+        self._child = child = starter.Child(process_obj.name)
+        self.sentinel = child.sentinel
+        self.finalizer = util.Finalize(self, util.close_fds, (child.sentinel,))
+        starter.current().start(child, self.uid, (*memory.publish(), *first), message)
+        self.pid = child.pid
+
+    def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
+        """Preparation data and process object."""
+        raise NotImplementedError
+
+
+class _ByValue(_RemotePopen):
+    method = "fork"
+
+    def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
+        current = process.current_process()
+        prepared = {
+            "image": capture(),
+            "authkey": bytes(current.authkey),
+            "log_to_stderr": util._log_to_stderr,
+            "log_level": util.get_logger().getEffectiveLevel() if util._logger is not None else None,
+            "start_method": context._default_context.get_start_method(allow_none=True),
+        }
+        return pickle.dumps(prepared, 5), dumps(process_obj)
+
+
+class _ByImport(_RemotePopen):
+    def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
+        prepared = reduction.ForkingPickler.dumps(spawn.get_preparation_data(process_obj.name))
+        return bytes(prepared), bytes(reduction.ForkingPickler.dumps(process_obj))
+
+
+class _Spawned(_ByImport):
+    method = "spawn"
+
+
+class _ForkServed(_ByImport):
+    method = "forkserver"
+
+
+def _is_manager_server(process_obj: Any) -> bool:
+    managers = sys.modules.get("multiprocessing.managers")
+    target = getattr(process_obj, "_target", None)
+    server = managers and managers.BaseManager._run_server.__func__
+    return server is not None and getattr(target, "__func__", None) is server
+
+
+def _choose(local: Any, remote: Any) -> Any:
+    def start(process_obj: Any) -> Any:
+        return local(process_obj) if _is_manager_server(process_obj) else remote(process_obj)
+
+    start.method = remote.method  # type: ignore[attr-defined]
+    return start
+
+
+ForkPopen = _choose(popen_fork.Popen, _ByValue)
+SpawnPopen = _choose(popen_spawn_posix.Popen, _Spawned)
+ForkServerPopen = _choose(popen_forkserver.Popen, _ForkServed)
+
+
+def _surroundings() -> dict[str, Any]:
+    """What a local child would find around it."""
+    try:
+        cwd = os.getcwd()
+    except OSError:
+        # The directory was removed; a local child would stand in nothing as well.
+        cwd = ""
+    return {
+        "environ": dict(os.environ),
+        "cwd": cwd,
+        "argv": list(getattr(sys, "argv", [])),
+        "path": list(sys.path),
+        "parent": pids.getpid(),
+        "cpus": pids.cpu_count() or 1,
+        "terminal": [_is_terminal(sys.stdout), _is_terminal(sys.stderr)],
+        "warnings": list(sys.warnoptions),
+    }
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
+
+
+def signal_process(pid: int, sig: int) -> bool:
+    """Signal any process of the session by its id; False when there is none."""
+    return sessions.attached() is not None and starter.current().signal(pid, sig)

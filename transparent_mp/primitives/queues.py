@@ -1,0 +1,168 @@
+"""Queues: CPython's own until shared, then one list of the store.
+
+A pop of the store is atomic and a push waits for nobody, so a shared queue needs neither the locks
+around its pipe nor a feeder thread: `put` is one unanswered push, `get` one pop. A bounded queue's
+free places are a semaphore, as in CPython's.
+
+A process that had begun to feed a queue before it was shared goes on through its feeder until that
+is idle, so that the order of its items stays.
+
+Unlike the standard library, an item is pickled by `put` itself, and so as it is then, not a little
+later; what cannot be pickled still goes to the hook for feeder errors.
+"""
+
+from __future__ import annotations
+
+import time
+from multiprocessing import context, queues
+from queue import Empty, Full
+from typing import Any
+
+_dumps = context.reduction.ForkingPickler.dumps
+_loads = context.reduction.ForkingPickler.loads
+
+
+class NoLock:
+    """Stands where CPython's queues have a lock that a shared queue does not need."""
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Nothing to give back."""
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *_exc: object) -> None:
+        """Nothing to give back."""
+
+
+class SimpleQueue(queues.SimpleQueue):  # type: ignore[misc]
+    """A queue without bound, feeder or time-outs."""
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        context.assert_spawning(self)
+        self._rlock, self._wlock = NoLock(), NoLock()
+        return self._reader, self._writer, self._rlock, self._wlock
+
+
+class Queue(queues.Queue):  # type: ignore[misc]
+    """A queue with an optional bound."""
+
+    _shared = False
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        context.assert_spawning(self)
+        self._rlock, self._wlock = NoLock(), NoLock()
+        # A semaphore of that greatest value counts nothing.
+        bounded = self._maxsize < queues.SEM_VALUE_MAX if hasattr(queues, "SEM_VALUE_MAX") else _bounded(self)
+        sem = self._sem if bounded else None
+        state = (self._ignore_epipe, self._maxsize, self._reader, self._writer)
+        state += (self._rlock, self._wlock, sem, self._opid)
+        self._shared = True
+        return state
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        super().__setstate__(state)
+        self._shared = True
+
+    def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+        if not self._shared or not self._fed():
+            super().put(obj, block, timeout)
+            return
+        self._check_open()
+        bounded = _bounded(self)
+        if bounded and not self._sem.acquire(block, timeout):
+            raise Full
+        self._send(obj)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if not self._shared:
+            return self._get_local(block, timeout)
+        self._check_open()
+        if not block:
+            timeout = 0.0
+        content = self._reader.take(timeout)
+        if content is None:
+            raise Empty
+        if _bounded(self):
+            self._sem.release()
+        return _loads(content)
+
+    def qsize(self) -> int:
+        if self._shared and not _bounded(self):
+            return self._reader.length()
+        return int(super().qsize())
+
+    def full(self) -> bool:
+        return _bounded(self) and bool(super().full())
+
+    def close(self) -> None:
+        if self._shared and self._thread is None and not self._closed:
+            self._reader.close()
+            self._writer.close()
+        super().close()
+
+    def _get_local(self, block: bool, timeout: float | None) -> Any:
+        # As CPython's, but that the queue may be shared while this waits.
+        if block and timeout is None:
+            return super().get()
+        deadline = time.monotonic() + (timeout or 0.0)
+        try:
+            return super().get(block, timeout)
+        except Empty:
+            left = deadline - time.monotonic()
+            if self._shared and block and left > 0:
+                return self.get(True, left)
+            raise
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"Queue {self!r} is closed")
+
+    def _fed(self) -> bool:
+        """Whether nothing of this process is still on its way through a feeder thread."""
+        if self._thread is None:
+            return True
+        with self._notempty:
+            # The feeder waits on the condition exactly when it has sent everything.
+            return not self._buffer and bool(self._notempty._waiters)
+
+    def _send(self, obj: Any) -> None:
+        try:
+            self._writer.send_bytes(_dumps(obj))
+        except Exception as error:
+            if self._ignore_epipe and isinstance(error, BrokenPipeError):
+                return
+            if _bounded(self):
+                self._sem.release()
+            self._on_queue_feeder_error(error, obj)
+
+
+class JoinableQueue(Queue, queues.JoinableQueue):  # type: ignore[misc]
+    """A queue that counts what is unfinished."""
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return (*Queue.__getstate__(self), self._cond, self._unfinished_tasks)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        Queue.__setstate__(self, state[:-2])
+        self._cond, self._unfinished_tasks = state[-2:]
+
+    def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+        if not self._shared or not self._fed():
+            queues.JoinableQueue.put(self, obj, block, timeout)
+            return
+        self._check_open()
+        if _bounded(self) and not self._sem.acquire(block, timeout):
+            raise Full
+        with self._cond:
+            self._unfinished_tasks.release()
+            self._send(obj)
+
+
+def _bounded(queue: Any) -> bool:
+    from transparent_mp.primitives.synchronize import SEM_VALUE_MAX
+
+    return int(queue._maxsize) < SEM_VALUE_MAX

@@ -1,0 +1,208 @@
+"""What a process needs in order to start others: its inbox, its children, and at the client the fleet.
+
+    submit   one script pushes the process and says whether a worker has it; the fleet launches one
+             if not (a process on a worker asks the client to)
+    exit     an event in the inbox; sets the code, then closes the sentinel's other end
+
+A child is known from `submit` until its exit; an exit that overtakes the answer of `submit` is kept
+for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from multiprocessing import util
+from typing import Any
+
+from transparent_mp.errors import LaunchError
+from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
+from transparent_mp.launch.launcher import Launcher
+from transparent_mp.primitives import session as sessions
+from transparent_mp.ship import output
+from transparent_mp.ship.frames import Head, encode
+from transparent_mp.ship.inbox import Inbox
+from transparent_mp.ship.requests import Answers
+from transparent_mp.store.keys import FIRST_PID
+from transparent_mp.store.link import Command
+from transparent_mp.store.session import OwnedSession, Session
+
+log = logging.getLogger("transparent_mp")
+
+
+class Child:
+    """A started process as its parent sees it. `sentinel` is readable once `code` is set."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pid = 0
+        self.code: int | None = None
+        self.ended = threading.Event()
+        self.sentinel, self._writer = os.pipe()
+
+    def end(self, code: int) -> None:
+        """Set the exit code, once."""
+        if self.code is None:
+            self.code = code
+            os.close(self._writer)
+            self.ended.set()
+
+
+class Starter:
+    """The starting side of one process of a session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._lock = threading.Lock()
+        self._children: dict[int, Child] = {}
+        self._early: dict[int, int] = {}
+        self._lost = ""
+        self.inbox = Inbox(session)
+        self.inbox.on("exit", self._on_exit)
+        self.inbox.on("lost", self._on_lost)
+        self.fleet: Fleet | None = None
+        if isinstance(session, OwnedSession):
+            self._serve(session)
+        self.inbox.start()
+
+    def start(self, child: Child, uid: str, before: Sequence[Command], body: bytes) -> None:
+        """Submit a process; returns when a worker has it or is on its way. Raises LaunchError, StoreError."""
+        session = self.session
+        args = (session.keys.base, uid, session.uid, child.name, body, session.ttl, FIRST_PID)
+        submit = session.script("submit", ("pids", "workers", "starting", "ready", "keys"), args)
+        pid, given, load, workers, starting, waiting = session.store.call(*before, submit)[-1]
+        self._know(child, pid)
+        if given and load == 0:
+            return
+        if self.fleet is None:
+            counts = {"load": load, "workers": workers, "starting": starting, "waiting": waiting}
+            session.store.cast(*session.push_event(session.client, encode({"kind": "want", **counts})))
+            return
+        try:
+            self.fleet.want(load, workers, starting, waiting)
+            if not given:
+                self.fleet.await_first(session.config.launch_timeout)
+        except LaunchError:
+            if not given and self.signal(pid, 9):
+                child.end(VANISHED)
+                raise
+            log.warning("no further worker could be launched; %s shares one that is there", child.name)
+
+    def signal(self, pid: int, sig: int) -> bool:
+        """Send a signal to a process of the session; False when there is none of that id."""
+        session = self.session
+        answer = session.store.ask(
+            *session.script("signal", ("ready", "keys"), (session.keys.base, pid, sig, session.ttl))
+        )
+        if answer == 2:
+            report_exit(session, pid, -sig, "")
+        return bool(answer)
+
+    def close(self) -> None:
+        """Stop watching: nobody waits for children any more."""
+        if self.fleet is not None:
+            self.fleet.close()
+        self.inbox.stop()
+
+    def _serve(self, session: OwnedSession) -> None:
+        self.fleet = fleet = Fleet(session, _launcher(session), self._on_worker_lost)
+        self.answers = Answers(session)
+        inbox = self.inbox
+        inbox.on("output", output.write)
+        inbox.on("request", self.answers.handle)
+        inbox.on("ready", lambda head, _: fleet.ready(head["worker"]))
+        inbox.on("refused", lambda head, _: fleet.refused(head["worker"], head["why"]))
+        inbox.on("started", self._on_started)
+        inbox.on("want", self._on_want)
+        inbox.every_tick(fleet.look)
+        session.before_end.append(self.close)
+        session.after_end.append(fleet.launcher.close)
+
+    def _know(self, child: Child, pid: int) -> None:
+        with self._lock:
+            child.pid = pid
+            if self._lost:
+                child.end(VANISHED)
+            elif pid in self._early:
+                child.end(self._early.pop(pid))
+            else:
+                self._children[pid] = child
+
+    def _on_exit(self, head: Head, _body: bytes) -> None:
+        self._ended(head["pid"], head["code"])
+
+    def _ended(self, pid: int, code: int) -> None:
+        with self._lock:
+            child = self._children.pop(pid, None)
+            if child is None:
+                self._early[pid] = code
+                return
+        child.end(code)
+
+    def _on_worker_lost(self, pid: int, code: int) -> None:
+        # The exit itself comes as an event to whoever is the parent; pid 0 means every process that
+        # waits for a worker, for which no event can come.
+        if pid == 0:
+            self._end_all(code)
+
+    def _on_lost(self, head: Head, _body: bytes) -> None:
+        self._lost = str(head["reason"])
+        if self._children:
+            log.error("the store is lost, and with it the processes: %s", self._lost)
+        self._end_all(VANISHED)
+
+    def _end_all(self, code: int) -> None:
+        with self._lock:
+            children = list(self._children.values())
+            self._children.clear()
+        for child in children:
+            child.end(code)
+
+    def _on_started(self, head: Head, _body: bytes) -> None:
+        path = self.session.config.witness
+        if path:
+            line = "\t".join((self.session.id, head["name"], head["worker"], head["host"]))
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    def _on_want(self, head: Head, _body: bytes) -> None:
+        assert self.fleet is not None
+        try:
+            self.fleet.want(head["load"], head["workers"], head["starting"], head["waiting"])
+        except LaunchError as error:
+            log.error("a process waits for a worker that cannot be launched: %s", error)
+
+
+class _Place:
+    """Where this process's starter is kept."""
+
+    starter: Starter | None = None
+    lock = threading.Lock()
+
+
+def current() -> Starter:
+    """This process's starter, made with the first process it starts."""
+    session = sessions.current()
+    with _Place.lock:
+        if _Place.starter is None or _Place.starter.session is not session:
+            _Place.starter = Starter(session)
+    return _Place.starter
+
+
+def _launcher(session: Session) -> Launcher:
+    if session.config.backend == "lambda":
+        raise LaunchError(0, "the backend 'lambda' is not there yet; use TRANSPARENT_MP_BACKEND=local")
+    from transparent_mp.launch.local import LocalLauncher
+
+    return LocalLauncher(session.config)
+
+
+def _after_fork_in_child() -> None:
+    # The thread that reads the inbox stayed with the parent, and so did the children.
+    _Place.starter = None
+    _Place.lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

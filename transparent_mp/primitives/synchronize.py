@@ -1,0 +1,205 @@
+"""The semaphore under every lock, semaphore, condition, event and barrier: `_multiprocessing.SemLock`.
+
+CPython's synchronize.py runs on top of it unchanged.
+
+    LOCAL    a counter under a mutex of this process; costs what a mutex costs
+    SHARED   tokens in a list of the store: acquire is one blocking pop, release one push that
+             nobody waits for. LOCAL -> SHARED when it is first pickled; threads that wait locally
+             go on waiting in the store.
+
+As in the standard library, a token taken by a process that dies is not given back.
+
+Unlike the standard library, a semaphore that was not shared through multiprocessing is not shared
+with children of a plain os.fork either, and a shared one counts at most MOST_TOKENS.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from multiprocessing import context
+from typing import Any
+
+from transparent_mp.primitives import memory, sharing
+from transparent_mp.primitives import session as sessions
+from transparent_mp.store.link import Command
+from transparent_mp.store.scripts import script
+
+RECURSIVE_MUTEX, SEMAPHORE = 0, 1
+
+#: Greatest value, as on Linux.
+SEM_VALUE_MAX = 2**31 - 1
+#: Tokens that a shared semaphore starts with at most: 2 to 3 bytes each in the store. A semaphore
+#: of a greater value is in practice one that never blocks.
+MOST_TOKENS = 2**17
+#: Tokens pushed by one command.
+TOKENS_A_PUSH = 4096
+
+_ident = threading.get_ident
+
+
+class SemLock:
+    """A counting semaphore or recursive mutex with the interface of `_multiprocessing.SemLock`."""
+
+    SEM_VALUE_MAX = SEM_VALUE_MAX
+
+    def __init__(self, kind: int, value: int, maxvalue: int, _name: str = "", _unlink: bool = True) -> None:
+        if kind not in (RECURSIVE_MUTEX, SEMAPHORE):
+            raise ValueError("unrecognized kind")
+        if not 0 <= value <= maxvalue:
+            raise OSError(22, "Invalid argument")
+        self.kind = kind
+        self.maxvalue = maxvalue
+        # CPython registers a name with its resource tracker; there is nothing to clean up here.
+        self.name: str | None = None
+        self.handle = id(self)
+        self._value = value
+        self._changed = threading.Condition(threading.Lock())
+        # How often this process has acquired it and not released it, and by which thread last.
+        self._acquired = 0
+        self._owner = 0
+        self._hold: sharing.Hold | None = None
+
+    @classmethod
+    def _rebuild(cls, handle: tuple[str, str], kind: int, maxvalue: int, _name: str | None) -> SemLock:
+        self = cls(kind, 0, maxvalue)
+        oid, token = handle
+        self._become_shared(sharing.take(sessions.current(), oid, 0, token))
+        return self
+
+    def share(self) -> tuple[str, str]:
+        """Move to the store if it is not there yet; returns object id and token for a pickle under way."""
+        session = sessions.current()
+        with self._changed:
+            if self._hold is None:
+                (hold,) = sharing.create(session)
+                self._push_tokens(session, hold, min(self._value, MOST_TOKENS))
+                self._become_shared(hold)
+                self._changed.notify_all()
+        assert self._hold is not None
+        receiver = getattr(context.get_spawning_popen(), "uid", None)
+        return self._hold.oid, sharing.hand_over(session, self._hold, receiver)
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        if self.kind == RECURSIVE_MUTEX and self._is_mine():
+            self._acquired += 1
+            return True
+        if not block:
+            timeout = 0.0
+        if self._hold is None:
+            with self._changed:
+                if self._value == 0 and self._hold is None:
+                    if timeout is not None:
+                        deadline = time.monotonic() + timeout
+                    ready = timeout is None or timeout > 0
+                    if not ready or not self._changed.wait_for(self._open, timeout):
+                        return False
+                    if timeout is not None:
+                        timeout = deadline - time.monotonic()
+                if self._hold is None:
+                    self._value -= 1
+                    self._acquired += 1
+                    self._owner = _ident()
+                    return True
+        return self._acquire_shared(timeout)
+
+    def release(self) -> None:
+        if self.kind == RECURSIVE_MUTEX:
+            if not self._is_mine():
+                raise AssertionError("attempt to release recursive lock not owned by thread")
+            if self._acquired > 1:
+                self._acquired -= 1
+                return
+        if self._hold is None:
+            with self._changed:
+                if self._hold is None:
+                    if self._value >= self.maxvalue:
+                        raise ValueError("semaphore or lock released too many times")
+                    self._value += 1
+                    self._acquired -= 1
+                    self._changed.notify()
+                    return
+        self._release_shared()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.release()
+
+    def _count(self) -> int:
+        return self._acquired
+
+    def _is_mine(self) -> bool:
+        return self._acquired > 0 and self._owner == _ident()
+
+    def _get_value(self) -> int:
+        return int(sessions.current().store.ask("LLEN", self._tokens)) if self._hold else self._value
+
+    def _is_zero(self) -> bool:
+        return self._get_value() == 0
+
+    def _after_fork(self) -> None:
+        self._acquired = 0
+
+    def _open(self) -> bool:
+        return self._value > 0 or self._hold is not None
+
+    def _become_shared(self, hold: sharing.Hold) -> None:
+        keys = sessions.current().keys
+        self._holders = keys.object(hold.oid, "h0")
+        self._tokens = keys.object(hold.oid, "q0")
+        self._hold = hold
+
+    def _push_tokens(self, session: Any, hold: sharing.Hold, count: int) -> None:
+        tokens = session.keys.object(hold.oid, "q0")
+        for at in range(0, count, TOKENS_A_PUSH):
+            session.store.cast(("RPUSH", tokens, *("1",) * min(TOKENS_A_PUSH, count - at)))
+        if count:
+            session.store.cast(("PEXPIRE", tokens, session.ttl))
+
+    def _acquire_shared(self, timeout: float | None) -> bool:
+        store = sessions.current().store
+        fetch = memory.fetch()
+        if timeout is not None and timeout <= 0:
+            token, *replies = store.call(("LPOP", self._tokens), *fetch)
+        else:
+            taken = store.pop(self._tokens, timeout, fetch)
+            if taken is None:
+                return False
+            token, *replies = taken
+        memory.merge(replies)
+        if token is None:
+            return False
+        self._acquired += 1
+        self._owner = _ident()
+        return True
+
+    def _release_shared(self) -> None:
+        session = sessions.current()
+        most = min(self.maxvalue, MOST_TOKENS) if self.maxvalue < SEM_VALUE_MAX else SEM_VALUE_MAX
+        command: Command = script("release", (self._holders, self._tokens), (most, session.ttl))
+        # Whoever has acquired it may release it, so the answer is known; else it must be asked for.
+        if self._acquired > 0 or self.maxvalue >= SEM_VALUE_MAX:
+            self._acquired -= 1
+            session.store.cast(*memory.publish(), command)
+            return
+        if session.store.call(*memory.publish(), command)[-1] == 0:
+            raise ValueError("semaphore or lock released too many times")
+        self._acquired -= 1
+
+
+def getstate(self: Any) -> tuple[Any, int, int, str | None]:
+    """`SemLock.__getstate__` of multiprocessing.synchronize.
+
+    Unlike the standard library's, it lets a lock of a fork context be pickled for a process that is
+    started by fork, which here is how it travels.
+    """
+    context.assert_spawning(self)
+    if getattr(self, "_is_fork_ctx", False) and context.get_spawning_popen().method != "fork":
+        raise RuntimeError(
+            "A SemLock created in a fork context is being shared with a process in a spawn context. This is "
+            "not supported. Please use the same context to create multiprocessing objects and Process."
+        )
+    semlock = self._semlock
+    return semlock.share(), semlock.kind, semlock.maxvalue, None

@@ -1,0 +1,26 @@
+"""Frames: what travels in inboxes and control lists. A line of JSON, then a body of bytes.
+
+The head is never trusted with code: nothing in it is unpickled or executed. A body that is code
+(a process, a module) carries the session's seal.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+Head = dict[str, Any]
+
+
+def encode(head: Head, body: bytes = b"") -> bytes:
+    """One frame."""
+    return json.dumps(head, separators=(",", ":")).encode() + b"\n" + body
+
+
+def decode(frame: bytes) -> tuple[Head, bytes]:
+    """Head and body of a frame; raises ValueError when it is none."""
+    line, _, body = frame.partition(b"\n")
+    head = json.loads(line)
+    if not isinstance(head, dict):
+        raise ValueError("a frame's head is not an object")
+    return head, body

@@ -1,0 +1,87 @@
+"""A process's inbox: a thread that takes events from the store and hands them to their handlers.
+
+Events are frames; `kind` chooses the handler. Any process that starts others has an inbox (exits
+arrive there); the client's also gets output, requests for modules and for workers.
+
+The thread ends with `stop`, or when the store is lost: then every handler for "lost" is told, so
+that nobody waits for an event that cannot come.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Callable
+
+from transparent_mp.errors import StoreError
+from transparent_mp.ship.frames import Head, decode, encode
+from transparent_mp.store.session import Session
+
+Handler = Callable[[Head, bytes], None]
+
+log = logging.getLogger("transparent_mp")
+
+
+class Inbox:
+    """The inbox of one holder. Handlers run in its thread, one after another."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._key = session.keys("inbox", session.uid)
+        self._handlers: dict[str, Handler] = {}
+        self._ticks: list[Callable[[], None]] = []
+        self._thread = threading.Thread(target=self._run, name="transparent_mp inbox", daemon=True)
+
+    def on(self, kind: str, handler: Handler) -> None:
+        """Let `handler(head, body)` have every event of that kind."""
+        self._handlers[kind] = handler
+
+    def every_tick(self, look: Callable[[], None]) -> None:
+        """Call `look` about once in a third of the session's lease."""
+        self._ticks.append(look)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, after what has arrived before."""
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._session.store.cast(*self._session.push_event(self._session.uid, encode({"kind": "stop"})))
+            self._thread.join(self._session.lease)
+
+    def _run(self) -> None:
+        pause = self._session.lease / 3
+        try:
+            while True:
+                taken = self._session.store.pop(self._key, pause)
+                if taken is None:
+                    for look in self._ticks:
+                        look()
+                elif not self._deliver(taken[0]):
+                    return
+        except StoreError as error:
+            lost = self._handlers.get("lost")
+            if lost is not None:
+                lost({"reason": str(error)}, b"")
+
+    def _deliver(self, frame: bytes) -> bool:
+        try:
+            head, body = decode(frame)
+        except ValueError:
+            log.warning("an event that is no frame was ignored")
+            return True
+        kind = head.get("kind")
+        if kind == "stop":
+            return False
+        handler = self._handlers.get(str(kind))
+        if handler is None:
+            log.warning("an event of unknown kind %r was ignored", kind)
+            return True
+        try:
+            handler(head, body)
+        except StoreError:
+            raise
+        except Exception:
+            # One bad event must not end the thread that all others come through.
+            log.exception("an event of kind %r could not be handled", kind)
+        return True

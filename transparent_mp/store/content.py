@@ -1,0 +1,52 @@
+"""Payloads of any size in a message: inline when small, a blob of their own when large.
+
+    message = TAG KIND REST       tag over KIND and content, for the place the message is sent to
+    KIND "I"  REST is the content
+    KIND "B"  REST is the name of a blob, whose chunks are the content; the receiver deletes it
+
+A blob keeps lists light: a reader that only looks whether a message is there does not move
+megabytes, and no value comes near the store's limit of 512 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transparent_mp.errors import UntrustedPayloadError
+from transparent_mp.store.link import Command
+from transparent_mp.store.seal import TAG, Buffer
+from transparent_mp.store.session import Session, new_id
+
+#: Contents from this size on become blobs. Larger: looking at a message costs more; smaller: the
+#: second round trip that fetches a blob is felt.
+BLOB = 256 * 1024
+#: Size of a blob's chunks: far below the store's limit, far above what a command costs.
+CHUNK = 32 * 1024 * 1024
+
+
+def pack(session: Session, place: str, content: Buffer) -> tuple[Sequence[Command], bytes]:
+    """Return the commands to send first, and the message."""
+    if len(content) < BLOB:
+        return (), session.seal.tag(place, b"I", content) + b"I" + content
+    name = new_id()
+    key = session.keys("blob", name)
+    view = memoryview(content)
+    commands: list[Command] = [("RPUSH", key, view[at : at + CHUNK]) for at in range(0, len(view), CHUNK)]
+    commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
+    return commands, session.seal.tag(place, b"B", view) + b"B" + name.encode()
+
+
+def unpack(session: Session, place: str, message: bytes) -> Buffer:
+    """Return the content. Raises UntrustedPayloadError when it was not made for `place` by this session."""
+    kind, rest = message[TAG : TAG + 1], memoryview(message)[TAG + 1 :]
+    content: Buffer = rest
+    if kind == b"B":
+        key = session.keys("blob", bytes(rest).decode("ascii", "replace"))
+        chunks, _, _ = session.store.call(
+            ("LRANGE", key, 0, -1), ("DEL", key), ("SREM", session.keys("keys"), key)
+        )
+        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    session.seal.check(place, message[:TAG], kind, content)
+    if kind not in (b"I", b"B"):
+        raise UntrustedPayloadError(f"a payload at {place!r} is of an unknown kind and was not unpickled")
+    return content

@@ -1,0 +1,90 @@
+"""A process on a worker, from the fork to its exit code: the far side of `primitives.popen`.
+
+It becomes the process its parent sees (id, surroundings, session), opens the sealed body, and lets
+CPython's own `Process._bootstrap` run it. It leaves through os._exit, as a forked child does; a
+spawned one runs its exit handlers first, as an interpreter of its own would.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import faulthandler
+import os
+import pickle
+import signal
+import sys
+import traceback
+from typing import Any, NoReturn
+
+from transparent_mp.config import Config
+from transparent_mp.errors import StoreError
+from transparent_mp.primitives import memory, pids
+from transparent_mp.primitives import session as sessions
+from transparent_mp.ship.frames import Head
+from transparent_mp.store.content import unpack
+from transparent_mp.store.session import Session, join
+from transparent_mp.worker import surroundings
+from transparent_mp.worker.programs import load
+
+#: Exit code when the process could not even be made: as for an interpreter that fails to start.
+UNMADE = 1
+
+_PR_SET_PDEATHSIG = 1
+
+
+def run(head: Head, body: bytes, ticket: dict[str, Any], parent_sentinel: int) -> NoReturn:
+    """Run the process of that frame in this forked child; never returns."""
+    code = UNMADE
+    try:
+        _die_with_supervisor()
+        _stand_alone()
+        session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
+        sessions.attach(session)
+        code = _run(session, head["pid"], body, parent_sentinel)
+        # Writes nobody waited for must have arrived before the exit is told.
+        session.store.call(*memory.publish(), ("PING",))
+    except StoreError as error:
+        sys.stderr.write(f"transparent_mp: a process ends: {error}\n")
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        _flush()
+        os._exit(code)
+
+
+def _run(session: Session, pid: int, body: bytes, parent_sentinel: int) -> int:
+    content = unpack(session, "process:" + session.uid, body)
+    around, method, prepared, process = pickle.loads(content)
+    pids.become(pid, around["parent"], around["cpus"])
+    surroundings.enter(around)
+    memory.synchronise()
+    code: int = load(session, method, prepared, process)._bootstrap(parent_sentinel=parent_sentinel)
+    if method != "fork":
+        atexit._run_exitfuncs()
+    return code
+
+
+def _stand_alone() -> None:
+    """Undo what a supervisor has and a fresh process has not."""
+    atexit._clear()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    if faulthandler.is_enabled():
+        faulthandler.disable()
+
+
+def _die_with_supervisor() -> None:
+    # A supervisor that is killed cannot report its children, so none may live on and act.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            # The program closed or replaced it; a local child would lose the rest as well.
+            continue

@@ -1,0 +1,72 @@
+"""What a process finds around it on a worker: environment, directory, arguments, module path.
+
+All of it is the client's as it was at `start()`, except what only makes sense on the machine that
+it describes. A directory of the client that the worker does not have is still what `getcwd` says.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+import warnings
+from typing import Any
+
+#: Variables that describe the worker's machine or runtime and stay the worker's.
+OWN = ("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LAMBDA_TASK_ROOT")
+#: And those of the runtime, by prefix.
+OWN_PREFIXES = ("AWS_LAMBDA_", "AWS_EXECUTION_ENV", "_HANDLER", "_X_AMZN")
+
+
+def enter(around: dict[str, Any]) -> None:
+    """Take the surroundings that `primitives.popen` has described."""
+    _environ(around["environ"])
+    _directory(around["cwd"])
+    sys.argv[:] = around["argv"]
+    _path(around["path"])
+    _streams(around["terminal"])
+    if around["warnings"] != sys.warnoptions:
+        sys.warnoptions[:] = around["warnings"]
+        for option in around["warnings"]:
+            warnings._setoption(option)  # type: ignore[attr-defined]
+    tempfile.tempdir = None
+
+
+def _environ(theirs: dict[str, str]) -> None:
+    for name in list(os.environ):
+        if not _own(name) and name not in theirs:
+            del os.environ[name]
+    for name, value in theirs.items():
+        if not _own(name) and os.environ.get(name) != value:
+            os.environ[name] = value
+
+
+def _own(name: str) -> bool:
+    return name in OWN or name.startswith(OWN_PREFIXES)
+
+
+def _directory(cwd: str) -> None:
+    if not cwd:
+        return
+    try:
+        os.chdir(cwd)
+    except OSError:
+        # Files of the client are not here; relative paths of a process's own go to the worker's
+        # temporary directory, which is the one place that can be written everywhere.
+        os.chdir(tempfile.gettempdir())
+        os.environ["PWD"] = cwd
+
+
+def _path(theirs: list[str]) -> None:
+    own = [path for path in sys.path if path not in theirs]
+    sys.path[:] = [path for path in theirs if path == "" or os.path.exists(path)] + own
+
+
+def _streams(terminal: list[bool]) -> None:
+    for name, fd, line in (("stdout", 1, terminal[0]), ("stderr", 2, True)):
+        raw = open(fd, "wb", buffering=-1, closefd=False)  # noqa: SIM115  as long as the process
+        errors = "backslashreplace" if fd == 2 else "strict"
+        stream = io.TextIOWrapper(raw, encoding="utf-8", errors=errors, line_buffering=line)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
