@@ -122,7 +122,9 @@ def test_works_with_a_finder_that_makes_the_module(passes: Run) -> None:
             def create_module(self, spec):
                 return None
             def exec_module(self, module):
-                class Thing: who = "made"
+                class Thing:
+                    who = "made"
+                    def __getstate__(self): return "made state"
                 module.Thing, module.make = Thing, Thing
         intercept.install(table=TABLE)
         makes = Makes()
@@ -143,7 +145,18 @@ def test_extension_module_is_patched(passes: Run) -> None:
         lock = multiprocessing.synchronize.Lock(ctx=multiprocessing.get_context("spawn"))
         assert isinstance(lock._semlock, semlock.SemLock)
         """,
-        {"semlock.py": "import _multiprocessing\nclass SemLock(_multiprocessing.SemLock): pass\n"},
+        {
+            # Not a subclass: an instance of one crashes Python 3.9 when it is deallocated.
+            "semlock.py": """
+                from _multiprocessing import SemLock as Plain
+                class SemLock:
+                    SEM_VALUE_MAX = Plain.SEM_VALUE_MAX
+                    def __init__(self, *args):
+                        self._plain = Plain(*args)
+                    def __getattr__(self, name):
+                        return getattr(self._plain, name)
+                """
+        },
     )
 
 
