@@ -13,7 +13,6 @@ Does not know how a row is put in place: `apply` does.
 from __future__ import annotations
 
 import sys
-from _thread import get_ident
 
 from transparent_mp.intercept.apply import Applied, UnfinishedError, copies
 
@@ -40,7 +39,6 @@ class Finder:
         self._replacers = {row.replacement.partition(":")[0] for row in rows}
         self._packages = {module.partition(".")[0] for module in self._rows}
         self._before_first: Callable[[], None] | None = before_first
-        self._finding: set[tuple[int, str]] = set()
         self._waiting: list[ModuleType] = []
         self._applied = Applied()
 
@@ -51,15 +49,11 @@ class Finder:
         if before_first is not None and (name in self._rows or name in self._packages):
             before_first()
             self._before_first = None
-        key = (get_ident(), name)
-        # Another finder that asks all of `sys.meta_path`, as we do, comes back to us.
-        if key in self._finding or not (name in self._rows or name in self._replacers):
+        if name not in self._rows and name not in self._replacers:
             return None
-        self._finding.add(key)
-        try:
-            spec = self._find_behind(name, path, target)
-        finally:
-            self._finding.discard(key)
+        # A finder behind us that asks all of `sys.meta_path` comes back to us, and the loader is
+        # wrapped twice: that does no harm, since rows in place are not applied again.
+        spec = self._find_behind(name, path, target)
         if spec is not None and spec.loader is not None:
             if not hasattr(spec.loader, "exec_module"):
                 raise ImportError(f"transparent_mp cannot patch {name}: {spec.loader!r} has no exec_module")

@@ -112,6 +112,24 @@ def test_works_beside_a_finder_that_asks_all_finders(passes: Run, position: str)
     )
 
 
+def test_finder_in_front_is_asked_once(passes: Run) -> None:
+    passes(
+        """
+        class Declines:
+            asked = []
+            @classmethod
+            def find_spec(cls, name, path=None, target=None):
+                if name.partition(".")[0] in ("foreign", "ours"):
+                    cls.asked.append(name)
+        intercept.install(table=TABLE)
+        sys.meta_path.insert(0, Declines)
+        import foreign.leaf
+        assert foreign.leaf.Thing.who == "ours"
+        assert Declines.asked == ["foreign", "foreign.leaf", "ours"], Declines.asked
+        """
+    )
+
+
 def test_works_with_a_finder_that_makes_the_module(passes: Run) -> None:
     passes(
         """
