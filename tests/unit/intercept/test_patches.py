@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from transparent_mp.intercept.patches import SIDES, TABLE, Patch
+
+#: Looks a name up as `apply` does, in an interpreter that is not switched on.
+DEFINES = """
+import importlib, operator, sys
+module, name = sys.argv[1:]
+value = operator.attrgetter(name)(importlib.import_module(module))
+home = value.__module__
+assert home in (module, "posix", "nt"), f"{name} is defined in {home}: patch it there"
+"""
+
+
+def test_no_name_is_replaced_twice_on_one_side() -> None:
+    names = Counter((row.module, row.name, side) for row in TABLE for side in row.sides)
+    assert [name for name, times in names.items() if times > 1] == []
+
+
+@pytest.mark.parametrize("row", TABLE, ids=repr)
+def test_row_is_well_formed(row: Patch) -> None:
+    module, _, attribute = row.replacement.partition(":")
+    assert module.startswith("transparent_mp.primitives.")
+    assert attribute.isidentifier()
+    assert row.why.strip()
+    assert row.sides
+    assert set(row.sides) <= set(SIDES)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=repr)
+def test_module_defines_the_name_in_plain_python(row: Patch) -> None:
+    if row.optional and not hasattr(sys.modules[row.module], row.name):
+        pytest.skip(f"this Python has no {row.module}.{row.name}")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", DEFINES, row.module, row.name], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_only_functions_of_modules_there_at_start_up_are_lazy() -> None:
+    assert {row.module for row in TABLE if row.lazy} == {"os"}
+
+
+def test_rows_of_modules_there_at_start_up_are_lazy_on_the_client() -> None:
+    code = "import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+    there = set(done.stdout.split())
+    assert [row for row in TABLE if row.module in there and "client" in row.sides and not row.lazy] == []

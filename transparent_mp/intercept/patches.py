@@ -1,0 +1,107 @@
+"""Every foreign name that we change: module, name, replacement, why.
+
+A row names the module that *defines* the name, so that whoever copies it gets ours. The replacement,
+"module:attribute", is imported when that module has been executed and before anyone copies from it.
+The table holds for both sides unless a row says otherwise. Imports nothing: start-up reads it.
+
+Does not apply anything: `apply` does, when `finder` says that a module is there.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # `typing` costs more modules than start-up may import
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Side = Literal["client", "worker"]
+
+SIDES: tuple[Side, ...] = ("client", "worker")
+WORKER: tuple[Side, ...] = ("worker",)
+
+
+class Patch:
+    """One row: `name` of `module` becomes what `replacement` names."""
+
+    __slots__ = ("lazy", "module", "name", "optional", "replacement", "sides", "why")
+
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        replacement: str,
+        why: str,
+        *,
+        sides: tuple[Side, ...] = SIDES,
+        lazy: bool = False,
+        optional: bool = False,
+    ) -> None:
+        self.module = module
+        #: Dotted for an attribute of a class.
+        self.name = name
+        self.replacement = replacement
+        self.why = why
+        self.sides = sides
+        #: On the client, a stand-in imports the replacement at its first call: for functions of
+        #: modules that every interpreter has at start-up, which may import nothing heavy.
+        self.lazy = lazy
+        #: Not every version and platform has this name.
+        self.optional = optional
+
+    def __repr__(self) -> str:
+        return f"Patch({self.module}.{self.name} -> {self.replacement})"
+
+
+_P = "transparent_mp.primitives."
+
+# fmt: off
+TABLE: tuple[Patch, ...] = (
+    Patch("_multiprocessing", "SemLock", _P + "synchronize:SemLock",
+          "a POSIX semaphore ends at the machine; every lock of the library stands on this one"),
+    Patch("multiprocessing.synchronize", "SemLock.__getstate__", _P + "synchronize:getstate",
+          "locks of a fork context refuse to be pickled, but here they travel by value"),
+
+    Patch("multiprocessing.connection", "Connection", _P + "connection:Connection",
+          "an end that goes to another process reads and writes the store"),
+    Patch("multiprocessing.connection", "Pipe", _P + "connection:Pipe",
+          "its ends can move to the store when they are first shared"),
+    Patch("multiprocessing.connection", "Listener", _P + "listener:Listener",
+          "an address of this machine cannot be dialled from a worker"),
+    Patch("multiprocessing.connection", "Client", _P + "listener:Client",
+          "dials the listeners that listen in the store"),
+
+    Patch("multiprocessing.queues", "Queue", _P + "queues:Queue",
+          "a list of the store needs neither pipe nor lock nor feeder thread"),
+    Patch("multiprocessing.queues", "JoinableQueue", _P + "queues:JoinableQueue",
+          "as Queue, with its count of unfinished tasks"),
+    Patch("multiprocessing.queues", "SimpleQueue", _P + "queues:SimpleQueue",
+          "as Queue: the pop is atomic, so no lock is needed"),
+
+    Patch("multiprocessing.heap", "BufferWrapper", _P + "heap:BufferWrapper",
+          "memory of Value and Array is a replica of a segment, not a mapping"),
+
+    Patch("multiprocessing.popen_fork", "Popen", _P + "popen:ForkPopen",
+          "the process starts on a worker, from what was in memory"),
+    Patch("multiprocessing.popen_spawn_posix", "Popen", _P + "popen:SpawnPopen",
+          "the process starts on a worker, from what is pickled"),
+    Patch("multiprocessing.popen_forkserver", "Popen", _P + "popen:ForkServerPopen",
+          "the process starts on a worker, which is a fork server already"),
+
+    Patch("multiprocessing.spawn", "get_preparation_data", _P + "spawn:get_preparation_data",
+          "says what a worker needs to know of the client to stand in for it"),
+    Patch("multiprocessing.spawn", "prepare", _P + "spawn:prepare",
+          "a worker has no file of the main module to run again"),
+
+    Patch("os", "kill", _P + "pids:kill", lazy=True,
+          why="the pid of a process on a worker means nothing to this kernel"),
+    Patch("os", "getpid", _P + "pids:getpid", sides=WORKER,
+          why="a process's pid is its Process.pid, unique in the session"),
+    Patch("os", "getppid", _P + "pids:getppid", sides=WORKER,
+          why="the parent is the process that called start(), not the supervisor"),
+    Patch("os", "cpu_count", _P + "pids:cpu_count", lazy=True,
+          why="programs size their pools by it: the session's parallelism"),
+    Patch("os", "process_cpu_count", _P + "pids:process_cpu_count", lazy=True, optional=True,
+          why="as cpu_count, from Python 3.13"),
+    Patch("os", "sched_getaffinity", _P + "pids:sched_getaffinity", lazy=True, optional=True,
+          why="as cpu_count, for programs that mind containers; not on every platform"),
+)
+# fmt: on
