@@ -1,0 +1,78 @@
+"""The sandbox hides what another host would not have, and the demo's programs run in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SANDBOX = ROOT / "tests" / "sandbox" / "sandbox"
+
+
+@pytest.fixture
+def _root() -> None:
+    """Namespaces need root. In CI a missing one is an error, since nothing would be shown there."""
+    if os.geteuid() != 0 and not os.environ.get("CI"):
+        pytest.skip("the sandbox makes namespaces, which needs root")
+
+
+needs_root = pytest.mark.usefixtures("_root")
+
+
+def in_sandbox(code: str) -> subprocess.CompletedProcess[str]:
+    command = [SANDBOX, "--ro", sys.prefix, "--", sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@needs_root
+def test_it_shares_nothing_with_the_client() -> None:
+    code = f"""
+import os, socket, transparent_mp
+print(os.path.exists({str(ROOT / "tests")!r}), os.path.exists("/dev/shm"), os.listdir("/tmp"), os.geteuid())
+print(socket.gethostname() != {os.uname().nodename!r}, transparent_mp.__file__.startswith({sys.prefix!r}))
+try:
+    open("/var/task/file", "w")
+except OSError as error:
+    print(type(error).__name__, error.errno)
+"""
+    ran = in_sandbox(code)
+    assert ran.stderr == ""
+    assert ran.stdout == "False False [] 993\nTrue True\nOSError 30\n"
+
+
+@needs_root
+def test_its_exit_status_is_the_commands() -> None:
+    assert in_sandbox("raise SystemExit(7)").returncode == 7
+
+
+@needs_root
+def test_it_dies_with_who_started_it() -> None:
+    code = "import time; print('up', flush=True); time.sleep(600)"
+    command = [SANDBOX, "--ro", sys.prefix, "--", sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
+        assert sandbox.stdout is not None
+        assert sandbox.stdout.readline() == "up\n"
+        sandbox.send_signal(signal.SIGKILL)
+        # The pipe ends when the last process that holds it is gone, the one inside included.
+        assert sandbox.communicate(timeout=30) == ("", None)
+
+
+def assert_demo_runs_on(workers: str) -> None:
+    command = [sys.executable, ROOT / "examples" / "demo.py", "--on", workers, "--limit", "120"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.count("same result") == 3
+
+
+def test_the_demo_prints_what_plain_python_prints_on_local_workers() -> None:
+    assert_demo_runs_on("local")
+
+
+@needs_root
+def test_the_demo_prints_what_plain_python_prints_on_workers_in_the_sandbox() -> None:
+    assert_demo_runs_on("sandbox")
