@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from transparent_mp.errors import ConfigError
+from transparent_mp.originals import original
 
 BACKENDS = ("local", "lambda")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -70,13 +71,11 @@ def variable(field: str) -> str:
 
 
 def _local_cpus() -> int:
-    # sched_getaffinity sees taskset and cpusets, which cpu_count does not. Both may be patched by
-    # `intercept`, whose replacements answer from here: the originals are kept at import.
-    return len(_sched_getaffinity(0)) if _sched_getaffinity else (_cpu_count() or 1)
-
-
-_sched_getaffinity = getattr(os, "sched_getaffinity", None)
-_cpu_count = os.cpu_count
+    # sched_getaffinity sees taskset and cpusets, which cpu_count does not. What stands in `os` may
+    # answer from here.
+    if hasattr(os, "sched_getaffinity"):
+        return len(original("os", "sched_getaffinity")(0))
+    return original("os", "cpu_count")() or 1
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str, str], str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import sys
 import threading
 import time
 from typing import Callable
@@ -129,6 +130,8 @@ class Fleet:
         ticket = dict(
             session.ticket(),
             worker=worker,
+            machine=worker,
+            python=list(sys.version_info[:2]),
             slots=self.launcher.slots,
             linger=session.config.linger,
             log=session.config.log,

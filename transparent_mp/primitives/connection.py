@@ -35,7 +35,9 @@ from transparent_mp.store.scripts import script
 #: A length that no message has: written into a local pipe to wake its reader for the store.
 WAKE = b"\xff\xff\xff\xfe"
 
+# The module's own names will be ours.
 _stock_pipe = stock.Pipe
+_StockConnection = stock.Connection
 
 
 class Shared:
@@ -59,7 +61,7 @@ class Shared:
             self.broken = True
 
 
-class Connection(stock.Connection):  # type: ignore[misc]
+class Connection(_StockConnection):  # type: ignore[misc]
     """One end of a pipe."""
 
     # Class attributes, since the standard library makes connections from fds with no word to us.
@@ -187,6 +189,11 @@ class Connection(stock.Connection):  # type: ignore[misc]
             raise EOFError
         return unpack(session, shared.inbound, message)
 
+    def length(self) -> int:
+        """Messages that wait at this shared end."""
+        assert self._shared is not None
+        return int(sessions.current().store.ask("LLEN", self._shared.inbound))
+
     def _poll(self, timeout: float | None) -> bool:
         shared = self._shared
         if shared is None:
@@ -194,7 +201,7 @@ class Connection(stock.Connection):  # type: ignore[misc]
             ready = bool(stock.wait([self], timeout))
             self._exposed = exposed
             return ready if self._shared is None else self._poll(0)
-        if sessions.current().store.ask("LLEN", shared.inbound):
+        if self.length():
             return True
         return False if timeout is not None and timeout <= 0 else self._watch().wait(timeout)
 
@@ -211,7 +218,7 @@ class _Rest:
         return head if head is not None else self._end._recv(size)
 
     def message(self, maxsize: int | None) -> Any:
-        return stock.Connection._recv_bytes(self, maxsize)
+        return _StockConnection._recv_bytes(self, maxsize)
 
 
 _NO_FD = -1

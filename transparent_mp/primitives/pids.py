@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 
-_getpid, _getppid, _kill = os.getpid, os.getppid, os.kill
-_cpu_count = os.cpu_count
-_sched_getaffinity = getattr(os, "sched_getaffinity", None)
+from transparent_mp.originals import original
+
+_getpid, _getppid = original("os", "getpid"), original("os", "getppid")
 
 
 class _Own:
@@ -41,9 +41,9 @@ def getppid() -> int:
 
 def kill(pid: int, sig: int, /) -> None:
     if pid == _Own.pid:
-        _kill(_getpid(), sig)
+        original("os", "kill")(_getpid(), sig)
     elif pid < _first_pid():
-        _kill(pid, sig)
+        original("os", "kill")(pid, sig)
     else:
         from transparent_mp.primitives.popen import signal_process
 
@@ -52,15 +52,14 @@ def kill(pid: int, sig: int, /) -> None:
 
 
 def cpu_count() -> int | None:
-    return _parallelism() or _cpu_count()
+    return _parallelism() or original("os", "cpu_count")()  # type: ignore[no-any-return]
 
 
 def sched_getaffinity(pid: int, /) -> set[int]:
     count = _parallelism()
     if pid == 0 and count:
         return set(range(count))
-    assert _sched_getaffinity is not None
-    return set(_sched_getaffinity(pid))
+    return set(original("os", "sched_getaffinity")(pid))
 
 
 def process_cpu_count() -> int | None:

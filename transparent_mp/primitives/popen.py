@@ -16,10 +16,11 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from multiprocessing import context, popen_fork, popen_forkserver, popen_spawn_posix, process, reduction, util
+from multiprocessing import context, popen_fork, process, reduction, util
 from typing import Any
 
-from transparent_mp.primitives import memory, pids, spawn, starter
+from transparent_mp.originals import original
+from transparent_mp.primitives import listener, memory, pids, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import capture
 from transparent_mp.primitives.reduction import dumps
@@ -53,6 +54,7 @@ class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
 
     def _launch(self, process_obj: Any) -> None:
         session = sessions.current()
+        listener.enter_all(session)
         context.set_spawning_popen(self)
         try:
             body = pickle.dumps((_surroundings(), self.method, *self._pickled(process_obj)), 5)
@@ -106,17 +108,21 @@ def _is_manager_server(process_obj: Any) -> bool:
     return server is not None and getattr(target, "__func__", None) is server
 
 
-def _choose(local: Any, remote: Any) -> Any:
+def _choose(stock: str, remote: Any) -> Any:
     def start(process_obj: Any) -> Any:
-        return local(process_obj) if _is_manager_server(process_obj) else remote(process_obj)
+        if not _is_manager_server(process_obj):
+            return remote(process_obj)
+        # Proxies on workers will look for it in the session.
+        sessions.current()
+        return original(stock, "Popen")(process_obj)
 
     start.method = remote.method  # type: ignore[attr-defined]
     return start
 
 
-ForkPopen = _choose(popen_fork.Popen, _ByValue)
-SpawnPopen = _choose(popen_spawn_posix.Popen, _Spawned)
-ForkServerPopen = _choose(popen_forkserver.Popen, _ForkServed)
+ForkPopen = _choose("multiprocessing.popen_fork", _ByValue)
+SpawnPopen = _choose("multiprocessing.popen_spawn_posix", _Spawned)
+ForkServerPopen = _choose("multiprocessing.popen_forkserver", _ForkServed)
 
 
 def _surroundings() -> dict[str, Any]:

@@ -14,10 +14,15 @@ later; what cannot be pickled still goes to the hook for feeder errors.
 from __future__ import annotations
 
 import time
-from multiprocessing import context, queues
+from multiprocessing import context
+from multiprocessing import queues as stock
 from queue import Empty, Full
 from typing import Any
 
+from transparent_mp.primitives.synchronize import SEM_VALUE_MAX
+
+# The module's own names will be ours.
+_StockJoinableQueue = stock.JoinableQueue
 _dumps = context.reduction.ForkingPickler.dumps
 _loads = context.reduction.ForkingPickler.loads
 
@@ -38,7 +43,7 @@ class NoLock:
         """Nothing to give back."""
 
 
-class SimpleQueue(queues.SimpleQueue):  # type: ignore[misc]
+class SimpleQueue(stock.SimpleQueue):  # type: ignore[misc]
     """A queue without bound, feeder or time-outs."""
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -47,7 +52,7 @@ class SimpleQueue(queues.SimpleQueue):  # type: ignore[misc]
         return self._reader, self._writer, self._rlock, self._wlock
 
 
-class Queue(queues.Queue):  # type: ignore[misc]
+class Queue(stock.Queue):  # type: ignore[misc]
     """A queue with an optional bound."""
 
     _shared = False
@@ -56,8 +61,7 @@ class Queue(queues.Queue):  # type: ignore[misc]
         context.assert_spawning(self)
         self._rlock, self._wlock = NoLock(), NoLock()
         # A semaphore of that greatest value counts nothing.
-        bounded = self._maxsize < queues.SEM_VALUE_MAX if hasattr(queues, "SEM_VALUE_MAX") else _bounded(self)
-        sem = self._sem if bounded else None
+        sem = self._sem if _bounded(self) else None
         state = (self._ignore_epipe, self._maxsize, self._reader, self._writer)
         state += (self._rlock, self._wlock, sem, self._opid)
         self._shared = True
@@ -140,7 +144,7 @@ class Queue(queues.Queue):  # type: ignore[misc]
             self._on_queue_feeder_error(error, obj)
 
 
-class JoinableQueue(Queue, queues.JoinableQueue):  # type: ignore[misc]
+class JoinableQueue(Queue, _StockJoinableQueue):  # type: ignore[misc]
     """A queue that counts what is unfinished."""
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -152,7 +156,7 @@ class JoinableQueue(Queue, queues.JoinableQueue):  # type: ignore[misc]
 
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         if not self._shared or not self._fed():
-            queues.JoinableQueue.put(self, obj, block, timeout)
+            _StockJoinableQueue.put(self, obj, block, timeout)
             return
         self._check_open()
         if _bounded(self) and not self._sem.acquire(block, timeout):
@@ -163,6 +167,4 @@ class JoinableQueue(Queue, queues.JoinableQueue):  # type: ignore[misc]
 
 
 def _bounded(queue: Any) -> bool:
-    from transparent_mp.primitives.synchronize import SEM_VALUE_MAX
-
     return int(queue._maxsize) < SEM_VALUE_MAX

@@ -49,6 +49,8 @@ class Session:
     client: str
     #: Seconds.
     lease: float
+    #: The machine this process runs on: the client's, or a worker.
+    machine: str
     store: Store
     config: Config
     keys: Keys = field(init=False)
@@ -83,6 +85,7 @@ class Session:
             "url": self.worker_url,
             "client": self.client,
             "lease": self.lease,
+            "machine": self.machine,
         }
 
 
@@ -101,6 +104,7 @@ def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
         uid=uid,
         client=ticket["client"],
         lease=ticket["lease"],
+        machine=ticket["machine"],
         store=Store(lambda: connect(url), loading()),
         config=config,
     )
@@ -154,6 +158,7 @@ def open_session(config: Config) -> OwnedSession:
         uid=uid,
         client=uid,
         lease=config.lease,
+        machine="client",
         store=Store(lambda: connect(url), loading()),
         config=config,
         embedded=embedded,

@@ -1,0 +1,1 @@
+from multiprocessing.heap import BufferWrapper
