@@ -79,17 +79,21 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.heap", "BufferWrapper", _P + "heap:BufferWrapper",
           "memory of Value and Array is a replica of a segment, not a mapping"),
 
-    Patch("multiprocessing.popen_fork", "Popen", _P + "popen:ForkPopen",
+    # The popen modules stay as they are: they start managers' servers.
+    Patch("multiprocessing.context", "ForkProcess._Popen", _P + "context:fork_popen",
           "the process starts on a worker, from what was in memory"),
-    Patch("multiprocessing.popen_spawn_posix", "Popen", _P + "popen:SpawnPopen",
+    Patch("multiprocessing.context", "SpawnProcess._Popen", _P + "context:spawn_popen",
           "the process starts on a worker, from what is pickled"),
-    Patch("multiprocessing.popen_forkserver", "Popen", _P + "popen:ForkServerPopen",
+    Patch("multiprocessing.context", "ForkServerProcess._Popen", _P + "context:forkserver_popen",
           "the process starts on a worker, which is a fork server already"),
 
     Patch("multiprocessing.spawn", "get_preparation_data", _P + "spawn:get_preparation_data",
           "says what a worker needs to know of the client to stand in for it"),
     Patch("multiprocessing.spawn", "prepare", _P + "spawn:prepare",
           "a worker has no file of the main module to run again"),
+
+    Patch("_thread", "_count", "transparent_mp.background:count", lazy=True,
+          why="a program that looks for threads it forgot finds its own only"),
 
     Patch("os", "kill", _P + "pids:kill", lazy=True,
           why="the pid of a process on a worker means nothing to this kernel"),

@@ -16,11 +16,11 @@ import os
 import shlex
 import subprocess
 import sys
-import threading
 from collections import deque
 from pathlib import Path
 from typing import Any
 
+from transparent_mp import background
 from transparent_mp.config import Config
 from transparent_mp.errors import LaunchError
 from transparent_mp.launch.launcher import OnGone
@@ -72,9 +72,7 @@ class LocalLauncher:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps(ticket).encode() + b"\n")
             process.stdin.flush()
-        threading.Thread(
-            target=self._watch, args=(worker, process, on_gone), name="transparent_mp worker", daemon=True
-        ).start()
+        background.start(self._watch, worker, process, on_gone)
 
     def close(self) -> None:
         if os.getpid() != self._pid:

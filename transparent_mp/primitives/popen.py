@@ -19,7 +19,6 @@ import sys
 from multiprocessing import context, popen_fork, process, reduction, util
 from typing import Any
 
-from transparent_mp.originals import original
 from transparent_mp.primitives import listener, memory, pids, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import capture
@@ -101,28 +100,14 @@ class _ForkServed(_ByImport):
     method = "forkserver"
 
 
-def _is_manager_server(process_obj: Any) -> bool:
-    managers = sys.modules.get("multiprocessing.managers")
-    target = getattr(process_obj, "_target", None)
-    server = managers and managers.BaseManager._run_server.__func__
-    return server is not None and getattr(target, "__func__", None) is server
+METHODS = {popen.method: popen for popen in (_ByValue, _Spawned, _ForkServed)}
 
 
-def _choose(stock: str, remote: Any) -> Any:
-    def start(process_obj: Any) -> Any:
-        if not _is_manager_server(process_obj):
-            return remote(process_obj)
-        # Proxies on workers will look for it in the session.
-        sessions.current()
-        return original(stock, "Popen")(process_obj)
-
-    start.method = remote.method  # type: ignore[attr-defined]
-    return start
-
-
-ForkPopen = _choose("multiprocessing.popen_fork", _ByValue)
-SpawnPopen = _choose("multiprocessing.popen_spawn_posix", _Spawned)
-ForkServerPopen = _choose("multiprocessing.popen_forkserver", _ForkServed)
+def start_beside(local: Any, process_obj: Any) -> Any:
+    """Start a manager's server as the standard library does; proxies on workers will look for it in
+    the session, so there must be one."""
+    sessions.current()
+    return local(process_obj)
 
 
 def _surroundings() -> dict[str, Any]:

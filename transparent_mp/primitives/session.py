@@ -11,6 +11,7 @@ import threading
 from multiprocessing import util
 from typing import Any
 
+from transparent_mp import background
 from transparent_mp.config import Config
 from transparent_mp.store.session import Session, join, new_id, open_session
 
@@ -71,6 +72,7 @@ def _after_fork_in_child() -> None:
     # The parent owns the links and the holds; a forked child takes part under a name of its own.
     session = _place.session
     _place.lock = threading.RLock()
+    background.forget()
     if session is not None:
         session.store.reset()
         session.uid = new_id()

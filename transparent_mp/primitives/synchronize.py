@@ -61,14 +61,14 @@ class SemLock:
         self._hold: sharing.Hold | None = None
 
     @classmethod
-    def _rebuild(cls, handle: tuple[str, str], kind: int, maxvalue: int, _name: str | None) -> SemLock:
+    def _rebuild(cls, handle: str, kind: int, maxvalue: int, _name: str | None) -> SemLock:
         self = cls(kind, 0, maxvalue)
-        oid, token = handle
+        oid, _, token = handle.partition(" ")
         self._become_shared(sharing.take(sessions.current(), oid, 0, token))
         return self
 
-    def share(self) -> tuple[str, str]:
-        """Move to the store if it is not there yet; returns object id and token for a pickle under way."""
+    def share(self) -> str:
+        """Move to the store if it is not there yet; returns "OID TOKEN" for a pickle under way."""
         session = sessions.current()
         with self._changed:
             if self._hold is None:
@@ -78,7 +78,7 @@ class SemLock:
                 self._changed.notify_all()
         assert self._hold is not None
         receiver = getattr(context.get_spawning_popen(), "uid", None)
-        return self._hold.oid, sharing.hand_over(session, self._hold, receiver)
+        return f"{self._hold.oid} {sharing.hand_over(session, self._hold, receiver)}"
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         if self.kind == RECURSIVE_MUTEX and self._is_mine():
@@ -189,7 +189,7 @@ class SemLock:
         self._acquired -= 1
 
 
-def getstate(self: Any) -> tuple[Any, int, int, str | None]:
+def getstate(self: Any) -> tuple[str, int, int, str | None]:
     """`SemLock.__getstate__` of multiprocessing.synchronize.
 
     Unlike the standard library's, it lets a lock of a fork context be pickled for a process that is

@@ -13,6 +13,7 @@ import logging
 import threading
 from typing import Callable
 
+from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.store.session import Session
@@ -30,7 +31,8 @@ class Inbox:
         self._key = session.keys("inbox", session.uid)
         self._handlers: dict[str, Handler] = {}
         self._ticks: list[Callable[[], None]] = []
-        self._thread = threading.Thread(target=self._run, name="transparent_mp inbox", daemon=True)
+        self._ended = threading.Event()
+        self._started = False
 
     def on(self, kind: str, handler: Handler) -> None:
         """Let `handler(head, body)` have every event of that kind."""
@@ -41,13 +43,14 @@ class Inbox:
         self._ticks.append(look)
 
     def start(self) -> None:
-        self._thread.start()
+        self._started = True
+        background.start(self._run)
 
     def stop(self) -> None:
         """End the thread, after what has arrived before."""
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
+        if self._started and not self._ended.is_set():
             self._session.store.cast(*self._session.push_event(self._session.uid, encode({"kind": "stop"})))
-            self._thread.join(self._session.lease)
+            self._ended.wait(self._session.lease)
 
     def _run(self) -> None:
         pause = self._session.lease / 3
@@ -63,6 +66,8 @@ class Inbox:
             lost = self._handlers.get("lost")
             if lost is not None:
                 lost({"reason": str(error)}, b"")
+        finally:
+            self._ended.set()
 
     def _deliver(self, frame: bytes) -> bool:
         try:

@@ -5,6 +5,7 @@ It does not keep connections (`store` does) and starts no server (`server` does)
 
 from __future__ import annotations
 
+import inspect
 import socket
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -39,10 +40,10 @@ def connect(url: str) -> Link:
         protocol=2,
         socket_timeout=None,
         socket_connect_timeout=CONNECT_TIMEOUT,
-        lib_name=None,
-        lib_version=None,
         retry=None,
     )
+    # Two commands that say who the client is, each waited for: not for every connection of ours.
+    options.update(_anonymous())
     connection = kind(**options)
     try:
         connection.connect()
@@ -60,6 +61,13 @@ def public(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _anonymous() -> dict[str, None]:
+    from redis.connection import AbstractConnection
+
+    known = set(inspect.signature(AbstractConnection.__init__).parameters)
+    return dict.fromkeys({"driver_info"} & known or {"lib_name", "lib_version"} & known)
 
 
 def _prepare(sock: socket.socket) -> None:

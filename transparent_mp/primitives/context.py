@@ -1,0 +1,38 @@
+"""Which Popen a context's Process gets: a remote one, or for a manager's server the local original.
+
+Patched in as `_Popen` of CPython's process classes, which every context, `Process` and `Pool` asks.
+Imports what starts processes when the first one is started.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from transparent_mp.originals import original
+
+_CONTEXT = "multiprocessing.context"
+
+
+def _choose(process_class: str, method: str) -> Any:
+    def popen(process_obj: Any) -> Any:
+        from transparent_mp.primitives import popen as remote
+
+        if _is_manager_server(process_obj):
+            return remote.start_beside(original(_CONTEXT, process_class + "._Popen").__func__, process_obj)
+        return remote.METHODS[method](process_obj)
+
+    return staticmethod(popen)
+
+
+def _is_manager_server(process_obj: Any) -> bool:
+    managers = sys.modules.get("multiprocessing.managers")
+    if managers is None:
+        return False
+    target = getattr(getattr(process_obj, "_target", None), "__func__", None)
+    return target is managers.BaseManager._run_server.__func__
+
+
+fork_popen = _choose("ForkProcess", "fork")
+spawn_popen = _choose("SpawnProcess", "spawn")
+forkserver_popen = _choose("ForkServerProcess", "forkserver")
