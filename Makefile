@@ -73,6 +73,8 @@ clean:  ## remove all that the other targets made
 
 .venv/.made:
 	$(PYTHON) -m venv .venv
+	@# The pip that comes with Python 3.9 needs more than ten minutes to resolve what 3.9 can have.
+	.venv/bin/python -m pip install -q --upgrade pip
 	.venv/bin/pip install -q hatchling
 	@touch $@
 
