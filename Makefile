@@ -47,7 +47,7 @@ conformance: .conformance/venv/.wheel  ## CPython's own tests on workers, scored
 	@version=$$(.conformance/venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	tests/conformance/run --python "$(CURDIR)/.conformance/venv/bin/python" \
 	    --prefix-cmd '"$(CURDIR)/.conformance/venv/bin/python" -m transparent_mp' \
-	    $(addprefix --module ,$(MODULE)) $(if $(MATCH),--match '$(MATCH)') $(if $(EXCLUDE),--exclude '$(EXCLUDE)') \
+	    $(addprefix --module ,$(MODULE)) $(if $(MATCH),--match '$(value MATCH)') $(if $(EXCLUDE),--exclude '$(value EXCLUDE)') \
 	    $(if $(IDS),--ids-file '$(IDS)') $(if $(METHODS),--methods --witness TRANSPARENT_MP_WITNESS) \
 	    $(call sandboxed,.conformance/venv) --jobs $(JOBS) --timeout $(TIMEOUT) \
 	    --logdir "$(CURDIR)/.conformance/logs" --tmpdir "$(CURDIR)/.conformance/tmp" \
