@@ -47,7 +47,7 @@ conformance: .conformance/venv/.wheel  ## CPython's own tests on workers, scored
 	@version=$$(.conformance/venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	tests/conformance/run --python "$(CURDIR)/.conformance/venv/bin/python" \
 	    --prefix-cmd '"$(CURDIR)/.conformance/venv/bin/python" -m transparent_mp' \
-	    $(addprefix --module ,$(MODULE)) $(if $(MATCH),--match '$(MATCH)') $(if $(EXCLUDE),--exclude '$(EXCLUDE)') \
+	    $(addprefix --module ,$(MODULE)) $(if $(MATCH),--match '$(value MATCH)') $(if $(EXCLUDE),--exclude '$(value EXCLUDE)') \
 	    $(if $(IDS),--ids-file '$(IDS)') $(if $(METHODS),--methods --witness TRANSPARENT_MP_WITNESS) \
 	    $(call sandboxed,.conformance/venv) --jobs $(JOBS) --timeout $(TIMEOUT) \
 	    --logdir "$(CURDIR)/.conformance/logs" --tmpdir "$(CURDIR)/.conformance/tmp" \
@@ -73,6 +73,8 @@ clean:  ## remove all that the other targets made
 
 .venv/.made:
 	$(PYTHON) -m venv .venv
+	@# The pip that comes with Python 3.9 needs more than ten minutes to resolve what 3.9 can have.
+	.venv/bin/python -m pip install -q --upgrade pip
 	.venv/bin/pip install -q hatchling
 	@touch $@
 

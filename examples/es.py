@@ -107,9 +107,7 @@ def train(pool, table, options):
     random, optimizer = np.random.RandomState(options.seed), Optimizer()
     theta = 0.1 * random.randn(SIZE)
     for generation in range(options.generations):
-        batches = [
-            [table.sample_index(random) for _ in range(options.batch)] for _ in range(options.batches)
-        ]
+        batches = [[table.sample_index(random) for _ in range(options.batch)] for _ in range(options.batches)]
         pending = [
             pool.apply_async(evaluate, (theta, batch, 1000 * generation + 100 * number))
             for number, batch in enumerate(batches)

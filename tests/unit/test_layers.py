@@ -13,7 +13,18 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "transparent_mp"
 
 #: From the lowest to the highest; a module may import its own layer and those before it.
-LAYERS = ("errors", "config", "store", "launch", "ship", "primitives", "worker", "intercept", "cli")
+LAYERS = (
+    "errors",
+    "originals",
+    "config",
+    "store",
+    "launch",
+    "ship",
+    "primitives",
+    "worker",
+    "intercept",
+    "cli",
+)
 #: Above all layers: the package's command, and what interpreters run at start-up.
 DOORS = ("__main__", "sitecustomize")
 
@@ -32,7 +43,9 @@ START_UP = (
     "__main__.py",
     "config.py",
     "errors.py",
+    "originals.py",
     "intercept/__init__.py",
+    "intercept/apply.py",
     "intercept/finder.py",
     "intercept/patches.py",
 )
