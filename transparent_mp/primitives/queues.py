@@ -22,6 +22,7 @@ from typing import Any
 from transparent_mp.primitives.synchronize import SEM_VALUE_MAX
 
 # The module's own names will be ours.
+_StockQueue = stock.Queue
 _StockJoinableQueue = stock.JoinableQueue
 _dumps = context.reduction.ForkingPickler.dumps
 _loads = context.reduction.ForkingPickler.loads
@@ -52,7 +53,7 @@ class SimpleQueue(stock.SimpleQueue):  # type: ignore[misc]
         return self._reader, self._writer, self._rlock, self._wlock
 
 
-class Queue(stock.Queue):  # type: ignore[misc]
+class Queue(_StockQueue):  # type: ignore[misc]
     """A queue with an optional bound."""
 
     _shared = False
@@ -68,12 +69,12 @@ class Queue(stock.Queue):  # type: ignore[misc]
         return state
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        super().__setstate__(state)
+        _StockQueue.__setstate__(self, state)
         self._shared = True
 
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         if not self._shared or not self._fed():
-            super().put(obj, block, timeout)
+            _StockQueue.put(self, obj, block, timeout)
             return
         self._check_open()
         bounded = _bounded(self)
@@ -97,24 +98,24 @@ class Queue(stock.Queue):  # type: ignore[misc]
     def qsize(self) -> int:
         if self._shared and not _bounded(self):
             return self._reader.length()
-        return int(super().qsize())
+        return int(_StockQueue.qsize(self))
 
     def full(self) -> bool:
-        return _bounded(self) and bool(super().full())
+        return _bounded(self) and bool(_StockQueue.full(self))
 
     def close(self) -> None:
         if self._shared and self._thread is None and not self._closed:
             self._reader.close()
             self._writer.close()
-        super().close()
+        _StockQueue.close(self)
 
     def _get_local(self, block: bool, timeout: float | None) -> Any:
         # As CPython's, but that the queue may be shared while this waits.
         if block and timeout is None:
-            return super().get()
+            return _StockQueue.get(self)
         deadline = time.monotonic() + (timeout or 0.0)
         try:
-            return super().get(block, timeout)
+            return _StockQueue.get(self, block, timeout)
         except Empty:
             left = deadline - time.monotonic()
             if self._shared and block and left > 0:

@@ -27,7 +27,7 @@ class State(enum.Enum):
 
 
 class Watch:
-    """Watches one list. One reader at a time; a second waits for the first."""
+    """Watches one list. Thread-safe."""
 
     def __init__(self, store: Store, key: str) -> None:
         self._store = store
@@ -57,10 +57,13 @@ class Watch:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             self.arm()
+            # Waited for without the lock: others may look at the fd meanwhile.
+            if not self.link.wait(None if deadline is None else deadline - time.monotonic()):
+                return None
             with self._lock:
-                left = None if deadline is None else deadline - time.monotonic()
-                if not self.link.wait(left):
-                    return None
+                if not self.link.wait(0):
+                    # Another thread of this process was faster.
+                    continue
                 self.link.read()
                 self.link.send([("LPOP", self._key), *then, self._look])
                 self._store.waits += 1
