@@ -1,15 +1,22 @@
 """A real fd that is readable exactly when a list in the store has an element.
 
-    IDLE    nothing outstanding
-    ARMED   a blocking look is outstanding on the watch's own link: its answer makes the fd readable
+    IDLE     nothing outstanding
+    LOOKING  a blocking look is outstanding on the watch's own link, sent a moment ago: whether the
+             list was empty then is not known yet
+    ARMED    a look is outstanding, and its answer would have come if there were an element
 
-BLMOVE of a list's head onto itself blocks until there is one and takes nothing. Taking happens on
-the same link, behind the look's answer, and arms again in the same write.
+BLMOVE of a list's head onto itself blocks until there is one and takes nothing; its answer is what
+makes the fd readable, so nothing else may be read while it is on its way: the bytes must wait in
+the kernel, not in our reader.
+
+Asking for the fd makes sure (ARMED); taking an element looks again (LOOKING), for programs that
+have registered the fd once and for all.
 """
 
 from __future__ import annotations
 
 import enum
+import select
 import threading
 import time
 from collections.abc import Sequence
@@ -18,11 +25,16 @@ from transparent_mp.errors import StoreReplyError
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.store import Store
 
+#: Seconds to wait for a look's answer that must be there, before asking again whether another
+#: holder has taken the element meanwhile.
+ANSWER = 0.05
+
 
 class State(enum.Enum):
-    """Whether a look is outstanding."""
+    """What is known of the outstanding look."""
 
     IDLE = "idle"
+    LOOKING = "looking"
     ARMED = "armed"
 
 
@@ -36,47 +48,66 @@ class Watch:
         self._lock = threading.Lock()
         self._state = State.IDLE
         self.link = store.watch()
+        self._poll = select.poll()
+        self._poll.register(self.link.fileno(), select.POLLIN)
 
     def arm(self) -> None:
         """See that the fd tells the truth from here on: also about what is there already."""
         with self._lock:
             if self._state is State.IDLE:
-                self.link.send([("LLEN", self._key), self._look])
+                self._send_look()
+            while self._state is State.LOOKING and not self._readable(0):
+                if self._store.ask("LLEN", self._key) and not self._readable(ANSWER):
+                    continue
                 self._state = State.ARMED
-                self._store.waits += 1
-                if self.link.read():
-                    self.link.wait(None)
 
     def wait(self, timeout: float | None) -> bool:
         """Whether an element is there within `timeout` seconds."""
         self.arm()
-        return self.link.wait(timeout)
+        return self._readable(timeout)
 
     def take(self, timeout: float | None, then: Sequence[Command]) -> list[Reply] | None:
         """Pop the first element: [element, *replies of `then`], or None when the time is over."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
+        if timeout is not None and timeout <= 0:
             self.arm()
+        while True:
+            with self._lock:
+                if self._state is State.IDLE:
+                    self._send_look()
             # Waited for without the lock: others may look at the fd meanwhile.
-            if not self.link.wait(None if deadline is None else deadline - time.monotonic()):
+            if not self._readable(None if deadline is None else deadline - time.monotonic()):
                 return None
             with self._lock:
-                if not self.link.wait(0):
+                if not self._readable(0):
                     # Another thread of this process was faster.
                     continue
-                self.link.read()
-                self.link.send([("LPOP", self._key), *then, self._look])
-                self._store.waits += 1
-                replies = [self.link.read() for _ in range(1 + len(then))]
+                replies = self._pop(then)
             for reply in replies:
                 if isinstance(reply, StoreReplyError):
                     raise reply
-            # None: another holder of this end was faster; its element is no longer ours to wait for.
+            # None: another holder of this end was faster.
             if replies[0] is not None:
                 return replies
             if deadline is not None and time.monotonic() >= deadline:
                 return None
 
     def close(self) -> None:
-        """Give the link back. Its fd may have been duplicated, so it is closed, not used again."""
+        """End the watch; what it looked for stays where it is."""
         self.link.close()
+
+    def _pop(self, then: Sequence[Command]) -> list[Reply]:
+        self.link.read()
+        self._state = State.IDLE
+        self.link.send([("LPOP", self._key), *then])
+        self._store.waits += 1
+        replies = [self.link.read() for _ in range(1 + len(then))]
+        self._send_look()
+        return replies
+
+    def _send_look(self) -> None:
+        self.link.send([self._look])
+        self._state = State.LOOKING
+
+    def _readable(self, timeout: float | None) -> bool:
+        return bool(self._poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
