@@ -1,1 +1,0 @@
-from multiprocessing.spawn import prepare, get_preparation_data
