@@ -1,0 +1,79 @@
+"""The session this process takes part in, opened when it is first needed.
+
+A client opens its session with the first process it starts or the first primitive it shares;
+processes on workers, and a manager's server beside the client, are attached to one that is there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from multiprocessing import util
+from typing import Any
+
+from transparent_mp.config import Config
+from transparent_mp.store.session import Session, join, new_id, open_session
+
+#: After everything that multiprocessing itself finalises, children joined included.
+LAST = -1000
+
+
+class _Place:
+    """Where this process's session is kept."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.lock = threading.RLock()
+
+
+_place = _Place()
+
+
+def attached() -> Session | None:
+    """This process's session, if it has one yet."""
+    return _place.session
+
+
+def current() -> Session:
+    """This process's session; a client without one opens it.
+
+    Raises ConfigError or StoreError when it cannot be opened.
+    """
+    session = _place.session
+    if session is None:
+        with _place.lock:
+            session = _place.session
+            if session is None:
+                opened = open_session(Config.from_environ())
+                util.Finalize(None, _leave, exitpriority=LAST)
+                session = _place.session = opened
+    return session
+
+
+def attach(session: Session) -> None:
+    """Make `session` this process's own."""
+    _place.session = session
+
+
+def attach_ticket(ticket: dict[str, Any]) -> None:
+    """Join the session that `ticket` admits to, as a process of its own (a manager's server)."""
+    attach(join(ticket, new_id(), Config.from_environ()))
+
+
+def _leave() -> None:
+    session = _place.session
+    end = getattr(session, "end", None)
+    if end is not None:
+        end()
+
+
+def _after_fork_in_child() -> None:
+    # The parent owns the links and the holds; a forked child takes part under a name of its own.
+    session = _place.session
+    _place.lock = threading.RLock()
+    if session is not None:
+        session.store.reset()
+        session.uid = new_id()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,85 @@
+"""Local until shared: what it means for an object to be in the store, and who holds it.
+
+A primitive is the standard library's own object until it is first pickled for another process.
+Then it gets an object id, its state moves to the store, and the same Python object goes on there.
+
+Each process that can reach one side of an object is a *holder* of that side, through one `Hold`
+that all Python objects of the process for that side keep alive. The store tells the other side
+when the last holder is gone, be it by close, collection or death, and deletes what nobody holds.
+A pickle that is under way holds for its receiver: in a process being started that is the child's
+own holder id; in a message it is a token that the receiver's hold replaces.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+from transparent_mp.primitives import session as sessions
+from transparent_mp.store.link import Command
+from transparent_mp.store.scripts import script
+from transparent_mp.store.session import Session, new_id
+
+
+class Hold:
+    """This process's hold on one side of an object; letting the last reference go ends it."""
+
+    __slots__ = ("__weakref__", "oid", "side")
+
+    def __init__(self, oid: str, side: int) -> None:
+        self.oid = oid
+        self.side = side
+
+    def __del__(self) -> None:
+        session = sessions.attached()
+        if session is not None:
+            session.store.soon(_drop(session, session.uid, self.oid, self.side))
+
+
+_holds: weakref.WeakValueDictionary[tuple[str, int], Hold] = weakref.WeakValueDictionary()
+_lock = threading.RLock()
+
+
+def create(session: Session, sides: int = 1) -> tuple[Hold, ...]:
+    """Make a new object with one or two sides, all held by this process."""
+    oid = new_id()
+    return tuple(_take(session, oid, side, "new", "") for side in range(sides))
+
+
+def take(session: Session, oid: str, side: int = 0, token: str = "") -> Hold:
+    """This process's hold on a side it was given; `token` is what the pickle carried."""
+    return _take(session, oid, side, "", token)
+
+
+def hand_over(session: Session, hold: Hold, receiver: str | None) -> str:
+    """Hold for the receiver of a pickle under way; returns the token to put into the pickle.
+
+    `receiver` is the holder id of a process being started, or None for a message.
+    """
+    token = "" if receiver else "token-" + new_id()
+    session.store.cast(_hold(session, receiver or token, hold.oid, hold.side, "", ""))
+    return token
+
+
+def _take(session: Session, oid: str, side: int, new: str, token: str) -> Hold:
+    with _lock:
+        hold = _holds.get((oid, side))
+        if hold is None:
+            hold = _holds[oid, side] = Hold(oid, side)
+            session.store.cast(_hold(session, session.uid, oid, side, new, token))
+        elif token:
+            session.store.cast(_drop(session, token, oid, side))
+    return hold
+
+
+def _hold(session: Session, holder: str, oid: str, side: int, new: str, replaces: str) -> Command:
+    keys = session.keys
+    names = (keys.object(oid, f"h{side}"), keys("holds", holder), keys("objects"), keys("keys"))
+    return script("hold", names, (holder, f"{oid} {side}", oid, session.ttl, new, replaces))
+
+
+def _drop(session: Session, holder: str, oid: str, side: int) -> Command:
+    keys, other = session.keys, 1 - side
+    parts = (f"h{side}", f"h{other}", f"q{side}", f"q{other}", "d", "v")
+    names = (*(keys.object(oid, part) for part in parts), keys("holds", holder), keys("objects"))
+    return script("drop", names, (holder, f"{oid} {side}", oid, session.ttl))

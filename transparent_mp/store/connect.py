@@ -1,0 +1,93 @@
+"""How a link to the store is made: redis-py connects, secures and authenticates it.
+
+It does not keep connections (`store` does) and starts no server (`server` does).
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from transparent_mp.errors import ConfigError, StoreError
+from transparent_mp.store.link import Link
+
+#: Seconds to wait for a connection. Longer: a slow network still connects; shorter: an address
+#: that swallows packets is reported sooner.
+CONNECT_TIMEOUT = 10.0
+
+#: TCP keepalive: idle seconds, interval, probes. A blocked pop may wait for days, so a vanished
+#: server is noticed by the kernel alone, after 30 + 5 * 10 seconds.
+KEEPALIVE = (30, 10, 5)
+
+
+def connect(url: str) -> Link:
+    """Return a new link to the store at `url`.
+
+    Raises StoreError naming the address and the cause, never the password.
+    """
+    # Imported on first use: it takes 0.1 s and 200 modules.
+    import redis
+    from redis.connection import parse_url
+
+    try:
+        options: dict[str, Any] = dict(parse_url(url))
+    except ValueError as error:
+        raise ConfigError(f"the store's address {public(url)} is not understood: {error}") from None
+    kind = options.pop("connection_class", redis.Connection)
+    options.update(
+        protocol=2,
+        socket_timeout=None,
+        socket_connect_timeout=CONNECT_TIMEOUT,
+        lib_name=None,
+        lib_version=None,
+        retry=None,
+    )
+    connection = kind(**options)
+    try:
+        connection.connect()
+    except (redis.RedisError, OSError) as error:
+        raise StoreError(_explain(public(url), error)) from None
+    sock: socket.socket = connection._sock
+    # The connection object would close the socket when it is collected.
+    connection._sock = None
+    _prepare(sock)
+    return Link(sock, public(url))
+
+
+def public(url: str) -> str:
+    """The address without user and password."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _prepare(sock: socket.socket) -> None:
+    sock.settimeout(None)
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in zip(("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), KEEPALIVE):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _explain(address: str, error: Exception) -> str:
+    text = str(error)
+    name = type(error).__name__
+    if "NOAUTH" in text or "WRONGPASS" in text or "Authentication" in name or "without any password" in text:
+        cause = "it wants another user or password"
+        remedy = "put them into TRANSPARENT_MP_REDIS_URL as redis://user:password@host:port"
+    elif "NOPERM" in text:
+        cause = "its user may not do this"
+        remedy = "give the user the rights that docs/architecture.md lists"
+    elif "LOADING" in text:
+        cause = "it is still loading its data"
+        remedy = "try again in a moment"
+    elif "certificate" in text.lower() or "ssl" in text.lower():
+        cause = f"TLS failed: {text}"
+        remedy = "check the certificate and that the port speaks TLS"
+    else:
+        cause = text or name
+        remedy = "check TRANSPARENT_MP_REDIS_URL and that the server can be reached from here"
+    return f"cannot use the store at {address}: {cause}; {remedy}"

@@ -1,0 +1,73 @@
+"""Every key in the store: type, writer, reader, lifetime.
+
+A session's own keys share one hash tag, an object's keys another, so that each script touches one
+slot of a cluster per object. Everything written has a time to live, which the session's keeper
+renews while the session lives; whoever empties and refills a list sets it again.
+
+session keys (S = tmp:{SESSION})
+    S:alive        string   session's lease; set by the client, renewed by its keeper; gone = session over
+    S:pids         string   last pid given out, counted up by submit
+    S:ready        list     frames of processes that wait for a worker; submit -> check_in, exited
+    S:workers      zset     worker -> processes it holds; check_in, submit, exited, left
+    S:starting     set      workers launched that have not checked in; client -> check_in, reap
+    S:lease:W      string   worker W's lease; set by check_in, renewed by W
+    S:worker:W     hash     slots, host, pid of worker W; check_in -> submit
+    S:control:W    list     frames to worker W: run, signal, orphan, end; submit, signal, exited -> W
+    S:running:W    set      pids that worker W holds; submit, check_in, exited -> reap
+    S:process:PID  hash     uid, parent, name, state, worker; submit -> everyone, gone with the process
+    S:inbox:UID    list     events for holder UID: exit, output, started, requests; anyone -> UID
+    S:children:UID set      pids whose parent is UID; submit -> exited (tells orphans)
+    S:holds:UID    set      "OID SIDE" that holder UID holds; hold -> drop, exited
+    S:keys         set      every session key in use; scripts -> keeper (renews), end (deletes)
+    S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
+    S:blob:ID      list     chunks of a payload too large for a message; sender -> receiver, who deletes it
+    S:answer:ID    list     one answer to a request; client -> asker, seconds
+    S:names        hash     listener address -> object id; listeners -> clients
+
+object keys (O = tmp:{SESSION.OID}); an object has one or two sides
+    O:h0, O:h1     set      holders of that side; the object side lives while the set is there
+    O:q0, O:q1     list     messages to be read by that side, or a semaphore's tokens
+    O:d, O:v       string   a segment's data and its version
+"""
+
+from __future__ import annotations
+
+PREFIX = "tmp"
+
+#: Suffixes of the keys that an object may have.
+OBJECT_PARTS = ("h0", "h1", "q0", "q1", "d", "v")
+
+#: First process id of ours: above any that a kernel gives (pid_max is at most 2**22), so that
+#: one number cannot mean two processes.
+FIRST_PID = 5_000_000
+
+
+class Keys:
+    """Names of one session's keys."""
+
+    __slots__ = ("_base", "_session")
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+        self._base = f"{PREFIX}:{{{session}}}:"
+
+    def __call__(self, part: str, of: object = "") -> str:
+        """The session key `part`, or that of one worker, process or holder."""
+        return f"{self._base}{part}:{of}" if of != "" else self._base + part
+
+    @property
+    def base(self) -> str:
+        """What every session key begins with; scripts build the key of a worker or holder with it."""
+        return self._base
+
+    def object(self, oid: str, part: str) -> str:
+        """The key `part` (one of OBJECT_PARTS) of an object."""
+        return f"{PREFIX}:{{{self._session}.{oid}}}:{part}"
+
+    def object_base(self, oid: str) -> str:
+        return f"{PREFIX}:{{{self._session}.{oid}}}:"
+
+    @property
+    def any_object(self) -> str:
+        """`object_base` up to the object id: scripts that meet an id put it behind this, then "}:"."""
+        return f"{PREFIX}:{{{self._session}."

@@ -1,0 +1,170 @@
+"""One connection to the store: commands packed and replies read directly on its socket.
+
+redis-py makes, secures and authenticates the connection (`connect`); after that nothing stands
+between a primitive and the socket, since the pooled client costs three times the round trip.
+
+A link is not thread-safe and knows nothing of what its replies mean: whoever sends n commands
+reads n replies, in order. It does not reconnect.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Iterable, Sequence
+from typing import Any, Union
+
+import hiredis
+
+from transparent_mp.errors import StoreError, StoreReplyError
+
+Arg = Union[bytes, bytearray, memoryview, str, int, float]
+Command = tuple[Arg, ...]
+Reply = Any
+
+#: Arguments from this size on are written from where they lie. Smaller: more buffers for each
+#: write; larger: more bytes copied before they are written.
+SCATTER = 16 * 1024
+
+#: First and largest size of one read. The first fits most replies without allocating much; the
+#: largest keeps the number of reads low for replies of many megabytes.
+READ_SMALL, READ_LARGE = 16 * 1024, 1024 * 1024
+
+
+class Link:
+    """A connected socket that speaks RESP2. `address` is for messages and holds no secret."""
+
+    __slots__ = ("_poll", "_read_size", "_reader", "_sock", "_torn", "address", "number")
+
+    def __init__(self, sock: socket.socket, address: str) -> None:
+        self._sock = sock
+        self.address = address
+        self._reader = hiredis.Reader(replyError=StoreReplyError, notEnoughData=_MORE)
+        self._read_size = READ_SMALL
+        self._poll: select.poll | None = None
+        # Set while bytes are between the socket and the reader: an exception that arrives there
+        # (a signal handler's) leaves the stream unusable.
+        self._torn = False
+        #: The store's number for this connection (CLIENT ID), by which a wait can be ended.
+        self.number = 0
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    @property
+    def usable(self) -> bool:
+        return not self._torn and self._sock.fileno() >= 0
+
+    def send(self, commands: Iterable[Command]) -> None:
+        """Write the commands with as few system calls as possible."""
+        buffers: list[Any] = []
+        small: list[bytes] = []
+        for command in commands:
+            if _plain(command):
+                small.append(hiredis.pack_command(command))
+            else:
+                _pack_large(command, small, buffers)
+        if small:
+            buffers.append(b"".join(small))
+        self._torn = True
+        try:
+            for buffer in _grouped(buffers):
+                self._sock.sendall(buffer)
+        except OSError as error:
+            raise self._lost(error) from error
+        self._torn = False
+
+    def read(self) -> Reply:
+        """Return the next reply, waiting for it. An error reply is returned, not raised."""
+        while True:
+            reply = self._reader.gets()
+            if reply is not _MORE:
+                return reply
+            self._fill()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Whether a reply has begun to arrive within `timeout` seconds (None: for ever).
+
+        Waits in poll, so that a signal handler's exception finds no half-read reply.
+        """
+        if self._reader.has_data():
+            return True
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._sock, select.POLLIN)
+        return bool(self._poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
+
+    def read_ready(self) -> Sequence[Reply]:
+        """Return the replies that are there, without waiting."""
+        replies: list[Reply] = []
+        while True:
+            reply = self._reader.gets()
+            if reply is not _MORE:
+                replies.append(reply)
+            elif self.wait(0) and select.select([self._sock], [], [], 0)[0]:
+                self._fill()
+            else:
+                return replies
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _fill(self) -> None:
+        self._torn = True
+        try:
+            data = self._sock.recv(self._read_size)
+        except OSError as error:
+            raise self._lost(error) from error
+        if not data:
+            raise self._lost(None)
+        self._reader.feed(data)
+        self._torn = False
+        if len(data) == self._read_size:
+            self._read_size = READ_LARGE
+
+    def _lost(self, error: OSError | None) -> StoreError:
+        cause = error.strerror if error is not None and error.strerror else "it closed the connection"
+        return StoreError(
+            f"lost the connection to the store at {self.address} ({cause}): "
+            "see whether that Redis server is still running and reachable"
+        )
+
+
+class _More:
+    """What the reader answers while a reply is incomplete."""
+
+
+_MORE = _More()
+
+
+def _plain(command: Command) -> bool:
+    for arg in command:
+        if arg.__class__ is bytes or arg.__class__ is str:
+            if len(arg) >= SCATTER:  # type: ignore[arg-type]
+                return False
+        elif arg.__class__ is not int and arg.__class__ is not float:
+            return False
+    return True
+
+
+def _pack_large(command: Command, small: list[bytes], buffers: list[Any]) -> None:
+    small.append(b"*%d\r\n" % len(command))
+    for arg in command:
+        if isinstance(arg, (bytes, bytearray, memoryview)):
+            view = memoryview(arg).cast("B")
+        else:
+            view = memoryview(str(arg).encode())
+        small.append(b"$%d\r\n" % len(view))
+        if len(view) < SCATTER:
+            small.append(bytes(view))
+        else:
+            buffers.append(b"".join(small))
+            buffers.append(view)
+            small.clear()
+        small.append(b"\r\n")
+
+
+def _grouped(buffers: list[Any]) -> Iterable[Any]:
+    # A small piece between two large ones is joined with nothing: sendall of each piece in turn
+    # costs a system call a piece, which is nothing beside the bytes of a large one.
+    return buffers

@@ -1,0 +1,71 @@
+-- A process has ended: its parent is told, what it held is dropped, its worker takes the next.
+-- KEYS: 1 workers  2 ready  3 objects  4 keys
+-- ARGV: 1 base of session keys  2 base of object keys  3 pid  4 exit code  5 ttl ms  6 worker
+-- RETURNS: 1, or 0 when this worker does not hold that process (any more).
+-- INVARIANT: exactly one exit event for each process; a process's holds end before its exit is seen.
+local base, pid, ttl, worker = ARGV[1], ARGV[3], ARGV[5], ARGV[6]
+local process = base .. 'process:' .. pid
+local record = redis.call('HMGET', process, 'uid', 'parent', 'worker')
+if not record[1] or record[3] ~= worker then return 0 end
+local uid, parent = record[1], record[2]
+
+local function drop_holds()
+  local holds = base .. 'holds:' .. uid
+  for _, hold in ipairs(redis.call('SMEMBERS', holds)) do
+    local oid, side = string.match(hold, '^(%S+) (%S+)$')
+    local object = ARGV[2] .. oid .. '}:'
+    redis.call('SREM', object .. 'h' .. side, uid)
+    if redis.call('EXISTS', object .. 'h' .. side) == 0 then
+      local other = side == '0' and '1' or '0'
+      redis.call('DEL', object .. 'q' .. side)
+      if redis.call('EXISTS', object .. 'h' .. other) == 1 then
+        redis.call('RPUSH', object .. 'q' .. other, '')
+        redis.call('PEXPIRE', object .. 'q' .. other, ttl)
+      else
+        redis.call('DEL', object .. 'q' .. other, object .. 'd', object .. 'v')
+        redis.call('SREM', KEYS[3], oid)
+      end
+    end
+  end
+  redis.call('DEL', holds)
+  redis.call('SREM', KEYS[4], holds)
+end
+
+local function tell_orphans()
+  local children = base .. 'children:' .. uid
+  for _, child in ipairs(redis.call('SMEMBERS', children)) do
+    local where = redis.call('HGET', base .. 'process:' .. child, 'worker')
+    if where and where ~= '' then
+      redis.call('RPUSH', base .. 'control:' .. where, cjson.encode({kind = 'orphan', pid = tonumber(child)}) .. '\n')
+      redis.call('PEXPIRE', base .. 'control:' .. where, ttl)
+    end
+  end
+  redis.call('DEL', children)
+  redis.call('SREM', KEYS[4], children)
+end
+
+drop_holds()
+tell_orphans()
+redis.call('DEL', process, base .. 'inbox:' .. uid)
+redis.call('SREM', KEYS[4], process, base .. 'inbox:' .. uid)
+-- A parent that is gone has no children set any more; nobody would read its inbox.
+if redis.call('SREM', base .. 'children:' .. parent, pid) == 1 then
+  local inbox = base .. 'inbox:' .. parent
+  redis.call('RPUSH', inbox, cjson.encode({kind = 'exit', pid = tonumber(pid), code = tonumber(ARGV[4])}) .. '\n')
+  redis.call('PEXPIRE', inbox, ttl)
+  redis.call('SADD', KEYS[4], inbox)
+end
+if worker == '' or redis.call('SREM', base .. 'running:' .. worker, pid) == 0 then return 1 end
+if not redis.call('ZSCORE', KEYS[1], worker) then return 1 end
+local next = redis.call('LPOP', KEYS[2])
+if next then
+  local waiting = cjson.decode(string.match(next, '^[^\n]*')).pid
+  redis.call('HSET', base .. 'process:' .. waiting, 'state', 'given', 'worker', worker)
+  redis.call('SADD', base .. 'running:' .. worker, waiting)
+  redis.call('RPUSH', base .. 'control:' .. worker, next)
+  redis.call('PEXPIRE', base .. 'running:' .. worker, ttl)
+  redis.call('PEXPIRE', base .. 'control:' .. worker, ttl)
+else
+  redis.call('ZINCRBY', KEYS[1], -1, worker)
+end
+return 1

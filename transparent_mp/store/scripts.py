@@ -1,0 +1,35 @@
+"""The Lua scripts: one transition, one file in `lua/`.
+
+`script(name, keys, args)` is the command that runs one; `loading()` are the commands that make the
+store know them all, sent first on a new connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from transparent_mp.store.link import Arg, Command
+
+_FOLDER = Path(__file__).with_name("lua")
+
+
+@lru_cache(maxsize=1)
+def _scripts() -> dict[str, tuple[bytes, str]]:
+    found = {}
+    for path in sorted(_FOLDER.glob("*.lua")):
+        text = path.read_bytes()
+        found[path.stem] = (text, hashlib.sha1(text).hexdigest())  # noqa: S324  the store names scripts so
+    return found
+
+
+def script(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:
+    """The command that runs lua/NAME.lua."""
+    return ("EVALSHA", _scripts()[name][1], len(keys), *keys, *args)
+
+
+def loading() -> tuple[Command, ...]:
+    """The commands that load every script."""
+    return tuple(("SCRIPT", "LOAD", text) for text, _sha in _scripts().values())

@@ -1,0 +1,186 @@
+"""A session: one run of a client with everything it started, as one process of it sees it.
+
+A `Session` is what a process needs to take part: the session's name, its secret, the store, and
+the process's own name in it (its *holder* id). The client opens one (`open_session`); processes on
+workers are given theirs by their supervisor (`join`); neither happens at import.
+
+The session lives while its lease does: `keeper` renews it from a process of its own, so that a
+client that computes for minutes without letting go of the interpreter keeps it, and one that is
+killed loses it at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transparent_mp.config import Config
+from transparent_mp.errors import StoreReplyError
+from transparent_mp.store import keeper, server
+from transparent_mp.store.connect import connect
+from transparent_mp.store.keys import Keys
+from transparent_mp.store.link import Arg, Command
+from transparent_mp.store.scripts import loading, script
+from transparent_mp.store.seal import Seal
+from transparent_mp.store.store import Store
+
+#: Life of a key in leases. Longer than the lease, so that a keeper that is late loses nothing.
+KEY_LEASES = 3
+#: Milliseconds for workers to read that their session has ended.
+END_MS = 10_000
+
+
+@dataclass(repr=False)
+class Session:
+    """One process's part in a session."""
+
+    id: str
+    secret: bytes
+    #: Address of the store as workers reach it.
+    worker_url: str
+    #: This process's holder id, unique in the session.
+    uid: str
+    #: Holder id of the client.
+    client: str
+    #: Seconds.
+    lease: float
+    store: Store
+    config: Config
+    #: Whether this process is the client, which opened the session and ends it.
+    owner: bool = False
+    keys: Keys = field(init=False)
+    seal: Seal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys = Keys(self.id)
+        self.seal = Seal(self.secret)
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} uid={self.uid}>"
+
+    @property
+    def ttl(self) -> int:
+        """Milliseconds that a key lives without being renewed."""
+        return int(self.lease * KEY_LEASES * 1000)
+
+    def script(self, name: str, parts: Sequence[str], args: Sequence[Arg] = ()) -> Command:
+        """The command that runs a script over session keys."""
+        return script(name, [self.keys(part) for part in parts], args)
+
+    def push_event(self, uid: str, frame: bytes) -> list[Command]:
+        """Commands that append an event to the inbox of `uid`."""
+        inbox = self.keys("inbox", uid)
+        return [("RPUSH", inbox, frame), ("PEXPIRE", inbox, self.ttl), ("SADD", self.keys("keys"), inbox)]
+
+    def ticket(self) -> dict[str, Any]:
+        """What another process needs to join, secret included: for launches and real forks only."""
+        return {
+            "session": self.id,
+            "secret": self.secret.hex(),
+            "url": self.worker_url,
+            "client": self.client,
+            "lease": self.lease,
+        }
+
+
+def new_id() -> str:
+    """A name that no other process, session or object has."""
+    return secrets.token_hex(8)
+
+
+def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
+    """Take part in a session that another process opened."""
+    url = ticket["url"]
+    return Session(
+        id=ticket["session"],
+        secret=bytes.fromhex(ticket["secret"]),
+        worker_url=url,
+        uid=uid,
+        client=ticket["client"],
+        lease=ticket["lease"],
+        store=Store(lambda: connect(url), loading()),
+        config=config,
+    )
+
+
+class OwnedSession(Session):
+    """The client's session: it also owns the keeper and, when there is one, the embedded server."""
+
+    _server: server.Server | None = None
+    _keeper: subprocess.Popen[bytes] | None = None
+
+    def end(self) -> None:
+        """End the session: workers are told, keys are deleted, the embedded server stops."""
+        if os.getpid() != self._pid:
+            return
+        with contextlib.suppress(OSError):
+            # A store that is gone has nothing left to delete.
+            self.store.call(
+                self.script(
+                    "end_session",
+                    ("alive", "keys", "objects", "workers", "starting"),
+                    (self.keys.base, self.keys.any_object, END_MS),
+                )
+            )
+        self.store.close()
+        if self._keeper is not None:
+            keeper.dismiss(self._keeper)
+        if self._server is not None:
+            self._server.stop()
+
+    _pid: int = 0
+
+
+def open_session(config: Config) -> OwnedSession:
+    """Open the client's session. Raises StoreError when the store cannot be used."""
+    embedded = None if config.redis_url else server.start()
+    url = config.redis_url or (embedded.url if embedded else "")
+    uid = new_id()
+    session = OwnedSession(
+        id=new_id(),
+        secret=secrets.token_bytes(32),
+        worker_url=config.worker_redis_url or url,
+        uid=uid,
+        client=uid,
+        lease=config.lease,
+        store=Store(lambda: connect(url), loading()),
+        config=config,
+        owner=True,
+    )
+    session._server = embedded
+    session._pid = os.getpid()
+    try:
+        _announce(session)
+        session._keeper = keeper.start(session, url, embedded.pid if embedded else 0)
+    except BaseException:
+        if embedded is not None:
+            embedded.stop()
+        raise
+    return session
+
+
+def _announce(session: Session) -> None:
+    keys = session.keys
+    names = [keys(part) for part in ("pids", "ready", "workers", "starting", "names")]
+    try:
+        session.store.call(
+            ("SET", keys("alive"), session.uid, "PX", int(session.lease * 1000)),
+            ("SADD", keys("keys"), *names),
+            ("PEXPIRE", keys("keys"), session.ttl),
+        )
+    except StoreReplyError as error:
+        raise type(error)(
+            f"the store refuses to work for us: {error}; "
+            "docs/architecture.md lists the commands and keys that its user needs"
+        ) from None
+
+
+def interpreter() -> list[str]:
+    """The command that starts a bare Python of this installation."""
+    return [sys.executable, "-I", "-S"]

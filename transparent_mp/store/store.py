@@ -1,0 +1,254 @@
+"""The store as a process sees it: one shared link for what does not block, borrowed ones for pops.
+
+    cast    a command whose answer nobody waits for; its reply is read with a later command
+    call    commands in one write, waited for
+    soon    a cast from a finaliser, which may run anywhere, even inside another command
+    pop     a blocking pop, on a link of its own; commands behind it run after it was served
+    watch   a link whose fd becomes readable when a list has an element, which stays in the list
+
+Everything that does not block goes through the shared link, so a process's commands reach the
+store in program order, whichever thread gave them; pops may wait on other links because what they
+wait for comes whenever it comes. An error that answers a cast is raised by the next call or cast.
+
+A wait that is given up (time-out, KeyboardInterrupt) is ended by CLIENT UNBLOCK; if the pop was
+served in that moment, its element is taken (time-out) or put back (exception).
+
+It does not know what keys and values mean.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Callable, Optional
+
+from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.store.link import Command, Link, Reply
+
+OnReply = Optional[Callable[[Reply], None]]
+
+#: Unread replies after which a cast looks for them. Smaller: a read for nearly every write;
+#: larger: errors surface later, and the socket's buffer holds more.
+OWED_READ = 64
+#: Unread replies at which a cast waits for them: bounds what the store must buffer for us.
+OWED_MAX = 1024
+
+
+class Store:
+    """All links of one process to one store. Thread-safe."""
+
+    def __init__(self, connect: Callable[[], Link], prepare: Sequence[Command] = ()) -> None:
+        """`prepare`: commands sent first on a new shared link (scripts to load)."""
+        self._connect = connect
+        self._prepare = tuple(prepare)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every link without a word on it: for the child of a fork, whose parent owns them."""
+        self._lock = threading.Lock()
+        self._link: Link | None = None
+        self._owed: deque[OnReply] = deque()
+        self._failed: deque[StoreReplyError] = deque()
+        self._idle: list[Link] = []
+        self._later: deque[Sequence[Command]] = deque()
+        self._closed = False
+        #: Round trips waited for by this process: what the budget's tests count.
+        self.waits = 0
+
+    def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
+        """Send and go on. `on_reply` is given the last command's reply when it is read."""
+        with self._lock:
+            link = self._shared()
+            owed = self._owed
+            owed.extend([None] * (len(commands) - 1))
+            owed.append(on_reply)
+            self._send(link, commands)
+            if len(owed) >= OWED_READ:
+                for reply in link.read_ready():
+                    self._settle(reply)
+                while len(owed) > OWED_MAX:
+                    self._settle(self._read(link))
+            self._raise_failed()
+        if self._later:
+            self._flush()
+
+    def soon(self, *commands: Command) -> None:
+        """`cast` that takes no lock it might wait for and raises nothing."""
+        if not self._closed:
+            self._later.append(commands)
+            self._flush()
+
+    def call(self, *commands: Command) -> list[Reply]:
+        """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
+        replies: list[Reply] = []
+        with self._lock:
+            link = self._shared()
+            self._owed.extend([replies.append] * len(commands))
+            self._send(link, commands)
+            self.waits += 1
+            while len(replies) < len(commands):
+                self._settle(self._read(link), raise_later=False)
+            self._raise_failed()
+        if self._later:
+            self._flush()
+        for reply in replies:
+            if isinstance(reply, StoreReplyError):
+                raise reply
+        return replies
+
+    def ask(self, *command: object) -> Reply:
+        """`call` for a single command."""
+        return self.call(command)[0]  # type: ignore[arg-type]
+
+    def settle(self) -> None:
+        """Wait until the store has answered everything cast so far."""
+        with self._lock:
+            if self._link is not None:
+                while self._owed:
+                    self._settle(self._read(self._link))
+            self._raise_failed()
+
+    def pop(
+        self, key: str, timeout: float | None = None, then: Sequence[Command] = ()
+    ) -> list[Reply] | None:
+        """Take the first element of the list, waiting up to `timeout` seconds (None: for ever).
+
+        Returns [element, *replies of `then`], or None when the time is over.
+        """
+        link = self._borrow()
+        sent = False
+        try:
+            link.send((("BLPOP", key, 0), *then))
+            sent = True
+            self.waits += 1
+            if not link.wait(timeout):
+                self._unblock(link)
+            replies = [link.read() for _ in range(1 + len(then))]
+        except StoreError:
+            link.close()
+            raise
+        except BaseException:
+            if sent and link.usable:
+                self._give_back(link, key, 1 + len(then))
+            else:
+                link.close()
+            raise
+        self._idle.append(link)
+        for reply in replies:
+            if isinstance(reply, StoreReplyError):
+                raise reply
+        if replies[0] is None:
+            return None
+        replies[0] = replies[0][1]
+        return replies
+
+    def watch(self) -> Link:
+        """A link for the caller alone, on which it may wait with an fd."""
+        return self._borrow()
+
+    def unwatch(self, link: Link, pending: int) -> list[Reply]:
+        """Take a watching link back: ends its wait and returns its `pending` replies."""
+        if pending:
+            self._unblock(link)
+        replies = [link.read() for _ in range(pending)]
+        self._idle.append(link)
+        return replies
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._link is not None:
+                self._link.close()
+                self._link = None
+            self._owed.clear()
+            while self._idle:
+                self._idle.pop().close()
+
+    def _flush(self) -> None:
+        # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
+        while self._later and self._lock.acquire(blocking=False):
+            try:
+                while self._later:
+                    commands = self._later.popleft()
+                    link = self._shared()
+                    self._owed.extend([None] * len(commands))
+                    self._send(link, commands)
+            except OSError:
+                # A finaliser has nobody to tell; the next command meets the same trouble.
+                self._later.clear()
+            finally:
+                self._lock.release()
+
+    def _shared(self) -> Link:
+        if self._closed:
+            raise StoreError("this process has left its session; nothing can be sent any more")
+        link = self._link
+        if link is None or not link.usable:
+            if link is not None:
+                link.close()
+            self._owed.clear()
+            link = self._link = self._connect()
+            if self._prepare:
+                self._owed.extend([None] * len(self._prepare))
+                self._send(link, self._prepare)
+        return link
+
+    def _send(self, link: Link, commands: Sequence[Command]) -> None:
+        try:
+            link.send(commands)
+        except StoreError:
+            self._drop()
+            raise
+
+    def _read(self, link: Link) -> Reply:
+        try:
+            return link.read()
+        except StoreError:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        self._owed.clear()
+
+    def _settle(self, reply: Reply, raise_later: bool = True) -> None:
+        on_reply = self._owed.popleft()
+        if on_reply is not None:
+            on_reply(reply)
+        elif isinstance(reply, StoreReplyError):
+            self._failed.append(reply)
+
+    def _raise_failed(self) -> None:
+        if self._failed:
+            error = self._failed.popleft()
+            self._failed.clear()
+            raise error
+
+    def _borrow(self) -> Link:
+        while self._idle:
+            try:
+                link = self._idle.pop()
+            except IndexError:
+                break
+            if link.usable:
+                return link
+            link.close()
+        link = self._connect()
+        link.send([("CLIENT", "ID")])
+        link.number = link.read()
+        return link
+
+    def _unblock(self, link: Link) -> None:
+        self.ask("CLIENT", "UNBLOCK", link.number)
+
+    def _give_back(self, link: Link, key: str, count: int) -> None:
+        self._unblock(link)
+        first = link.read()
+        for _ in range(count - 1):
+            link.read()
+        if isinstance(first, list):
+            self.cast(("LPUSH", key, first[1]))
+        self._idle.append(link)
