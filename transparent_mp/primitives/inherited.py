@@ -82,13 +82,15 @@ def _reduce_file(file: Any) -> Any:
         raise TypeError(f"cannot send {file!r}: it has no path by which to open it again")
     if not file.readable():
         file.flush()
-    text = {key: getattr(file, key) for key in ("encoding", "errors")} if isinstance(file, io.TextIOBase) else {}
+    text = (
+        {key: getattr(file, key) for key in ("encoding", "errors")} if isinstance(file, io.TextIOBase) else {}
+    )
     return _open_again, (file.name, _mode(file), file.tell(), text)
 
 
 def _mode(file: Any) -> str:
     """What opens the file again without emptying it."""
-    raw = file.buffer if isinstance(file, io.TextIOBase) else file
+    raw = getattr(file, "buffer", file)
     mode = str(getattr(raw, "raw", raw).mode).replace("b", "")
     mode = mode if mode[0] in "ra" else "r+"
     return mode if isinstance(file, io.TextIOBase) else mode + "b"

@@ -131,19 +131,87 @@ def _use(self: LostGlobal, *_args: Any, **_kwargs: Any) -> Any:
     raise object.__getattribute__(self, "_error")(object.__getattribute__(self, "_text"))
 
 
-for _name in (
-    "setattr delattr call getitem setitem delitem contains len iter next reversed bool hash eq ne lt le gt ge "
-    "add radd iadd sub rsub isub mul rmul imul matmul rmatmul truediv rtruediv floordiv rfloordiv mod rmod pow "
-    "rpow and rand or ror xor rxor lshift rshift neg pos abs invert int float complex index str format bytes "
-    "enter exit aenter aexit await aiter anext divmod round fspath instancecheck subclasscheck reduce_ex"
-).split():
+for _name in [
+    "setattr",
+    "delattr",
+    "call",
+    "getitem",
+    "setitem",
+    "delitem",
+    "contains",
+    "len",
+    "iter",
+    "next",
+    "reversed",
+    "bool",
+    "hash",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "add",
+    "radd",
+    "iadd",
+    "sub",
+    "rsub",
+    "isub",
+    "mul",
+    "rmul",
+    "imul",
+    "matmul",
+    "rmatmul",
+    "truediv",
+    "rtruediv",
+    "floordiv",
+    "rfloordiv",
+    "mod",
+    "rmod",
+    "pow",
+    "rpow",
+    "and",
+    "rand",
+    "or",
+    "ror",
+    "xor",
+    "rxor",
+    "lshift",
+    "rshift",
+    "neg",
+    "pos",
+    "abs",
+    "invert",
+    "int",
+    "float",
+    "complex",
+    "index",
+    "str",
+    "format",
+    "bytes",
+    "enter",
+    "exit",
+    "aenter",
+    "aexit",
+    "await",
+    "aiter",
+    "anext",
+    "divmod",
+    "round",
+    "fspath",
+    "instancecheck",
+    "subclasscheck",
+    "reduce_ex",
+]:
     setattr(LostGlobal, f"__{_name}__", _use)
 
 
 def lost_global(name: str, kind: str, why: str) -> LostGlobal:
     """Stand-in for the global `name`, an object of type `kind`."""
     text = f"global {name!r} of __main__ ({kind}) is not there in this process: {why}"
-    return LostGlobal(LostGlobalError, f"{text}; make it inside the process, or pass what it takes to make it")
+    return LostGlobal(
+        LostGlobalError, f"{text}; make it inside the process, or pass what it takes to make it"
+    )
 
 
 def lost_module(name: str, module: str, error: BaseException) -> LostGlobal:

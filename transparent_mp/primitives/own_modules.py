@@ -30,9 +30,9 @@ import threading
 import types
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
-from cloudpickle import cloudpickle as _cloudpickle
+from cloudpickle import cloudpickle as _cloudpickle  # type: ignore[import-untyped]
 
 _PACKAGE = __name__.partition(".")[0]
 #: Types whose objects a fresh import makes just as well, and whose identity its code relies on.
@@ -61,7 +61,13 @@ def is_own(module: types.ModuleType) -> bool:
     name, file = getattr(module, "__name__", None), getattr(module, "__file__", None)
     if not isinstance(name, str) or not isinstance(file, str) or not _own_file(file):
         return False
-    return name.partition(".")[0] not in (_PACKAGE, "__main__", "__mp_main__", "sitecustomize", "usercustomize")
+    return name.partition(".")[0] not in (
+        _PACKAGE,
+        "__main__",
+        "__mp_main__",
+        "sitecustomize",
+        "usercustomize",
+    )
 
 
 def data_globals(module: types.ModuleType) -> dict[str, Any]:
@@ -78,7 +84,9 @@ def data_globals(module: types.ModuleType) -> dict[str, Any]:
 
 def capture(pack: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     """What `pack` makes of the data globals of each own module that has any."""
-    own = [(name, module) for name, module in list(sys.modules.items()) if name != "__main__" and is_own(module)]
+    own = [
+        (name, module) for name, module in list(sys.modules.items()) if name != "__main__" and is_own(module)
+    ]
     found = ((name, data_globals(module)) for name, module in own)
     return {name: pack(data) for name, data in found if data}
 
@@ -92,7 +100,7 @@ def overlay(packed: dict[str, Any], unpack: Callable[[Any], dict[str, Any]]) -> 
         else:
             waiting[name] = data
     if waiting:
-        sys.meta_path.insert(0, _OverlayFinder(waiting, unpack))  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _OverlayFinder(waiting, unpack))
 
 
 class _OverlayFinder:
@@ -102,12 +110,12 @@ class _OverlayFinder:
         self._waiting = waiting
         self._unpack = unpack
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in self._waiting:
             return None
         for finder in sys.meta_path:
             find = getattr(finder, "find_spec", None)
-            spec: Optional[ModuleSpec] = find(name, path, target) if find and finder is not self else None
+            spec: ModuleSpec | None = find(name, path, target) if find and finder is not self else None
             if spec is not None:
                 self._follow(spec)
                 return spec
@@ -198,7 +206,7 @@ def _is_standard(module: str) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def _named_by_code(module: str) -> Optional[frozenset[str]]:
+def _named_by_code(module: str) -> frozenset[str] | None:
     """Names in the module's top-level code; None when there is no code, or it imports a star."""
     spec = getattr(sys.modules.get(module), "__spec__", None)
     get_code = getattr(getattr(spec, "loader", None), "get_code", None)

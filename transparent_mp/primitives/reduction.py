@@ -28,9 +28,9 @@ import sys
 import types
 from collections.abc import Iterator, Mapping
 from multiprocessing import reduction as _stdlib
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
-from cloudpickle import CloudPickler
+from cloudpickle import CloudPickler  # type: ignore[import-untyped]
 
 from transparent_mp.primitives import inherited, main_globals, own_modules
 
@@ -47,10 +47,10 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
     def __init__(
         self,
         file: Any,
-        protocol: Optional[int] = None,
+        protocol: int | None = None,
         buffer_callback: Any = None,
         *,
-        references: Optional[Mapping[int, str]] = None,
+        references: Mapping[int, str] | None = None,
         by_name: bool = True,
     ) -> None:
         # The C pickler reads it once, while it is being initialised.
@@ -96,7 +96,14 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
             self.names |= global_names(func.__code__)
             self.files.add(func.__code__.co_filename)
         cells = tuple(self._empty_cell(cell) for cell in func.__closure__ or ())
-        return _new_function, (func.__code__, module, cells), _function_state(func), None, None, _fill_function
+        return (
+            _new_function,
+            (func.__code__, module, cells),
+            _function_state(func),
+            None,
+            None,
+            _fill_function,
+        )
 
     def _empty_cell(self, cell: types.CellType) -> _EmptyCell:
         # The memo knows this stand-in, so functions that share a cell share it at the other side too,
@@ -127,7 +134,7 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
         return own_modules.late, (obj.__module__, obj.__qualname__, buffer.getvalue())
 
 
-def dump(obj: Any, file: Any, protocol: Optional[int] = None) -> ForkPickler:
+def dump(obj: Any, file: Any, protocol: int | None = None) -> ForkPickler:
     """Pickle `obj` into `file`; the pickler is returned for its `names`."""
     pickler = ForkPickler(file, protocol)
     try:
@@ -137,7 +144,7 @@ def dump(obj: Any, file: Any, protocol: Optional[int] = None) -> ForkPickler:
     return pickler
 
 
-def dumps(obj: Any, protocol: Optional[int] = None) -> bytes:
+def dumps(obj: Any, protocol: int | None = None) -> bytes:
     """Pickle `obj` by value."""
     buffer = io.BytesIO()
     dump(obj, buffer, protocol)
@@ -291,7 +298,7 @@ def _reduce_cached(cached: Any) -> Any:
     return _new_cached, (cached.__wrapped__, limits["maxsize"], limits["typed"]), dict(cached.__dict__)
 
 
-def _new_cached(func: Any, maxsize: Optional[int], typed: bool) -> Any:
+def _new_cached(func: Any, maxsize: int | None, typed: bool) -> Any:
     return functools.lru_cache(maxsize, typed)(func)
 
 

@@ -20,7 +20,7 @@ import types
 # The hook imports this module before it changes multiprocessing.spawn: these are the originals.
 from multiprocessing import process, spawn, util
 from multiprocessing.spawn import get_preparation_data as _get_preparation_data
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 _INSTALLED = re.compile(r"(site-packages|dist-packages|lib-dynload|python\d\.?\d+|python\d+\.zip)$")
 _listeners: list[Callable[[Any], None]] = []
@@ -33,6 +33,7 @@ def on_attach(listener: Callable[[Any], None]) -> None:
 
 
 def get_preparation_data(name: str) -> dict[str, Any]:
+    """The standard library's, plus the digest of the main script."""
     data: dict[str, Any] = _get_preparation_data(name)
     path = data.get("init_main_from_path")
     if path and os.path.isfile(path):
@@ -41,7 +42,7 @@ def get_preparation_data(name: str) -> dict[str, Any]:
     return data
 
 
-def prepare(data: dict[str, Any], *, source: Optional[Callable[[str], Optional[str]]] = None) -> None:
+def prepare(data: dict[str, Any], *, source: Callable[[str], str | None] | None = None) -> None:
     """Make this process what `data` says; `source` asks the client for the text of a file."""
     if "transparent_mp" in data:
         for listener in _listeners:
@@ -86,37 +87,31 @@ def merged_path(theirs: list[str], own: list[str]) -> list[str]:
     return list(dict.fromkeys([*front, *own, *back]))
 
 
-def _main_from_path(path: str, digest: Optional[str], source: Optional[Callable[[str], Optional[str]]]) -> None:
+def _main_from_path(path: str, digest: str | None, source: Callable[[str], str | None] | None) -> None:
     if source is None or digest is None or _digest_here(path) == digest:
         spawn._fixup_main_from_path(path)  # type: ignore[attr-defined]
         return
-    current = sys.modules["__main__"]
-    # As the standard library decides it, which knows a main that it has made before.
-    if getattr(current, "__file__", None) == path and hasattr(current, "__tmp_digest__"):
-        if current.__tmp_digest__ == digest:
-            return
     text = source(path)
     if text is None:
         raise FileNotFoundError(
             2, "the main script is neither on this worker nor, any more, at the client; put it back", path
         )
-    run_main(path, text, digest)
+    run_main(path, text)
 
 
-def run_main(path: str, text: str, digest: str) -> None:
+def run_main(path: str, text: str) -> None:
     """Run the client's main script as `__mp_main__`, which then is `__main__` too."""
     # Tracebacks and inspect find the lines by the name the file has at the client.
     linecache.cache[path] = len(text), None, text.splitlines(True), path
-    spawn.old_main_modules.append(sys.modules["__main__"])  # type: ignore[attr-defined]
+    spawn.old_main_modules.append(sys.modules["__main__"])
     main: Any = types.ModuleType("__mp_main__")
     main.__file__ = path
-    main.__tmp_digest__ = digest
     main.__cached__ = None
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
     exec(compile(text, path, "exec", dont_inherit=True), vars(main))  # noqa: S102
 
 
-def _digest_here(path: str) -> Optional[str]:
+def _digest_here(path: str) -> str | None:
     try:
         with open(path, "rb") as file:
             return hashlib.sha256(file.read()).hexdigest()

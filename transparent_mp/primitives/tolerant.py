@@ -13,8 +13,11 @@ from typing import Any
 
 from transparent_mp.primitives.main_globals import LostGlobal, lost_global
 
+#: The unpickler in Python, whose opcodes can be replaced one by one.
+_Unpickler: Any = pickle._Unpickler
 
-class TolerantUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
+
+class TolerantUnpickler(_Unpickler):  # type: ignore[misc]
     """Reads the globals of `__main__`, one after another."""
 
     def load_global(self, name: str, kind: str) -> Any:
@@ -71,10 +74,17 @@ class TolerantUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
                 self.memo.update({key: lost for key, value in self.memo.items() if value is half})
 
     dispatch = {
-        **pickle._Unpickler.dispatch,  # type: ignore[attr-defined]
+        **_Unpickler.dispatch,
         pickle.REDUCE[0]: load_reduce,
         pickle.NEWOBJ[0]: load_newobj,
         pickle.NEWOBJ_EX[0]: load_newobj_ex,
     }
-    for _code in (pickle.BUILD, pickle.APPEND, pickle.APPENDS, pickle.SETITEM, pickle.SETITEMS, pickle.ADDITEMS):
+    for _code in (
+        pickle.BUILD,
+        pickle.APPEND,
+        pickle.APPENDS,
+        pickle.SETITEM,
+        pickle.SETITEMS,
+        pickle.ADDITEMS,
+    ):
         dispatch[_code[0]] = lambda self, load=dispatch[_code[0]]: self._after(load)

@@ -2,7 +2,8 @@
 
 Requests and answers are a header (plain values) and a body:
 
-    module  name            -> modules: [{name, kind, origin, is_package, path, size, digest}], complete: [name]
+    module  name            -> modules: [{name, kind, origin, is_package, path, size, digest}],
+                               complete: [name], platform
     data    module, path    -> found, the file's bytes; path is relative to the module's directory
     list    module, path    -> found, entries: [[name, is_directory]]
     source  file            -> found, the text of a source file in UTF-8
@@ -27,7 +28,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 #: Bytes of modules after which a batch ends.
 BATCH = 8 << 20
@@ -61,11 +62,11 @@ def platform_tag() -> dict[str, str]:
     }
 
 
-def find_spec(name: str) -> Optional[ModuleSpec]:
+def find_spec(name: str) -> ModuleSpec | None:
     """The spec of a module that may not have been imported; nothing is run for it."""
     module = sys.modules.get(name)
     if module is not None:
-        spec: Optional[ModuleSpec] = getattr(module, "__spec__", None)
+        spec: ModuleSpec | None = getattr(module, "__spec__", None)
         return spec
     parent = name.rpartition(".")[0]
     path = None
@@ -77,19 +78,21 @@ def find_spec(name: str) -> Optional[ModuleSpec]:
         find = getattr(finder, "find_spec", None)
         kind = type(finder) if not isinstance(finder, type) else finder
         # Our own finders hook imports that happen, or ask a client: this is the client.
-        found: Optional[ModuleSpec] = find(name, path) if find and not kind.__module__.startswith(_PACKAGE) else None
+        found: ModuleSpec | None = (
+            find(name, path) if find and not kind.__module__.startswith(_PACKAGE) else None
+        )
         if found is not None:
             return found
     return None
 
 
-def _search_path(package: str) -> Optional[list[str]]:
+def _search_path(package: str) -> list[str] | None:
     module = sys.modules.get(package)
     if module is not None:
         path = getattr(module, "__path__", None)
         return None if path is None else list(path)
     spec = find_spec(package)
-    locations = spec and spec.submodule_search_locations
+    locations = None if spec is None else spec.submodule_search_locations
     return None if locations is None else list(locations)
 
 
@@ -106,7 +109,7 @@ class _Batch:
     def full(self) -> bool:
         return self._size > BATCH or len(self.entries) > _COUNT
 
-    def add(self, name: str, spec: Optional[ModuleSpec], *, asked: bool = False) -> None:
+    def add(self, name: str, spec: ModuleSpec | None, *, asked: bool = False) -> None:
         if name in self._names:
             return
         entry, body = _read(name, spec, asked)
@@ -138,7 +141,10 @@ class _Batch:
             if not os.path.isdir(folder):
                 return True
             with os.scandir(folder) as entries:
-                if any(e.is_dir() and e.name.isidentifier() and e.name not in {*listed, "__pycache__"} for e in entries):
+                if any(
+                    e.is_dir() and e.name.isidentifier() and e.name not in {*listed, "__pycache__"}
+                    for e in entries
+                ):
                     return True
         return False
 
@@ -165,12 +171,16 @@ def _neighbours(spec: ModuleSpec) -> Iterator[tuple[str, ModuleSpec]]:
         return
     for name, module in list(sys.modules.items()):
         other = getattr(module, "__spec__", None)
-        if "." not in name and other is not None and other.name == name and other.submodule_search_locations is None:
-            if os.path.dirname(other.origin or "") == folder:
-                yield name, other
+        if (
+            "." not in name
+            and other is not None
+            and other.name == name
+            and other.submodule_search_locations is None
+        ) and os.path.dirname(other.origin or "") == folder:
+            yield name, other
 
 
-def _read(name: str, spec: Optional[ModuleSpec], asked: bool) -> tuple[dict[str, Any], bytes]:
+def _read(name: str, spec: ModuleSpec | None, asked: bool) -> tuple[dict[str, Any], bytes]:
     if spec is None:
         return {**_MISSING, "size": 0, "digest": None}, b""
     path = None if spec.submodule_search_locations is None else _search_path(name) or []
@@ -186,7 +196,7 @@ def _read(name: str, spec: Optional[ModuleSpec], asked: bool) -> tuple[dict[str,
     return entry, body or b""
 
 
-def _content(name: str, spec: ModuleSpec, asked: bool) -> tuple[str, Optional[bytes]]:
+def _content(name: str, spec: ModuleSpec, asked: bool) -> tuple[str, bytes | None]:
     loader: Any = spec.loader
     origin = spec.origin or ""
     if spec.submodule_search_locations is not None and (loader is None or not spec.has_location):
@@ -239,7 +249,9 @@ def _list(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 def _source(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     file = str(request["file"])
-    if file not in linecache.cache and not any(_file_of(module) == file for module in list(sys.modules.values())):
+    if file not in linecache.cache and not any(
+        _file_of(module) == file for module in list(sys.modules.values())
+    ):
         raise PermissionError(13, "not the source of a loaded module", file)
     linecache.checkcache(file)
     lines = linecache.getlines(file)
@@ -249,7 +261,11 @@ def _source(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 def _file_of(module: Any) -> Any:
     # __mp_main__ and `python app.py` name the script as it was given; the standard library makes it absolute.
     file = getattr(module, "__file__", None)
-    return os.path.abspath(file) if isinstance(file, str) and getattr(module, "__name__", "") == "__main__" else file
+    return (
+        os.path.abspath(file)
+        if isinstance(file, str) and getattr(module, "__name__", "") == "__main__"
+        else file
+    )
 
 
 _HANDLERS: dict[str, Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]] = {

@@ -21,7 +21,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple
 
 from transparent_mp.ship.modules import platform_tag
 
@@ -47,10 +47,10 @@ class ClientFinder:
         # Imports of several threads: one asks, the others find what it brought.
         self._lock = threading.RLock()
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         del path, target
         parent, _, _ = name.rpartition(".")
-        if name.partition(".")[0] in _never_asked() or (parent and not self._is_clients(parent)):
+        if name.partition(".")[0] in _STANDARD or (parent and not self._is_clients(parent)):
             return None
         with self._lock:
             entry = self._entry(name)
@@ -66,7 +66,7 @@ class ClientFinder:
         return body
 
     def entries(self, module: str, path: str) -> dict[str, bool]:
-        """Names in a directory beside `module`, and whether each is a directory; none if it is no directory."""
+        """Names in a directory beside `module` (none if it is no directory), and which are directories."""
         header, _ = self._ask("list", {"module": module, "path": path})
         return dict(header.get("entries", ()))
 
@@ -78,7 +78,7 @@ class ClientFinder:
             spec is not None and (loader is None or "amespace" in type(loader).__name__)
         )
 
-    def _entry(self, name: str) -> Optional[Entry]:
+    def _entry(self, name: str) -> Entry | None:
         known = self._entries.get(name)
         if known is not None and known.header["size"] is not None:
             return known
@@ -124,7 +124,9 @@ class ClientFinder:
             )
         path = _materialised(entry.body, os.path.basename(origin))
         loader = ExtensionFileLoader(name, path)
-        spec = importlib.machinery.ModuleSpec(name, loader, origin=path, is_package=entry.header["is_package"])
+        spec = importlib.machinery.ModuleSpec(
+            name, loader, origin=path, is_package=entry.header["is_package"]
+        )
         if entry.header["is_package"]:
             spec.submodule_search_locations = list(entry.header["path"])
         spec.has_location = True
@@ -139,11 +141,11 @@ class _ClientLoaderBase:
         self._entry = entry
         self._finder = finder
 
-    def get_filename(self, name: Optional[str] = None) -> str:
+    def get_filename(self, name: str | None = None) -> str:
         del name
         return self._entry.header["origin"] or f"<{self.name}>"
 
-    def is_package(self, name: Optional[str] = None) -> bool:
+    def is_package(self, name: str | None = None) -> bool:
         del name
         return bool(self._entry.header["is_package"])
 
@@ -224,18 +226,18 @@ class ClientResource:
     def is_file(self) -> bool:
         return self._kind() is False
 
-    def _kind(self) -> Optional[bool]:
+    def _kind(self) -> bool | None:
         folder, name = os.path.split(self._path)
         return True if not name else self._finder.entries(self._package, folder).get(name)
 
     def read_bytes(self) -> bytes:
         return self._finder.data(self._package, self._path)
 
-    def read_text(self, encoding: Optional[str] = None, errors: Optional[str] = None) -> str:
+    def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
         with self.open("r", encoding=encoding, errors=errors) as file:
             return str(file.read())
 
-    def open(self, mode: str = "r", *, encoding: Optional[str] = None, errors: Optional[str] = None) -> Any:
+    def open(self, mode: str = "r", *, encoding: str | None = None, errors: str | None = None) -> Any:
         content = io.BytesIO(self.read_bytes())
         return content if "b" in mode else io.TextIOWrapper(content, encoding or "utf-8", errors)
 
@@ -256,10 +258,14 @@ def _numbers(libc: list[str]) -> list[int]:
 
 def _materialised(body: bytes, name: str) -> str:
     """A path under which the dynamic loader finds `body`; the same content is written once."""
-    folder = os.path.join(tempfile.gettempdir(), f"transparent-mp-{os.getuid()}", hashlib.sha256(body).hexdigest())
+    folder = os.path.join(
+        tempfile.gettempdir(), f"transparent-mp-{os.getuid()}", hashlib.sha256(body).hexdigest()
+    )
     path = os.path.join(folder, name)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    if os.stat(folder).st_uid != os.getuid():
+        raise PermissionError(13, "another user made this directory; remove it", folder)
     if not os.path.exists(path):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=folder)
         with os.fdopen(handle, "wb") as file:
             file.write(body)
@@ -267,14 +273,13 @@ def _materialised(body: bytes, name: str) -> str:
     return path
 
 
-def _never_asked() -> frozenset[str]:
-    return _STANDARD
-
-
 def _standard_names() -> frozenset[str]:
     names = getattr(sys, "stdlib_module_names", None)
     if names is None:  # 3.9
-        folders = [sysconfig.get_path("stdlib"), os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload")]
+        folders = [
+            sysconfig.get_path("stdlib"),
+            os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload"),
+        ]
         files = [file for folder in folders if os.path.isdir(folder) for file in os.listdir(folder)]
         names = {*sys.builtin_module_names, *(file.partition(".")[0] for file in files)} - {"site-packages"}
     return frozenset({*names, _PACKAGE, "__main__", "__mp_main__", "sitecustomize", "usercustomize"})
