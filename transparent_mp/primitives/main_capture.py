@@ -119,6 +119,9 @@ class _Attempt:
         self._root = False
         self._segments: list[tuple[str, str]] = []
         self._modules: dict[str, str] = {}
+        self._own = own_modules.own_data()
+        self._homes = own_modules.homes(self._own)
+        self._borrowed: dict[str, tuple[str, str]] = {}
         self._lost = {name: (type(self._main.get(name)).__name__, why) for name, why in hopeless.items()}
         self._apart: dict[str, Any] = dict(main_globals.pending(main))
         self._externals: dict[str, Any] = {}
@@ -158,9 +161,10 @@ class _Attempt:
             "stream": self._stream.getvalue(),
             "segments": self._segments,
             "modules": self._modules,
+            "borrowed": self._borrowed,
             "lost": self._lost,
             "apart": {name: (type(entry).__name__, tuple(entry)) for name, entry in self._apart.items()},
-            "own": own_modules.capture(self._pack_own),
+            "own": {name: self._pack_own(data) for name, data in self._own.items()},
             "lines": dict(_virtual_lines(self._pickler.files)),
         }
         return Capture(pickle.dumps(image, 5), self._externals)
@@ -173,6 +177,9 @@ class _Attempt:
             return
         if module:
             self._modules[name] = module
+            return
+        if not self._root and id(value) in self._homes:
+            self._borrowed[name] = self._homes[id(value)]
             return
         if not self._root and (
             name in _suspects or (type(value) in _SIZED and sys.getsizeof(value) > LARGE // 2)
@@ -273,7 +280,7 @@ def _raw(view: pickle.PickleBuffer) -> memoryview | None:
 
 
 def _module_name(value: Any) -> str:
-    if isinstance(value, types.ModuleType) and sys.modules.get(value.__name__) is value:
+    if issubclass(type(value), types.ModuleType) and sys.modules.get(value.__name__) is value:
         return value.__name__
     return ""
 

@@ -7,7 +7,7 @@ The image holds, by what happens to a global:
 - data beyond `LARGE`: its pickle and buffers are `externals` by digest, fetched at first use;
 - data that no code names: only its type; its value of that later moment is asked for when touched
   (`__main__.x`), which costs nothing when, as nearly always, it is not;
-- modules: by name; data of the program's own modules: see `own_modules`;
+- modules: by name; an object that an own module holds too: by that module and name; data of the program's own modules: see `own_modules`;
 - what cannot be pickled, or not be rebuilt over there: a stand-in that says so when it is used.
 
 A pickle may be thrown away and made again in another part of the image: reducers must not count on
@@ -23,6 +23,7 @@ import io
 import linecache
 import pickle
 import sys
+import types
 from typing import Any, Callable, Protocol
 
 from transparent_mp.primitives import main_globals, own_modules
@@ -67,6 +68,9 @@ def restore(image: bytes, sources: Sources) -> None:
         space[name] = main_globals.lost_global(name, kind, why)
     for name, module in parts["modules"].items():
         space[name] = _imported(name, module)
+    for name, (module, attribute) in parts["borrowed"].items():
+        home = _imported(name, module)
+        space[name] = getattr(home, attribute) if isinstance(home, types.ModuleType) else home
     _load(parts["stream"], parts["segments"], space)
 
 

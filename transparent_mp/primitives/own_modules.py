@@ -3,7 +3,7 @@
 Own is a module with a file that is neither installed nor the standard library's nor ours. What `fork`
 hands down and an import does not:
 
-- data globals as they are at `start()`: `capture` takes them, `overlay` lays them over the module once
+- data globals as they are at `start()`: `own_data` finds them, `overlay` lays them over the module once
   the process has imported it (never imports it for that);
 - classes and functions put into a module at run time (`deap.creator`): `made_late` guesses them by the
   module's own code not naming them, and `late` prefers what the import has, so a wrong guess costs bytes
@@ -35,11 +35,16 @@ from typing import Any, Callable
 from cloudpickle import cloudpickle as _cloudpickle  # type: ignore[import-untyped]
 
 _PACKAGE = __name__.partition(".")[0]
+_NOT_OWN = (_PACKAGE, "__main__", "__mp_main__", "sitecustomize", "usercustomize")
 #: Types whose objects a fresh import makes just as well, and whose identity its code relies on.
 _FRESH = (
     object, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, re.Pattern, logging.Logger,
     logging.RootLogger, type(threading.Lock()), type(threading.RLock()), threading.local,
 )  # fmt: skip
+#: Py_TPFLAGS_HEAPTYPE
+_HEAP_TYPE = 1 << 9
+#: Types whose objects nobody can tell apart from an equal one.
+_ATOMS = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None), type(...))
 _FILLED = (dict, list, set, bytearray)
 
 
@@ -56,18 +61,20 @@ def _own_file(file: str) -> bool:
     return not file.startswith(_installed_roots()) and not file.startswith("<")
 
 
-def is_own(module: types.ModuleType) -> bool:
+def is_own(module: Any) -> bool:
     """Whether the program brought this module along."""
-    name, file = getattr(module, "__name__", None), getattr(module, "__file__", None)
+    # Not getattr: some modules import half the world when they are asked for an attribute.
+    space = vars(module) if isinstance(module, types.ModuleType) else {}
+    name, file = space.get("__name__"), space.get("__file__")
     if not isinstance(name, str) or not isinstance(file, str) or not _own_file(file):
         return False
-    return name.partition(".")[0] not in (
-        _PACKAGE,
-        "__main__",
-        "__mp_main__",
-        "sitecustomize",
-        "usercustomize",
-    )
+    return name.partition(".")[0] not in _NOT_OWN
+
+
+def own_data() -> dict[str, dict[str, Any]]:
+    """Data globals of each of the program's own modules that has been imported."""
+    own = [(name, module) for name, module in list(sys.modules.items()) if is_own(module)]
+    return {name: data for name, module in own for data in [data_globals(module)] if data}
 
 
 def data_globals(module: types.ModuleType) -> dict[str, Any]:
@@ -77,18 +84,19 @@ def data_globals(module: types.ModuleType) -> dict[str, Any]:
         for name, value in list(vars(module).items())
         if not (name.startswith("__") and name.endswith("__"))
         and type(value) not in _FRESH
-        and not isinstance(value, type)
+        and not issubclass(type(value), type)
         and type(value).__module__ != "typing"
     }
 
 
-def capture(pack: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-    """What `pack` makes of the data globals of each own module that has any."""
-    own = [
-        (name, module) for name, module in list(sys.modules.items()) if name != "__main__" and is_own(module)
-    ]
-    found = ((name, data_globals(module)) for name, module in own)
-    return {name: pack(data) for name, data in found if data}
+def homes(own: dict[str, dict[str, Any]]) -> dict[int, tuple[str, str]]:
+    """Where an object lives that `__main__` may have got by `from own_module import name`, by identity."""
+    return {
+        id(value): (module, name)
+        for module, data in own.items()
+        for name, value in data.items()
+        if type(value) not in _ATOMS
+    }
 
 
 def overlay(packed: dict[str, Any], unpack: Callable[[Any], dict[str, Any]]) -> None:
@@ -169,7 +177,8 @@ def _plain(kind: type) -> bool:
         or "__slots__" in vars(base) or "__setstate__" in vars(base)
         for base in kind.__mro__[:-1]
     )  # fmt: skip
-    return not reduces and kind.__basicsize__ <= object.__basicsize__ + 16 and hasattr(kind, "__dict__")
+    made_by_class_statement = all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1])
+    return made_by_class_statement and not reduces and kind.__dictoffset__ != 0
 
 
 def imported(name: str) -> types.ModuleType:

@@ -72,11 +72,13 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
         name = self._references.get(id(obj))
         if name is not None:
             return main_global, (name,)
-        if isinstance(obj, types.FunctionType):
+        # By type, since isinstance asks the object, and proxies and lost globals have their own answer.
+        kind = type(obj)
+        if kind is types.FunctionType:
             return self._reduce_function(obj)
-        if isinstance(obj, type):
+        if issubclass(kind, type):
             return self._reduce_class(obj)
-        if type(obj) is main_globals.LostGlobal:
+        if kind is main_globals.LostGlobal:
             return main_globals.reduce_lost(obj)
         return NotImplemented
 
@@ -114,7 +116,7 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
         if cls.__module__ == "__main__":
             if self._by_name and _found_in(self._main, cls):
                 return main_global, (cls.__qualname__,)
-            return super().reducer_override(cls)
+            return _with_qualname(cls, super().reducer_override(cls))
         if id(cls) in self._forced:
             return own_modules.reduce_class_by_value(cls)
         return self._reduce_late(cls) if own_modules.importable(cls) else super().reducer_override(cls)
@@ -170,9 +172,10 @@ def main_callables(main: Mapping[str, Any]) -> dict[int, str]:
 
 def is_of_main(value: Any, main: Mapping[str, Any]) -> bool:
     """Whether `value` is a function or class that the program's `__main__` made."""
-    if isinstance(value, types.FunctionType):
+    kind = type(value)
+    if kind is types.FunctionType:
         return value.__globals__ is main or (value.__module__ == "__main__" and hasattr(value, "__wrapped__"))
-    return isinstance(value, (type, _LRU)) and value.__module__ == "__main__"
+    return issubclass(kind, (type, _LRU)) and value.__module__ == "__main__"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -232,6 +235,14 @@ def _found_in(main: Mapping[str, Any], obj: Any) -> bool:
     for part in rest:
         value = getattr(value, part, None)
     return value is obj
+
+
+def _with_qualname(cls: type, reduced: Any) -> Any:
+    """Cloudpickle's reduction, kept from forgetting within which class `cls` is to be looked up."""
+    if isinstance(reduced, tuple) and len(reduced) == 6 and cls.__qualname__ != cls.__name__:
+        attributes, slots = reduced[2]
+        reduced = (*reduced[:2], ({**attributes, "__qualname__": cls.__qualname__}, slots), *reduced[3:])
+    return reduced
 
 
 class _EmptyCell:
