@@ -113,7 +113,8 @@ def child() -> None:
     if data[0] == "returned":
         # The result in its own pickle, so that what goes by reference is looked up at the client only.
         data = ("returned", _Opaque(data[1]))
-    _write(out, ("result", data))
+    with out:
+        _write(out, ("result", data))
 
 
 class _Opaque:

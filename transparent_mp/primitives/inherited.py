@@ -57,7 +57,12 @@ def _reduce_local(local: threading.local) -> Any:
 
 def _reduce_ref(ref: Any) -> Any:
     target = ref()
-    return _dead_ref if target is None else weakref.ref, () if target is None else (target,)
+    # By functions of ours: before 3.10 the type cannot be asked for by its own name.
+    return (_dead_ref, ()) if target is None else (_new_ref, (target,))
+
+
+def _new_ref(target: Any) -> Any:
+    return weakref.ref(target)
 
 
 class _Dead:

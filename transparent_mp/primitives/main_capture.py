@@ -229,7 +229,7 @@ class _Attempt:
         self._names |= pickler.names
         stream: Any = buffer.getvalue()
         if len(stream) > LARGE:
-            stream = self._keep(buffer.getbuffer())
+            stream = self._keep(stream)
         kept = tuple((self._keep(raw), raw.readonly) for raw in buffers)
         return Apart(type(value).__name__, stream, kept)
 

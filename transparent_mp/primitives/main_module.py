@@ -7,7 +7,8 @@ The image holds, by what happens to a global:
 - data beyond `LARGE`: its pickle and buffers are `externals` by digest, fetched at first use;
 - data that no code names: only its type; its value of that later moment is asked for when touched
   (`__main__.x`), which costs nothing when, as nearly always, it is not;
-- modules: by name; an object that an own module holds too: by that module and name; data of the program's own modules: see `own_modules`;
+- modules: by name; an object that a module of the program's own holds too: by that module and name;
+- data of the program's own modules: see `own_modules`;
 - what cannot be pickled, or not be rebuilt over there: a stand-in that says so when it is used.
 
 A pickle may be thrown away and made again in another part of the image: reducers must not count on

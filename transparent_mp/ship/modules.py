@@ -78,12 +78,23 @@ def find_spec(name: str) -> ModuleSpec | None:
         find = getattr(finder, "find_spec", None)
         kind = type(finder) if not isinstance(finder, type) else finder
         # Our own finders hook imports that happen, or ask a client: this is the client.
-        found: ModuleSpec | None = (
-            find(name, path) if find and not kind.__module__.startswith(_PACKAGE) else None
-        )
+        if find is None or kind.__module__.startswith(_PACKAGE):
+            continue
+        try:
+            found: ModuleSpec | None = find(name, path)
+        except KeyError:
+            # A namespace package, whose spec PathFinder cannot make before the parent is imported.
+            found = _namespace(name, path or [])
         if found is not None:
             return found
     return None
+
+
+def _namespace(name: str, path: list[str]) -> ModuleSpec:
+    spec = ModuleSpec(name, None, is_package=True)
+    portions = [os.path.join(folder, name.rpartition(".")[2]) for folder in path]
+    spec.submodule_search_locations = [portion for portion in portions if os.path.isdir(portion)]
+    return spec
 
 
 def _search_path(package: str) -> list[str] | None:
@@ -92,8 +103,13 @@ def _search_path(package: str) -> list[str] | None:
         path = getattr(module, "__path__", None)
         return None if path is None else list(path)
     spec = find_spec(package)
-    locations = None if spec is None else spec.submodule_search_locations
-    return None if locations is None else list(locations)
+    return None if spec is None else _locations(spec)
+
+
+def _locations(spec: ModuleSpec) -> list[str] | None:
+    locations: Any = spec.submodule_search_locations
+    # A namespace's path, when iterated, wants its parent to have been imported.
+    return None if locations is None else list(getattr(locations, "_path", locations))
 
 
 class _Batch:
@@ -220,7 +236,7 @@ def _place(request: dict[str, Any]) -> tuple[Any, str]:
     relative = os.path.normpath(str(request["path"]) or ".")
     if spec is None or (not spec.has_location and not spec.submodule_search_locations):
         raise FileNotFoundError(2, "module has no directory", request["module"])
-    folders = list(spec.submodule_search_locations or [os.path.dirname(spec.origin or "")])
+    folders = _locations(spec) or [os.path.dirname(spec.origin or "")]
     for folder in folders:
         path = os.path.join(folder, relative)
         inside = os.path.realpath(path) + os.sep

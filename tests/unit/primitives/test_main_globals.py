@@ -25,7 +25,8 @@ def test_a_waiting_global_arrives_once_whoever_asks(main):
     assert main_globals.pending(main) == {"BIG": "entry"}
     space = run(
         main,
-        "def f(): return (lambda: BIG)(), len(BIG)\nclass C:\n    def g(self):\n        class D: x = BIG\n        return D.x",
+        "def f(): return (lambda: BIG)(), len(BIG)\n"
+        "class C:\n    def g(self):\n        class D: x = BIG\n        return D.x",
     )
     assert "BIG" in dir(main)
     assert space["f"]() == ([42], 1)
@@ -80,14 +81,13 @@ def test_a_failed_fetch_can_be_tried_again(main):
 
 @pytest.mark.parametrize(
     "use",
-    [bool, len, iter, str, hash, lambda x: x(), lambda x: x.y, lambda x: x[0], lambda x: x + 1, lambda x: 1 + x,
-     lambda x: x == 1, lambda x: isinstance(x, int), lambda x: setattr(x, "a", 1), lambda x: 1 in x, pickle.dumps],
+    [bool, len, iter, str, hash, pickle.dumps, lambda x: x(), lambda x: x.y, lambda x: x[0], lambda x: x + 1,
+     lambda x: 1 + x, lambda x: x == 1, lambda x: 1 in x, lambda x: isinstance(x, int),
+     lambda x: setattr(x, "a", 1)],
 )  # fmt: skip
 def test_any_use_of_a_lost_global_says_what_it_was(use):
     lost = main_globals.lost_global("pool", "Pool", "TypeError: no")
-    with pytest.raises(
-        TypeError, match="global 'pool' of __main__ \\(Pool\\).*TypeError: no.*make it inside"
-    ):
+    with pytest.raises(TypeError, match=r"global 'pool' of __main__ \(Pool\).*TypeError: no.*make it inside"):
         use(lost)
 
 
@@ -100,7 +100,7 @@ def test_a_lost_global_can_be_shown_and_sent_on():
 
 def test_a_lost_module_is_an_import_error():
     lost = main_globals.lost_module("np", "numpy", ImportError("compiled for another machine"))
-    with pytest.raises(ImportError, match="numpy.*compiled for another"):
+    with pytest.raises(ImportError, match=r"numpy.*compiled for another"):
         lost.zeros  # noqa: B018
 
 

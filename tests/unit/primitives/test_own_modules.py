@@ -38,7 +38,8 @@ def test_own_is_what_the_program_brought(make):
 def test_data_is_what_may_have_changed_since_the_import(make):
     module = make(
         "tmp_own_b",
-        "import threading, re, json\nn, d, lock, marker = 1, {}, threading.Lock(), object()\npattern = re.compile('')\n"
+        "import threading, re, json\nn, d, lock, marker = 1, {}, threading.Lock(), object()\n"
+        "pattern = re.compile('')\n"
         "def f(): pass\nclass C: pass\n__version__ = '1'\nc = C()",
     )
     assert set(own_modules.data_globals(module)) == {"n", "d", "c"}
@@ -74,7 +75,8 @@ def test_overlay_waits_for_the_import(make, tmp_path, monkeypatch):
 def test_made_late_is_what_the_modules_code_does_not_name(make):
     module = make(
         "tmp_own_e",
-        "class Early: pass\ndef f(): pass\ndef create(n, b):\n    globals()[n] = type(n, (b,), {'__module__': __name__})",
+        "class Early: pass\ndef f(): pass\n"
+        "def create(n, b):\n    globals()[n] = type(n, (b,), {'__module__': __name__})",
     )
     module.create("Late", dict)
     assert own_modules.made_late(module.Late)

@@ -120,7 +120,8 @@ def test_names_are_those_that_main_code_loads(program):
         def kept(x): return x.attribute + A
         loose = [lambda: [B for _ in C], lambda: (lambda: D)]
         def dynamic(): eval("1")
-        print(sorted(reduction.dump((kept, loose), io.BytesIO()).names), reduction.global_names(dynamic.__code__))
+        names = reduction.dump((kept, loose), io.BytesIO()).names
+        print(sorted(names), reduction.global_names(dynamic.__code__))
         """
     )
     assert out == "['B', 'C', 'D'] frozenset({'eval'})\n"
@@ -147,7 +148,7 @@ def test_the_programs_own_exception_is_left_alone():
         def __reduce__(self):
             raise MyError("mine")
 
-    with pytest.raises(MyError, match="^mine$"):
+    with pytest.raises(MyError, match=r"^mine$"):
         reduction.dumps(Bad())
 
 

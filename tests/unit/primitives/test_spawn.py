@@ -53,12 +53,13 @@ def test_the_data_is_the_standard_librarys_and_a_digest(monkeypatch, tmp_path):
 
 
 def test_prepare_sets_what_the_standard_library_sets(tmp_path):
-    data = {"name": "Process-7", "authkey": "key", "log_level": 20, "sys_argv": ["a", "b"], "start_method": "spawn",
-            "dir": str(tmp_path), "orig_dir": "/orig"}  # fmt: skip
+    data = {"name": "Process-7", "authkey": "key", "log_level": 20, "sys_argv": ["a", "b"],
+            "start_method": "spawn", "dir": str(tmp_path), "orig_dir": "/orig"}  # fmt: skip
     code = """
 import multiprocessing as mp, os, logging
 from multiprocessing import util, process
-print(json.dumps([mp.current_process().name, bytes(mp.current_process().authkey).decode(), util.get_logger().level,
+me = mp.current_process()
+print(json.dumps([me.name, bytes(me.authkey).decode(), util.get_logger().level,
                   sys.argv, mp.get_start_method(), os.getcwd(), process.ORIGINAL_DIR]))
 """
     assert prepare(data, code, "/") == ["Process-7", "key", 20, ["a", "b"], "spawn", str(tmp_path), "/orig"]
@@ -81,7 +82,8 @@ except ZeroDivisionError:
 print(json.dumps([__main__ is __mp_main__, __main__.x, __main__.seen, __main__.__file__, text, asked,
                   inspect.getsource(__main__.fail)]))
 """
-    script = "import sys\nx = 3\nseen = __name__\ndef fail():\n    return 1 / 0  # here\nif __name__ == '__main__': x = 9\n"
+    script = "import sys\nx = 3\nseen = __name__\ndef fail():\n    return 1 / 0  # here\n"
+    script += "if __name__ == '__main__': x = 9\n"
     data = {"init_main_from_path": "/gone/app.py", "main_digest": "0" * 64}
     same, x, seen, file, text, asked, source = prepare(data, code, tmp_path, script)
     assert (same, x, seen, file, asked) == (True, 3, "__mp_main__", "/gone/app.py", ["/gone/app.py"])
