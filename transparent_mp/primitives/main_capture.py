@@ -280,9 +280,11 @@ def _raw(view: pickle.PickleBuffer) -> memoryview | None:
 
 
 def _module_name(value: Any) -> str:
-    if issubclass(type(value), types.ModuleType) and sys.modules.get(value.__name__) is value:
-        return value.__name__
-    return ""
+    """Name of the module that `value` is; empty when it is none, or none that can be imported."""
+    if not issubclass(type(value), types.ModuleType):
+        return ""
+    name = str(value.__name__)
+    return name if sys.modules.get(name) is value else ""
 
 
 def _virtual_lines(files: set[str]) -> Iterator[tuple[str, list[str]]]:
