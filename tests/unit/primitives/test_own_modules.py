@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from transparent_mp.primitives import own_modules, reduction
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """Import a module of the program's own, made of the text given."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = []
+
+    def make(name, text):
+        (tmp_path / f"{name}.py").write_text(text)
+        made.append(name)
+        return __import__(name)
+
+    yield make
+    for name in made:
+        sys.modules.pop(name, None)
+
+
+def test_own_is_what_the_program_brought(make):
+    assert own_modules.is_own(make("tmp_own_a", ""))
+    for name in ("json", "sys", "pytest", "cloudpickle", "transparent_mp", "__main__"):
+        assert not own_modules.is_own(sys.modules[name]), name
+    assert not own_modules.is_own(types.ModuleType("no_file"))
+
+
+def test_data_is_what_may_have_changed_since_the_import(make):
+    module = make(
+        "tmp_own_b",
+        "import threading, re, json\nn, d, lock, marker = 1, {}, threading.Lock(), object()\n"
+        "pattern = re.compile('')\n"
+        "def f(): pass\nclass C: pass\n__version__ = '1'\nc = C()",
+    )
+    assert set(own_modules.data_globals(module)) == {"n", "d", "c"}
+    own = own_modules.own_data()
+    assert set(own["tmp_own_b"]) == {"n", "d", "c"}
+    homes = own_modules.homes(own)
+    assert homes[id(module.d)] == ("tmp_own_b", "d")
+    assert id(module.n) not in homes
+
+
+def test_overlay_fills_in_place_and_sets_the_rest(make):
+    text = "class C: pass\nn, d, l, s, c, late = 1, {1: 2}, [1], {1}, C(), None\nkept = d, l, s, c\n"
+    module = make("tmp_own_c", text)
+    state = module.C()
+    state.x = 5
+    data = {"n": 2, "d": {3: 4}, "l": [5], "s": {6}, "c": state, "late": [1], "new": "x"}
+    own_modules.overlay({"tmp_own_c": data}, lambda packed: packed)
+    assert (module.n, module.d, module.l, module.s, module.c.x) == (2, {3: 4}, [5], {6}, 5)
+    assert all(a is b for a, b in zip(module.kept, (module.d, module.l, module.s, module.c)))
+    assert (module.late, module.new) == ([1], "x")
+
+
+def test_overlay_waits_for_the_import(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    own_modules.overlay({"tmp_own_d": {"n": 2}, "tmp_own_never": {"n": 3}}, lambda packed: packed)
+    assert make("tmp_own_d", "n = 1").n == 2
+    assert "tmp_own_never" not in sys.modules
+    assert json is sys.modules["json"]
+    sys.modules.pop("tmp_own_d")
+    assert __import__("tmp_own_d").n == 1
+
+
+def test_made_late_is_what_the_modules_code_does_not_name(make):
+    module = make(
+        "tmp_own_e",
+        "class Early: pass\ndef f(): pass\n"
+        "def create(n, b):\n    globals()[n] = type(n, (b,), {'__module__': __name__})",
+    )
+    module.create("Late", dict)
+    assert own_modules.made_late(module.Late)
+    assert not own_modules.made_late(module.Early)
+    assert not own_modules.made_late(module.f)
+    assert not own_modules.made_late(Path)
+    assert own_modules.late_classes([module]) == [module.Late]
+
+
+def test_late_classes_are_made_only_where_the_import_lacks_them(make):
+    module = make(
+        "tmp_own_f", "def create(n):\n    globals()[n] = type(n, (), {'__module__': __name__, 'x': n})"
+    )
+    module.create("Late")
+    data = reduction.dumps([module.Late, module.Late()])
+    assert pickle.loads(data)[0] is module.Late
+    del module.Late
+    made, instance = pickle.loads(data)
+    assert made is module.Late is type(instance)
+    assert made.x == "Late"
+
+
+def test_stars_and_missing_code_are_given_the_benefit_of_the_doubt(make):
+    star = make("tmp_own_g", "from json import *\n")
+    star.Odd = type("Odd", (), {"__module__": "tmp_own_g"})
+    assert not own_modules.made_late(star.Odd)

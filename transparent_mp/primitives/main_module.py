@@ -1,0 +1,129 @@
+"""`__main__` as it is at `start()`: captured at the client, restored in the process (start method fork).
+
+The image holds, by what happens to a global:
+
+- functions and classes of `__main__`, and data that some code of it loads by name: eager, pickled with
+  one memo so that what they share stays shared; functions run in the restored module's dict;
+- data beyond `LARGE`: its pickle and buffers are `externals` by digest, fetched at first use;
+- data that no code names: only its type; its value of that later moment is asked for when touched
+  (`__main__.x`), which costs nothing when, as nearly always, it is not;
+- modules: by name; an object that a module of the program's own holds too: by that module and name;
+- data of the program's own modules: see `own_modules`;
+- what cannot be pickled, or not be rebuilt over there: a stand-in that says so when it is used.
+
+A pickle may be thrown away and made again in another part of the image: reducers must not count on
+each result being sent. The spawning popen must be set by the caller, as for any process object.
+
+It does not talk to anyone: `Sources` does.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import io
+import linecache
+import pickle
+import sys
+import types
+from typing import Any, Callable, Protocol
+
+from transparent_mp.primitives import main_globals, own_modules
+from transparent_mp.primitives.main_capture import Apart, Capture, Left, capture, late_global
+from transparent_mp.primitives.tolerant import TolerantUnpickler
+
+__all__ = ["Capture", "Sources", "capture", "late_global", "restore"]
+
+
+class Sources(Protocol):
+    """How a process gets what its image leaves out."""
+
+    def content(self, digest: str) -> Any:
+        """Bytes of an external; a writable buffer is used without copying it."""
+
+    def late_global(self, name: str) -> bytes:
+        """What `late_global(name)` answers at the client."""
+
+    def source(self, file: str) -> str | None:
+        """Text of a source file of the client."""
+
+
+def restore(image: bytes, sources: Sources) -> None:
+    """Make `__main__` of this process what the image says. Once, before the process object is unpickled."""
+    parts = pickle.loads(image)
+    main = main_globals.RestoredMain()
+    space = vars(main)
+    space.update(parts["attributes"])
+    loader: Any = _MainLoader(space.get("__file__"), sources)
+    main.__loader__ = loader
+    if parts["spec"]:
+        name, origin = parts["spec"]
+        main.__spec__ = importlib.machinery.ModuleSpec(name, loader, origin=origin)
+    sys.modules["__main__"] = main
+    for file, lines in parts["lines"].items():
+        linecache.cache[file] = sum(map(len, lines)), None, lines, file
+    for name, (kind, fields) in parts["apart"].items():
+        entry = Apart(*fields) if kind == "Apart" else Left(*fields)
+        main_globals.expect(main, name, entry, _maker(name, entry, sources), used=kind == "Apart")
+    own_modules.overlay(parts["own"], lambda fields: _unpack(Apart(*fields), sources))
+    for name, (kind, why) in parts["lost"].items():
+        space[name] = main_globals.lost_global(name, kind, why)
+    for name, module in parts["modules"].items():
+        space[name] = _imported(name, module)
+    for name, (module, attribute) in parts["borrowed"].items():
+        home = _imported(name, module)
+        space[name] = getattr(home, attribute) if isinstance(home, types.ModuleType) else home
+    _load(parts["stream"], parts["segments"], space)
+
+
+def _maker(name: str, entry: Any, sources: Sources) -> Callable[[], Any]:
+    if isinstance(entry, Apart):
+        return lambda: _unpack(entry, sources)
+    if entry.module:
+        return lambda: own_modules.imported(entry.module)
+    return lambda: pickle.loads(sources.late_global(name))
+
+
+def _unpack(entry: Apart, sources: Sources) -> Any:
+    stream = sources.content(entry.stream) if isinstance(entry.stream, str) else entry.stream
+    return pickle.loads(
+        stream, buffers=[_buffer(sources.content(digest), ro) for digest, ro in entry.buffers]
+    )
+
+
+def _buffer(content: Any, readonly: bool) -> Any:
+    # An array that could be written to must be writable here too.
+    return bytearray(content) if memoryview(content).readonly and not readonly else content
+
+
+def _imported(name: str, module: str) -> Any:
+    try:
+        return own_modules.imported(module)
+    except Exception as error:  # noqa: BLE001 - a module that nobody uses must not keep the process from running
+        return main_globals.lost_module(name, module, error)
+
+
+def _load(stream: bytes, segments: list[tuple[str, str]], space: dict[str, Any]) -> None:
+    unpickler = pickle.Unpickler(io.BytesIO(stream))
+    loaded = {}
+    try:
+        for name, _ in segments:
+            loaded[name] = space[name] = unpickler.load()
+    except Exception:  # noqa: BLE001 - once more, keeping all that does not depend on what failed
+        tolerant = TolerantUnpickler(io.BytesIO(stream))
+        for name, kind in segments:
+            space[name] = tolerant.load_global(name, kind)
+    space.pop("__tmp_late__", None)
+
+
+class _MainLoader:
+    """Gives tracebacks and `inspect` the source of the client's script."""
+
+    def __init__(self, file: str | None, sources: Sources) -> None:
+        self._file = file
+        self._sources = sources
+
+    def get_source(self, _name: str) -> str | None:
+        return self._sources.source(self._file) if self._file else None
+
+    def is_package(self, _name: str) -> bool:
+        return False

@@ -1,0 +1,255 @@
+"""The program's own modules: what a fresh import of them, in a process, would lack.
+
+Own is a module with a file that is neither installed nor the standard library's nor ours. What `fork`
+hands down and an import does not:
+
+- data globals as they are at `start()`: `own_data` finds them, `overlay` lays them over the module once
+  the process has imported it (never imports it for that);
+- classes and functions put into a module at run time (`deap.creator`): `made_late` guesses them by the
+  module's own code not naming them, and `late` prefers what the import has, so a wrong guess costs bytes
+  and nothing else.
+
+Data is laid over in place where the type allows, since others hold the object the import made.
+
+It does not find or load modules; the worker's importer does.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import io
+import logging
+import pickle
+import re
+import site
+import sys
+import sysconfig
+import threading
+import types
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from typing import Any, Callable
+
+from cloudpickle import cloudpickle as _cloudpickle  # type: ignore[import-untyped]
+
+_PACKAGE = __name__.partition(".")[0]
+_NOT_OWN = (_PACKAGE, "__main__", "__mp_main__", "sitecustomize", "usercustomize")
+#: Types whose objects a fresh import makes just as well, and whose identity its code relies on.
+_FRESH = (
+    object, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, re.Pattern, logging.Logger,
+    logging.RootLogger, type(threading.Lock()), type(threading.RLock()), threading.local,
+)  # fmt: skip
+#: Py_TPFLAGS_HEAPTYPE
+_HEAP_TYPE = 1 << 9
+#: Types whose objects nobody can tell apart from an equal one.
+_ATOMS = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None), type(...))
+_FILLED = (dict, list, set, bytearray)
+
+
+@functools.lru_cache(maxsize=1)
+def _installed_roots() -> tuple[str, ...]:
+    paths = [*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()]
+    keep = ("site-packages", "dist-packages", "lib-dynload")
+    stdlib = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    return tuple({path.rstrip("/") + "/" for path in paths if path in stdlib or path.endswith(keep)})
+
+
+@functools.lru_cache(maxsize=8192)
+def _own_file(file: str) -> bool:
+    return not file.startswith(_installed_roots()) and not file.startswith("<")
+
+
+def is_own(module: Any) -> bool:
+    """Whether the program brought this module along."""
+    # Not getattr: some modules import half the world when they are asked for an attribute.
+    space = vars(module) if isinstance(module, types.ModuleType) else {}
+    name, file = space.get("__name__"), space.get("__file__")
+    if not isinstance(name, str) or not isinstance(file, str) or not _own_file(file):
+        return False
+    return name.partition(".")[0] not in _NOT_OWN
+
+
+def own_data() -> dict[str, dict[str, Any]]:
+    """Data globals of each of the program's own modules that has been imported."""
+    own = [(name, module) for name, module in list(sys.modules.items()) if is_own(module)]
+    return {name: data for name, module in own for data in [data_globals(module)] if data}
+
+
+def data_globals(module: types.ModuleType) -> dict[str, Any]:
+    """Globals that a program may have changed since it imported the module."""
+    return {
+        name: value
+        for name, value in list(vars(module).items())
+        if not (name.startswith("__") and name.endswith("__"))
+        and type(value) not in _FRESH
+        and not issubclass(type(value), type)
+        and type(value).__module__ != "typing"
+    }
+
+
+def homes(own: dict[str, dict[str, Any]]) -> dict[int, tuple[str, str]]:
+    """Where an object lives that `__main__` may have got by `from own_module import name`, by identity."""
+    return {
+        id(value): (module, name)
+        for module, data in own.items()
+        for name, value in data.items()
+        if type(value) not in _ATOMS
+    }
+
+
+def overlay(packed: dict[str, Any], unpack: Callable[[Any], dict[str, Any]]) -> None:
+    """Lay captured globals over each module when it is imported, or now if it was."""
+    waiting = {}
+    for name, data in packed.items():
+        if name in sys.modules:
+            _lay(sys.modules[name], unpack(data))
+        else:
+            waiting[name] = data
+    if waiting:
+        sys.meta_path.insert(0, _OverlayFinder(waiting, unpack))
+
+
+class _OverlayFinder:
+    """Lets the others find the module, and lays its data over once their loader has run it."""
+
+    def __init__(self, waiting: dict[str, Any], unpack: Callable[[Any], dict[str, Any]]) -> None:
+        self._waiting = waiting
+        self._unpack = unpack
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name not in self._waiting:
+            return None
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find(name, path, target) if find and finder is not self else None
+            if spec is not None:
+                self._follow(spec)
+                return spec
+        return None
+
+    def _follow(self, spec: ModuleSpec) -> None:
+        loader: Any = spec.loader
+        if not hasattr(loader, "exec_module"):
+            return
+        run = loader.exec_module
+
+        def exec_module(module: types.ModuleType) -> None:
+            run(module)
+            # A loader may serve several modules (zipimport's does).
+            data = self._waiting.pop(module.__name__, None)
+            if data is not None:
+                _lay(module, self._unpack(data))
+
+        loader.exec_module = exec_module
+
+
+def _lay(module: types.ModuleType, data: dict[str, Any]) -> None:
+    for name, value in data.items():
+        fresh = vars(module).get(name)
+        if fresh is not value and not _fill(fresh, value):
+            setattr(module, name, value)
+
+
+def _fill(fresh: Any, value: Any) -> bool:
+    """Give `fresh` the content of `value` in place; False when it cannot be done."""
+    kind = type(value)
+    if type(fresh) is not kind:
+        return False
+    if isinstance(value, (dict, set)):
+        fresh.clear()
+        fresh.update(value)
+    elif kind in _FILLED:
+        fresh[:] = value
+    elif not _plain(kind):
+        return False
+    if hasattr(value, "__dict__"):
+        fresh.__dict__.clear()
+        fresh.__dict__.update(value.__dict__)
+    return True
+
+
+def _plain(kind: type) -> bool:
+    """Whether `__dict__` is all the state that objects of `kind` have and pickle."""
+    reduces = any(
+        "__reduce_ex__" in vars(base) or "__reduce__" in vars(base) or "__getstate__" in vars(base)
+        or "__slots__" in vars(base) or "__setstate__" in vars(base)
+        for base in kind.__mro__[:-1]
+    )  # fmt: skip
+    made_by_class_statement = all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1])
+    return made_by_class_statement and not reduces and kind.__dictoffset__ != 0
+
+
+def imported(name: str) -> types.ModuleType:
+    """The module, imported if need be; not the parent that `__import__` would give."""
+    return sys.modules.get(name) or importlib.import_module(name)
+
+
+def importable(obj: Any) -> bool:
+    """Whether `obj` can be asked for by module and name."""
+    value: Any = sys.modules.get(getattr(obj, "__module__", None) or "")
+    if value is None or value.__name__ in _cloudpickle.list_registry_pickle_by_value():
+        return False
+    for part in obj.__qualname__.split("."):
+        value = getattr(value, part, None)
+    return value is obj
+
+
+def made_late(obj: Any) -> bool:
+    """Whether the code of its module does not name `obj`, so that it may have been put there at run time."""
+    if _is_standard(obj.__module__):
+        return False
+    names = _named_by_code(obj.__module__)
+    return names is not None and obj.__qualname__.partition(".")[0] not in names
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_standard(module: str) -> bool:
+    top = module.partition(".")[0]
+    if top in (_PACKAGE, "builtins", "cloudpickle", "numpy"):
+        return True
+    file = getattr(sys.modules.get(top), "__file__", None)
+    stdlib = sysconfig.get_path("stdlib")
+    return file is None or (file.startswith(stdlib) and "-packages" not in file)
+
+
+@functools.lru_cache(maxsize=4096)
+def _named_by_code(module: str) -> frozenset[str] | None:
+    """Names in the module's top-level code; None when there is no code, or it imports a star."""
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    get_code = getattr(getattr(spec, "loader", None), "get_code", None)
+    try:
+        code = get_code(module) if get_code else None
+    except (ImportError, OSError, SyntaxError):
+        return None
+    return None if code is None or ("*",) in code.co_consts else frozenset(code.co_names)
+
+
+def reduce_class_by_value(cls: type) -> Any:
+    """Cloudpickle's by-value form of a class that could be had by name."""
+    return _cloudpickle._dynamic_class_reduce(cls)
+
+
+def late(module: str, qualname: str, copy: bytes) -> Any:
+    """What a fresh import of `module` calls `qualname`, or else the copy, put there for whoever asks next."""
+    home = imported(module)
+    value: Any = home
+    for part in qualname.split("."):
+        value = getattr(value, part, None)
+    if value is None:
+        value = pickle.load(io.BytesIO(copy))
+        if "." not in qualname:
+            setattr(home, qualname, value)
+    return value
+
+
+def late_classes(modules: Iterator[types.ModuleType]) -> list[type]:
+    """Classes put at run time into `modules`."""
+    return [
+        value
+        for module in modules
+        if not _is_standard(module.__name__)
+        for value in list(vars(module).values())
+        if isinstance(value, type) and value.__module__ == module.__name__ and made_late(value)
+    ]

@@ -1,0 +1,119 @@
+"""Preparation data of a spawned process, where it may run on another machine.
+
+The data is the standard library's, plus `main_digest` (of the main script). `prepare` differs in three
+points: the worker keeps its own sys.path behind the program's directories; a directory or script that is
+not here is done without, the script's source being asked of the client; and an extra key
+`transparent_mp` is handed to whoever registered for it with `on_attach`.
+
+It does not start anything, and does not know how the client is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import os
+import re
+import sys
+import types
+
+# The hook imports this module before it changes multiprocessing.spawn: these are the originals.
+from multiprocessing import process, spawn, util
+from multiprocessing.spawn import get_preparation_data as _get_preparation_data
+from typing import Any, Callable
+
+_INSTALLED = re.compile(r"(site-packages|dist-packages|lib-dynload|python\d\.?\d+|python\d+\.zip)$")
+_listeners: list[Callable[[Any], None]] = []
+
+
+def on_attach(listener: Callable[[Any], None]) -> None:
+    """Call `listener` with the value of `transparent_mp` in preparation data that has one."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
+def get_preparation_data(name: str) -> dict[str, Any]:
+    """The standard library's, plus the digest of the main script."""
+    data: dict[str, Any] = _get_preparation_data(name)
+    path = data.get("init_main_from_path")
+    if path and os.path.isfile(path):
+        with open(path, "rb") as file:
+            data["main_digest"] = hashlib.sha256(file.read()).hexdigest()
+    return data
+
+
+def prepare(data: dict[str, Any], *, source: Callable[[str], str | None] | None = None) -> None:
+    """Make this process what `data` says; `source` asks the client for the text of a file."""
+    if "transparent_mp" in data:
+        for listener in _listeners:
+            listener(data["transparent_mp"])
+    current = process.current_process()
+    if "name" in data:
+        current.name = data["name"]
+    if "authkey" in data:
+        current.authkey = data["authkey"]
+    if data.get("log_to_stderr"):
+        util.log_to_stderr()
+    if "log_level" in data:
+        util.get_logger().setLevel(data["log_level"])
+    if "sys_path" in data:
+        sys.path[:] = merged_path(data["sys_path"], sys.path)
+    if "sys_argv" in data:
+        sys.argv = data["sys_argv"]
+    if os.path.isdir(data.get("dir") or ""):
+        os.chdir(data["dir"])
+    if "orig_dir" in data:
+        process.ORIGINAL_DIR = data["orig_dir"]  # type: ignore[attr-defined]
+    if "start_method" in data:
+        # Late: the attribute may be ours by now.
+        from multiprocessing import set_start_method
+
+        set_start_method(data["start_method"], force=True)
+    if "init_main_from_name" in data:
+        spawn._fixup_main_from_name(data["init_main_from_name"])  # type: ignore[attr-defined]
+    elif "init_main_from_path" in data:
+        _main_from_path(data["init_main_from_path"], data.get("main_digest"), source)
+
+
+def merged_path(theirs: list[str], own: list[str]) -> list[str]:
+    """sys.path of a process: the program's directories, then what is installed here."""
+    installed = [entry for entry in theirs if _INSTALLED.search(entry)]
+    if all(os.path.exists(entry) for entry in installed if not entry.endswith(".zip")):
+        # The client's Python is here too: its order holds.
+        front, back = theirs, []
+    else:
+        front = [entry for entry in theirs if entry not in installed]
+        back = [entry for entry in installed if os.path.exists(entry)]
+    return list(dict.fromkeys([*front, *own, *back]))
+
+
+def _main_from_path(path: str, digest: str | None, source: Callable[[str], str | None] | None) -> None:
+    if source is None or digest is None or _digest_here(path) == digest:
+        spawn._fixup_main_from_path(path)  # type: ignore[attr-defined]
+        return
+    text = source(path)
+    if text is None:
+        raise FileNotFoundError(
+            2, "the main script is neither on this worker nor, any more, at the client; put it back", path
+        )
+    run_main(path, text)
+
+
+def run_main(path: str, text: str) -> None:
+    """Run the client's main script as `__mp_main__`, which then is `__main__` too."""
+    # Tracebacks and inspect find the lines by the name the file has at the client.
+    linecache.cache[path] = len(text), None, text.splitlines(True), path
+    spawn.old_main_modules.append(sys.modules["__main__"])
+    main: Any = types.ModuleType("__mp_main__")
+    main.__file__ = path
+    main.__cached__ = None
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = main
+    exec(compile(text, path, "exec", dont_inherit=True), vars(main))  # noqa: S102
+
+
+def _digest_here(path: str) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return None
