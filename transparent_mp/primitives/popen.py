@@ -13,16 +13,19 @@ manager, it only waits, and proxies reach it through the store from everywhere.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import sys
+from collections.abc import Mapping
 from multiprocessing import context, popen_fork, process, reduction, util
 from typing import Any
 
 from transparent_mp.primitives import listener, memory, pids, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import capture
-from transparent_mp.primitives.reduction import dumps
+from transparent_mp.primitives.reduction import dump
+from transparent_mp.ship import contents
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import new_id
 
@@ -33,6 +36,7 @@ class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
     def __init__(self, process_obj: Any) -> None:
         #: Holder id of the process being started: what its pickle hands over is held under it.
         self.uid = new_id()
+        self._contents: Mapping[str, Any] = {}
         super().__init__(process_obj)
 
     def duplicate_for_child(self, fd: int) -> int:
@@ -63,7 +67,11 @@ class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
         self._child = child = starter.Child(process_obj.name)
         self.sentinel = child.sentinel
         self.finalizer = util.Finalize(self, util.close_fds, (child.sentinel,))
-        starter.current().start(child, self.uid, (*memory.publish(), *first), message)
+        starting = starter.current()
+        before = contents.put(session, self._contents, starting.stored)
+        # Its buffers are the program's own, and are sent by now or never.
+        starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
+        self._contents = {}
         self.pid = child.pid
 
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
@@ -75,15 +83,18 @@ class _ByValue(_RemotePopen):
     method = "fork"
 
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
+        pickled = io.BytesIO()
+        captured = capture(dump(process_obj, pickled, 5).names)
+        self._contents = captured.externals
         current = process.current_process()
         prepared = {
-            "image": capture(),
+            "image": captured.image,
             "authkey": bytes(current.authkey),
             "log_to_stderr": util._log_to_stderr,
             "log_level": util.get_logger().getEffectiveLevel() if util._logger is not None else None,
             "start_method": context._default_context.get_start_method(allow_none=True),
         }
-        return pickle.dumps(prepared, 5), dumps(process_obj)
+        return pickle.dumps(prepared, 5), pickled.getvalue()
 
 
 class _ByImport(_RemotePopen):
@@ -104,10 +115,12 @@ METHODS = {popen.method: popen for popen in (_ByValue, _Spawned, _ForkServed)}
 
 
 def start_beside(local: Any, process_obj: Any) -> Any:
-    """Start a manager's server as the standard library does; proxies on workers will look for it in
-    the session, so there must be one."""
-    sessions.current()
-    return local(process_obj)
+    """Start a manager's server as the standard library does.
+
+    Proxies on workers will look for it in the session, so there must be one, and it must join it.
+    """
+    with spawn.passing_on(sessions.current().ticket()):
+        return local(process_obj)
 
 
 def _surroundings() -> dict[str, Any]:

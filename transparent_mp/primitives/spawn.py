@@ -3,38 +3,57 @@
 The data is the standard library's, plus `main_digest` (of the main script). `prepare` differs in three
 points: the worker keeps its own sys.path behind the program's directories; a directory or script that is
 not here is done without, the script's source being asked of the client; and an extra key
-`transparent_mp` is handed to whoever registered for it with `on_attach`.
+`transparent_mp`, the ticket of a manager's server, makes that process join the session.
 
 It does not start anything, and does not know how the client is asked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import linecache
 import os
 import re
 import sys
+import threading
 import types
+from collections.abc import Iterator
 
 # The hook imports this module before it changes multiprocessing.spawn: these are the originals.
 from multiprocessing import process, spawn, util
 from multiprocessing.spawn import get_preparation_data as _get_preparation_data
 from typing import Any, Callable
 
+from transparent_mp.primitives import session as sessions
+
 _INSTALLED = re.compile(r"(site-packages|dist-packages|lib-dynload|python\d\.?\d+|python\d+\.zip)$")
-_listeners: list[Callable[[Any], None]] = []
 
 
-def on_attach(listener: Callable[[Any], None]) -> None:
-    """Call `listener` with the value of `transparent_mp` in preparation data that has one."""
-    if listener not in _listeners:
-        _listeners.append(listener)
+class _PassingOn(threading.local):
+    """The ticket for a real child that is being started in this thread."""
+
+    ticket: dict[str, Any] | None = None
+
+
+_passing_on = _PassingOn()
+
+
+@contextlib.contextmanager
+def passing_on(ticket: dict[str, Any]) -> Iterator[None]:
+    """Preparation data made in this block admit their process to the session."""
+    _passing_on.ticket = ticket
+    try:
+        yield
+    finally:
+        _passing_on.ticket = None
 
 
 def get_preparation_data(name: str) -> dict[str, Any]:
-    """The standard library's, plus the digest of the main script."""
+    """The standard library's, plus the digest of the main script, and the ticket of a real child."""
     data: dict[str, Any] = _get_preparation_data(name)
+    if _passing_on.ticket is not None:
+        data["transparent_mp"] = _passing_on.ticket
     path = data.get("init_main_from_path")
     if path and os.path.isfile(path):
         with open(path, "rb") as file:
@@ -45,8 +64,7 @@ def get_preparation_data(name: str) -> dict[str, Any]:
 def prepare(data: dict[str, Any], *, source: Callable[[str], str | None] | None = None) -> None:
     """Make this process what `data` says; `source` asks the client for the text of a file."""
     if "transparent_mp" in data:
-        for listener in _listeners:
-            listener(data["transparent_mp"])
+        sessions.attach_ticket(data["transparent_mp"])
     current = process.current_process()
     if "name" in data:
         current.name = data["name"]

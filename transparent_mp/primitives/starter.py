@@ -21,7 +21,8 @@ from transparent_mp.errors import LaunchError
 from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.primitives import session as sessions
-from transparent_mp.ship import output
+from transparent_mp.primitives.main_module import late_global
+from transparent_mp.ship import modules, output
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
 from transparent_mp.ship.requests import Answers
@@ -62,6 +63,8 @@ class Starter:
         self.inbox = Inbox(session)
         self.inbox.on("exit", self._on_exit)
         self.inbox.on("lost", self._on_lost)
+        #: Digests of the contents this process has stored.
+        self.stored: set[str] = set()
         self.fleet: Fleet | None = None
         if isinstance(session, OwnedSession):
             self._serve(session)
@@ -108,10 +111,12 @@ class Starter:
 
     def _serve(self, session: OwnedSession) -> None:
         self.fleet = fleet = Fleet(session, _launcher(session), self._on_worker_lost)
-        self.answers = Answers(session)
+        answers = Answers(session)
+        answers.on("module", modules.answer)
+        answers.on("global", lambda request: ({}, late_global(request["name"])))
         inbox = self.inbox
         inbox.on("output", output.write)
-        inbox.on("request", self.answers.handle)
+        inbox.on("request", answers.handle)
         inbox.on("ready", lambda head, _: fleet.ready(head["worker"]))
         inbox.on("refused", lambda head, _: fleet.refused(head["worker"], head["why"]))
         inbox.on("started", self._on_started)

@@ -48,8 +48,6 @@ class Watch:
         self._lock = threading.Lock()
         self._state = State.IDLE
         self.link = store.watch()
-        self._poll = select.poll()
-        self._poll.register(self.link.fileno(), select.POLLIN)
 
     def arm(self) -> None:
         """See that the fd tells the truth from here on: also about what is there already."""
@@ -110,4 +108,7 @@ class Watch:
         self._state = State.LOOKING
 
     def _readable(self, timeout: float | None) -> bool:
-        return bool(self._poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
+        # A poll object serves one thread at a time, and costs little to make.
+        poll = select.poll()
+        poll.register(self.link.fileno(), select.POLLIN)
+        return bool(poll.poll(None if timeout is None else max(0.0, timeout) * 1000))

@@ -22,6 +22,7 @@ session keys (S = tmp:{SESSION})
     S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
     S:blob:ID      list     chunks of a payload too large for a message; sender -> receiver, who deletes it
     S:answer:ID    list     one answer to a request; client -> asker, seconds
+    S:content:D   list     chunks of the large content whose SHA-256 is D; client -> workers
     S:names        hash     listener address -> object id; listeners -> clients
 
 object keys (O = tmp:{SESSION.OID}); an object has one or two sides

@@ -26,6 +26,7 @@ from transparent_mp.store.content import unpack
 from transparent_mp.store.session import Session, join
 from transparent_mp.worker import surroundings
 from transparent_mp.worker.programs import load
+from transparent_mp.worker.shelf import Shelf
 
 #: Exit code when the process could not even be made: as for an interpreter that fails to start.
 UNMADE = 1
@@ -33,7 +34,7 @@ UNMADE = 1
 _PR_SET_PDEATHSIG = 1
 
 
-def run(head: Head, body: bytes, ticket: dict[str, Any], parent_sentinel: int) -> NoReturn:
+def run(head: Head, body: bytes, ticket: dict[str, Any], shelf: Shelf, parent_sentinel: int) -> NoReturn:
     """Run the process of that frame in this forked child; never returns."""
     code = UNMADE
     try:
@@ -41,7 +42,7 @@ def run(head: Head, body: bytes, ticket: dict[str, Any], parent_sentinel: int) -
         _stand_alone()
         session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
         sessions.attach(session)
-        code = _run(session, head["pid"], body, parent_sentinel)
+        code = _run(session, shelf, head["pid"], body, parent_sentinel)
         # Writes nobody waited for must have arrived before the exit is told.
         session.store.call(*memory.publish(), ("PING",))
     except StoreError as error:
@@ -53,13 +54,14 @@ def run(head: Head, body: bytes, ticket: dict[str, Any], parent_sentinel: int) -
         os._exit(code)
 
 
-def _run(session: Session, pid: int, body: bytes, parent_sentinel: int) -> int:
+def _run(session: Session, shelf: Shelf, pid: int, body: bytes, parent_sentinel: int) -> int:
     content = unpack(session, "process:" + session.uid, body)
     around, method, prepared, process = pickle.loads(content)
     pids.become(pid, around["parent"], around["cpus"])
     surroundings.enter(around)
     memory.synchronise()
-    code: int = load(session, method, prepared, process)._bootstrap(parent_sentinel=parent_sentinel)
+    program = load(session, shelf, method, prepared, process)
+    code: int = program._bootstrap(parent_sentinel=parent_sentinel)
     if method != "fork":
         atexit._run_exitfuncs()
     return code

@@ -16,20 +16,40 @@ from transparent_mp.primitives.main_module import restore
 from transparent_mp.ship.requests import ask
 from transparent_mp.store.session import Session
 from transparent_mp.worker.importer import ClientFinder
+from transparent_mp.worker.shelf import Shelf
 
 
-def load(session: Session, method: str, prepared: bytes, obj: bytes) -> Any:
+class ClientSources:
+    """What an image leaves out, from the client and the worker's shelf."""
+
+    def __init__(self, session: Session, shelf: Shelf) -> None:
+        self._session = session
+        self._shelf = shelf
+
+    def content(self, digest: str) -> Any:
+        return self._shelf.content(self._session, digest)
+
+    def late_global(self, name: str) -> bytes:
+        return ask(self._session, "global", {"name": name})[1]
+
+    def source(self, file: str) -> str | None:
+        head, text = self.ask("source", {"file": file})
+        return text.decode("utf-8", "replace") if head.get("found") else None
+
+    def ask(self, kind: str, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        return ask(self._session, "module", {**request, "kind": kind})
+
+
+def load(session: Session, shelf: Shelf, method: str, prepared: bytes, obj: bytes) -> Any:
     """Return the process object, in an interpreter that is ready to run it."""
-
-    def ask_client(topic: str, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        return ask(session, topic, request)
-
-    sys.meta_path.append(ClientFinder(ask_client))
+    sources = ClientSources(session, shelf)
+    sys.meta_path.append(ClientFinder(sources.ask))
     data = pickle.loads(prepared)
     if method == "fork":
         _inherit(data)
+        restore(data["image"], sources)
     else:
-        spawn.prepare(data)
+        spawn.prepare(data, source=sources.source)
     return pickle.loads(obj)
 
 
@@ -40,4 +60,3 @@ def _inherit(data: dict[str, Any]) -> None:
         util.log_to_stderr()
     if data["log_level"] is not None:
         util.get_logger().setLevel(data["log_level"])
-    restore(data["image"])

@@ -34,6 +34,7 @@ from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
 from transparent_mp.worker.running import Running
+from transparent_mp.worker.shelf import Shelf
 
 log = logging.getLogger("transparent_mp")
 
@@ -42,7 +43,7 @@ log = logging.getLogger("transparent_mp")
 GRACE = 1.0
 
 #: Runs a process in the forked child; never returns.
-RunChild = Callable[[Head, bytes, dict[str, Any], int], NoReturn]
+RunChild = Callable[[Head, bytes, dict[str, Any], Shelf, int], NoReturn]
 
 
 class State(enum.Enum):
@@ -75,6 +76,7 @@ class Supervisor:
         self._lifeline = lifeline
         self._name = ticket["worker"]
         self._host = socket.gethostname()
+        self._shelf = Shelf()
         self._running: dict[int, Running] = {}
         self._selector = selectors.DefaultSelector()
         self._control = session.keys("control", self._name)
@@ -126,6 +128,7 @@ class Supervisor:
         finally:
             signal.set_wakeup_fd(-1)
             self._selector.close()
+            self._shelf.clear()
 
     def _pop_next(self) -> None:
         self._link.send([("BLPOP", self._control, 0)])
@@ -225,7 +228,7 @@ class Supervisor:
         os.dup2(stderr, 2)
         os.close(stdout)
         os.close(stderr)
-        self._run_child(head, body, self._ticket, parent)
+        self._run_child(head, body, self._ticket, self._shelf, parent)
 
     def _on_output(self, fd: Any) -> None:
         for running in self._running.values():

@@ -139,11 +139,12 @@ def test_on_one_machine_the_clients_order_holds():
     ]
 
 
-def test_listeners_get_the_attachment(monkeypatch):
-    monkeypatch.setattr(spawn, "_listeners", [])
+def test_a_real_child_gets_the_ticket_and_joins(monkeypatch):
     got = []
-    spawn.on_attach(got.append)
-    spawn.prepare({"transparent_mp": {"session": 1}})
+    monkeypatch.setattr(spawn.sessions, "attach_ticket", got.append)
+    with spawn.passing_on({"session": 1}):
+        spawn.prepare({"transparent_mp": spawn.get_preparation_data("child")["transparent_mp"]})
+    assert "transparent_mp" not in spawn.get_preparation_data("child")
     spawn.prepare({})
     assert got == [{"session": 1}]
     assert multiprocessing.current_process().name == "MainProcess"

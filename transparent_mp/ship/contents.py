@@ -1,0 +1,42 @@
+"""Large contents by digest: stored once in a session, whoever refers to them.
+
+The digest travels in a sealed payload, so what it names needs no seal of its own: who fetches a
+content computes its digest again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from transparent_mp.errors import SessionLostError, UntrustedPayloadError
+from transparent_mp.store.content import CHUNK
+from transparent_mp.store.link import Command
+from transparent_mp.store.session import Session
+
+
+def put(session: Session, contents: Mapping[str, Any], known: set[str]) -> list[Command]:
+    """Commands that store what the session does not have yet; `known` is what this process has stored."""
+    commands: list[Command] = []
+    for digest, content in contents.items():
+        if digest not in known:
+            known.add(digest)
+            key = session.keys("content", digest)
+            view = memoryview(content).cast("B")
+            # Another process may have stored it: then this replaces it by the same.
+            commands.append(("DEL", key))
+            commands += [("RPUSH", key, view[at : at + CHUNK]) for at in range(0, len(view), CHUNK)]
+            commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
+    return commands
+
+
+def get(session: Session, digest: str) -> bytes:
+    """The content. Raises SessionLostError when it is gone, UntrustedPayloadError when it is another."""
+    chunks = session.store.ask("LRANGE", session.keys("content", digest), 0, -1)
+    if not chunks:
+        raise SessionLostError(f"the content {digest[:12]} is no longer in the store: has the session ended?")
+    content: bytes = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise UntrustedPayloadError(f"the content {digest[:12]} is not what its digest says and was not used")
+    return content

@@ -1,0 +1,62 @@
+"""A worker's shelf: large contents that its processes share, each fetched once.
+
+A content lies in a file named by its digest, in a directory of this worker alone, and is mapped
+copy-on-write: a process may change its view, and processes that do not share its pages. When the
+directory is full, or there is none, a process keeps its own copy in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+import shutil
+import tempfile
+from typing import Any
+
+from transparent_mp.ship import contents
+from transparent_mp.store.session import Session
+
+
+class Shelf:
+    """Made by the supervisor before it forks; used by its children."""
+
+    def __init__(self) -> None:
+        try:
+            self._place = tempfile.mkdtemp(prefix="transparent_mp-")
+        except OSError:
+            self._place = ""
+
+    def content(self, session: Session, digest: str) -> Any:
+        """A writable buffer of the content."""
+        if self._place:
+            with contextlib.suppress(OSError):
+                return self._shared(session, digest)
+        return bytearray(contents.get(session, digest))
+
+    def clear(self) -> None:
+        """At the worker's end."""
+        if self._place:
+            shutil.rmtree(self._place, ignore_errors=True)
+
+    def _shared(self, session: Session, digest: str) -> Any:
+        path = os.path.join(self._place, digest)
+        if not os.path.exists(path):
+            with open(path + ".lock", "wb") as lock:
+                # Whoever comes second waits for the first one's copy.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not os.path.exists(path):
+                    self._fetch(session, digest, path)
+        with open(path, "rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+    def _fetch(self, session: Session, digest: str, path: str) -> None:
+        content = contents.get(session, digest)
+        try:
+            with open(path + ".part", "wb") as file:
+                file.write(content)
+        except OSError:
+            os.unlink(path + ".part")
+            raise
+        os.rename(path + ".part", path)
