@@ -117,8 +117,10 @@ METHODS = {popen.method: popen for popen in (_ByValue, _Spawned, _ForkServed)}
 def start_beside(local: Any, process_obj: Any) -> Any:
     """Start a manager's server as the standard library does.
 
-    Proxies on workers will look for it in the session, so there must be one, and it must join it.
+    Proxies on workers will look for it in the session, so there must be one, and it must join it; what
+    it starts itself, it starts through this process's fleet.
     """
+    starter.current()
     with spawn.passing_on(sessions.current().ticket()):
         return local(process_obj)
 
