@@ -1,4 +1,0 @@
-def publish(): return ()
-def fetch(): return ()
-def merge(r): pass
-def synchronise(): pass
