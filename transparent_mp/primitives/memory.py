@@ -73,9 +73,8 @@ class Engine:
         session = self._current()
         replica = self._replica(sharing.take(session, oid, 0, token), memory)
         # An earlier replica of this process may have written what this one has not seen.
-        latest = replica.merge(session.store.ask(*replica.fetching(session, with_own=True)))
-        self._catch_up(replica, latest, with_own=True)
         with self._lock:
+            self._go_on(replica, 0)
             self._attach(replica)
         return replica
 
@@ -99,18 +98,13 @@ class Engine:
             return [replica.fetching(session) for replica in self._replicas()]
 
     def merge(self, replies: Iterable[Reply]) -> None:
-        behind: list[tuple[Replica, int]] = []
         with self._lock:
             self.merged += 1
             for reply in replies:
                 # A segment may have been detached meanwhile.
                 replica = self._by_oid.get(reply[0].decode())
                 if replica is not None:
-                    latest = replica.merge(reply)
-                    if replica.known < latest:
-                        behind.append((replica, latest))
-        for replica, latest in behind:
-            self._catch_up(replica, latest)
+                    self._go_on(replica, replica.merge(reply))
 
     def synchronise(self) -> None:
         if not self.attached:
@@ -174,16 +168,12 @@ class Engine:
         if session is not None:
             session.store.soon(*replica.publication(session, threading.get_ident()))
 
-    def _catch_up(self, replica: Replica, latest: int, with_own: bool = False) -> None:
-        store = self._current().store
-        while replica.known < latest:
-            before = replica.known
-            reply: Any = store.ask(*replica.fetching(self._current(), with_own))
-            with self._lock:
-                replica.merge(reply)
-            if replica.known == before:
-                # The segment is gone.
-                return
+    def _go_on(self, replica: Replica, after: int | None) -> None:
+        # With the lock held: an answer that another thread applied between two pieces of this one
+        # could be newer than what is still to come.
+        session = self._current()
+        while after is not None:
+            after = replica.merge(session.store.ask(*replica.fetching(session, after)))
 
     def _adopt(self) -> Session:
         session = self._current()

@@ -67,7 +67,7 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_twin", "_view", "hold", "known", "oid",
+        "_seen", "_twin", "_view", "hold", "known", "oid",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +82,8 @@ class Replica:
         self.oid = oid
         self.hold = hold
         self.known = 0
+        # Version of the latest answer applied, complete or not: an older one would undo it.
+        self._seen = 0
         self._memory = memory
         self._view = memory.view
         self._numbers = numbers
@@ -128,24 +130,31 @@ class Replica:
         """Some of what was given out may never have been sent: it goes with the next publication."""
         self._lost = bool(self._away)
 
-    def fetching(self, session: Session, with_own: bool = False) -> Command:
-        """The command that fetches what changed since the version known."""
-        _holders, data, version, blocks = self._names(session)
-        reader = "" if with_own else session.uid
-        most = FETCH_BLOCKS if self._blocks > 1 else 0
-        return script("fetch", (data, version, blocks), (self.oid, reader, self.known, most))
+    def fetching(self, session: Session, after: int | None = None) -> Command:
+        """The command that fetches what others changed since the version known.
 
-    def merge(self, answer: list[Any]) -> int:
-        """Apply what the store answered to a fetch; returns the version it had, reached or not."""
+        `after`: what anybody changed since that version, to go on where an answer stopped short.
+        """
+        _holders, data, version, blocks = self._names(session)
+        reader, since = (session.uid, self.known) if after is None else ("", after)
+        most = FETCH_BLOCKS if self._blocks > 1 else 0
+        return script("fetch", (data, version, blocks), (self.oid, reader, since, most))
+
+    def merge(self, answer: list[Any]) -> int | None:
+        """Apply what the store answered to a fetch; returns where to go on if it stopped short."""
         reached, latest, applied = answer[1:4]
         away = self._away
         while away and away[0].number <= applied:
             away.popleft()
-        if reached > self.known:
-            for at in range(4, len(answer), 2):
-                self._merge_block(answer[at], answer[at + 1])
-            self.known = reached
-        return int(latest)
+        if latest <= self.known or latest < self._seen:
+            return None
+        for at in range(4, len(answer), 2):
+            self._merge_block(answer[at], answer[at + 1])
+        self._seen = latest
+        if reached < latest:
+            return int(reached)
+        self.known = latest
+        return None
 
     def settle(self) -> None:
         """Take memory as exchanged, and nothing as away: for the child of a fork.

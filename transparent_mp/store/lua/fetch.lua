@@ -4,7 +4,9 @@
 --       4 blocks after which the answer may stop short, 0 for a segment of one block
 -- RETURNS: {object id, version that the answer reaches, version now, number of the reader's last
 --          part that was applied, block, bytes, block, bytes, ...}; bytes lack trailing zeros.
--- INVARIANT: whoever applies the answer has seen every change up to the version that it reaches.
+-- INVARIANT: whoever applies an answer that reaches the version now has seen every change. One that
+--            stops short is gone on with from the version that it reached, as reader "": a block in
+--            it may since have moved behind a later change of the reader's own.
 local reader, known, most = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local meta = redis.call('HMGET', KEYS[2], 'n', 'w', 'f', 's:' .. reader)
 local now = tonumber(meta[1] or '0')
