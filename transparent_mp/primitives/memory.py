@@ -26,7 +26,6 @@ import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from multiprocessing import util
-from typing import Any
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing

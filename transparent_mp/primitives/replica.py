@@ -67,7 +67,7 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_twin", "_view", "hold", "known", "oid",
+        "_seen", "_threads", "_twin", "_view", "hold", "known", "oid",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +89,8 @@ class Replica:
         self._numbers = numbers
         self._publish_last = publish_last
         self._away: deque[Part] = deque()
+        # Thread -> number of the first part of its last publication.
+        self._threads: dict[int, int] = {}
         self._lost = False
         self._keys: tuple[str, ...] | None = None
         self._blocks = -(-len(self._view) // BLOCK)
@@ -146,6 +148,8 @@ class Replica:
         away = self._away
         while away and away[0].number <= applied:
             away.popleft()
+        if not away:
+            self._threads.clear()
         if latest <= self.known or latest < self._seen:
             return None
         for at in range(4, len(answer), 2):
@@ -163,6 +167,7 @@ class Replica:
         """
         self._memory.isolate()
         self._away.clear()
+        self._threads.clear()
         for block in self._twin.changed():
             self._twin.set(block, self._slice(block).tobytes())
 
@@ -191,6 +196,7 @@ class Replica:
             for entry in one.entries:
                 args += entry
         self._away.append(part)
+        self._threads[thread] = part.first
         return script("publish", self._names(session), args), part.first
 
     def _unsent(self, thread: int) -> Sequence[Part]:
@@ -198,8 +204,10 @@ class Replica:
             self._lost = False
             return tuple(self._away)
         # A thread sends what it was given before it asks for more.
-        last = {part.thread: part.first for part in self._away if part.thread != thread}
-        return [part for part in self._away if last.get(part.thread) == part.first] if last else ()
+        if self._threads.keys() <= {thread}:
+            return ()
+        others = {first for by, first in self._threads.items() if by != thread}
+        return [part for part in self._away if part.first in others]
 
     def _slice(self, block: int) -> memoryview:
         start = block * BLOCK

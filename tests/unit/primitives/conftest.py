@@ -17,7 +17,7 @@ def store_session():
     session.end()
 
 
-@pytest.fixture()
+@pytest.fixture
 def joined(store_session):
     """Makes sessions of further processes, as if each were a process of its own."""
     made = []
@@ -31,7 +31,7 @@ def joined(store_session):
         session.store.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def own_session(joined):
     """The session of the test process itself."""
     before = sessions.attached()

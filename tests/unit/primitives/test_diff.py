@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from transparent_mp.primitives import diff
 
-pairs = st.integers(1, 200).flatmap(lambda n: st.tuples(st.binary(min_size=n, max_size=n), st.binary(min_size=n, max_size=n)))
+pairs = st.integers(1, 200).flatmap(
+    lambda n: st.tuples(st.binary(min_size=n, max_size=n), st.binary(min_size=n, max_size=n))
+)
 
 
 def spread(size, step):

@@ -14,6 +14,9 @@ import pytest
 from transparent_mp.primitives import heap, memory, sharing
 from transparent_mp.store.session import new_id
 
+# Programs fork as they like; the exchange's thread does not run in the child.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 #: A process of its own: takes part in the session and runs what it is told with `it`, the object.
 CHILD = """
 import json, pickle, sys
@@ -160,7 +163,7 @@ class TestShared:
 
     def test_several_processes_write_their_own_parts(self, session, patched):
         array = patched.RawArray("b", 30_000)
-        code = "import time\nfor i in range({0}, 30_000, 3): it[i] = {0} + 1\n"
+        code = "for i in range({0}, 30_000, 3): it[i] = {0} + 1\n"
         children = [start(session, array, code.format(part)) for part in range(3)]
         assert [child.wait() for child in children] == [0, 0, 0]
         memory.synchronise()
