@@ -9,6 +9,7 @@ Nothing that synchronises relies on it: it may freeze with its worker.
 
 from __future__ import annotations
 
+import _thread
 import threading
 import time
 from typing import Protocol
@@ -45,7 +46,9 @@ class Exchange:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._running = False
-        self._thread: threading.Thread | None = None
+        #: Set while the thread does not run.
+        self.ended = threading.Event()
+        self.ended.set()
         self._failed = False
 
     def start(self) -> bool:
@@ -53,29 +56,43 @@ class Exchange:
         with self._lock:
             if not self._running and not self._stop.is_set():
                 self._running = True
-                self._thread = threading.Thread(target=self._run, name="transparent_mp-memory", daemon=True)
-                self._thread.start()
+                self.ended.clear()
+                # Not a `threading.Thread`: programs count and list those.
+                _thread.start_new_thread(self._run, ())
             return not self._stop.is_set()
 
     def stop(self) -> None:
         """End the thread and see it go; a store that does not answer may keep it a little longer."""
         self._stop.set()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(AFTER_FAILURE)
+        self.ended.wait(AFTER_FAILURE)
 
     def _run(self) -> None:
+        idle = False
+        try:
+            idle = self._work()
+        finally:
+            if not idle:
+                with self._lock:
+                    self._end()
+
+    def _end(self) -> None:
+        self._running = False
+        self.ended.set()
+
+    def _work(self) -> bool:
         engine = self._engine
         pause, seen = EVERY, (engine.published, engine.merged)
         while not self._stop.wait(pause):
             with self._lock:
                 if not engine.attached:
-                    self._running = False
-                    return
+                    # In one step with the look, so that the next segment starts another thread.
+                    self._end()
+                    return True
             pause = EVERY
             if engine.published == seen[0] or engine.merged == seen[1]:
                 pause = self._once()
             seen = (engine.published, engine.merged)
+        return False
 
     def _once(self) -> float:
         """Exchange; returns the seconds to rest."""

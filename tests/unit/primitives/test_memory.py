@@ -348,19 +348,19 @@ class TestExchange:
 
     def test_it_ends_when_nothing_is_attached_and_begins_again(self, polled):
         one, _other = polled
-        thread = one.engine._exchange._thread
+        ended = one.engine._exchange.ended
+        assert not ended.is_set()
         del one.replica
         gc.collect()
-        thread.join(10)
-        assert not thread.is_alive()
+        assert ended.wait(10)
         one.engine.exchange()
-        assert one.engine._exchange._thread is not thread
+        assert not ended.is_set()
 
     def test_it_stops_for_good(self, polled):
         one, _other = polled
         stopped = one.engine._exchange
         stopped.stop()
-        assert not stopped._thread.is_alive()
+        assert stopped.ended.is_set()
         assert stopped.start() is False
 
     def test_a_store_that_fails_is_reported_once(self, caplog):
