@@ -22,7 +22,9 @@ local function drop_holds()
         redis.call('RPUSH', object .. 'q' .. other, '')
         redis.call('PEXPIRE', object .. 'q' .. other, ttl)
       else
-        redis.call('DEL', object .. 'q' .. other, object .. 'd', object .. 'v')
+        redis.call('DEL', object .. 'q' .. other)
+        -- A segment may be large.
+        redis.call('UNLINK', object .. 'd', object .. 'v', object .. 'g')
         redis.call('SREM', KEYS[3], oid)
       end
     end
