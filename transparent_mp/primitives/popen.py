@@ -48,7 +48,11 @@ class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
         if self.returncode is None:
             if flag != os.WNOHANG:
                 self._child.ended.wait()
-            self.returncode = self._child.code
+            code = self._child.code
+            if code is not None:
+                # Seeing the end is an acquire: what the process wrote to shared memory is here now.
+                memory.synchronise()
+            self.returncode = code
         return self.returncode
 
     def _send_signal(self, sig: int) -> None:
