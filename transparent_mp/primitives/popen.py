@@ -29,9 +29,16 @@ from transparent_mp.ship import contents
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import new_id
 
+# typeshed knows the public names only; ours stand on the others.
+_util: Any = util
+_context: Any = context
+_StockPopen: Any = popen_fork.Popen
 
-class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
+
+class _RemotePopen(_StockPopen):  # type: ignore[misc]
     """A process on a worker, seen from its parent."""
+
+    returncode: int | None
 
     def __init__(self, process_obj: Any) -> None:
         #: Holder id of the process being started: what its pickle hands over is held under it.
@@ -41,7 +48,8 @@ class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
 
     def duplicate_for_child(self, fd: int) -> int:
         raise OSError(
-            f"file descriptor {fd} cannot travel to another machine: pass a path or a multiprocessing Connection"
+            f"file descriptor {fd} cannot travel to another machine: "
+            "pass a path or a multiprocessing Connection"
         )
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
@@ -62,15 +70,15 @@ class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
     def _launch(self, process_obj: Any) -> None:
         session = sessions.current()
         listener.enter_all(session)
-        context.set_spawning_popen(self)
+        _context.set_spawning_popen(self)
         try:
             body = pickle.dumps((_surroundings(), self.method, *self._pickled(process_obj)), 5)
         finally:
-            context.set_spawning_popen(None)
+            _context.set_spawning_popen(None)
         first, message = pack(session, "process:" + self.uid, body)
         self._child = child = starter.Child(process_obj.name)
         self.sentinel = child.sentinel
-        self.finalizer = util.Finalize(self, util.close_fds, (child.sentinel,))
+        self.finalizer = util.Finalize(self, _util.close_fds, (child.sentinel,))
         starting = starter.current()
         before = contents.put(session, self._contents, starting.stored)
         # Its buffers are the program's own, and are sent by now or never.
@@ -94,9 +102,9 @@ class _ByValue(_RemotePopen):
         prepared = {
             "image": captured.image,
             "authkey": bytes(current.authkey),
-            "log_to_stderr": util._log_to_stderr,
-            "log_level": util.get_logger().getEffectiveLevel() if util._logger is not None else None,
-            "start_method": context._default_context.get_start_method(allow_none=True),
+            "log_to_stderr": _util._log_to_stderr,
+            "log_level": util.get_logger().getEffectiveLevel() if _util._logger is not None else None,
+            "start_method": _context._default_context.get_start_method(allow_none=True),
         }
         return pickle.dumps(prepared, 5), pickled.getvalue()
 
