@@ -127,7 +127,7 @@ class OwnedSession(Session):
     _pid: int = field(default_factory=os.getpid)
 
     def end(self) -> None:
-        """End the session: workers are told, keys are deleted, the keeper leaves (and stops an embedded server)."""
+        """End the session: workers are told, keys deleted; the keeper stops an embedded server and leaves."""
         if os.getpid() != self._pid:
             # A forked child of the client ends without its parent's session.
             return
