@@ -6,8 +6,10 @@ processes on workers, and a manager's server beside the client, are attached to 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from multiprocessing import util
 from typing import Any
 
@@ -25,6 +27,8 @@ class _Place:
     def __init__(self) -> None:
         self.session: Session | None = None
         self.lock = threading.RLock()
+        #: The holder id that a real child is to take, while it is being forked.
+        self.child_uid = ""
 
 
 _place = _Place()
@@ -58,7 +62,17 @@ def attach(session: Session) -> None:
 
 def attach_ticket(ticket: dict[str, Any]) -> None:
     """Join the session that `ticket` admits to, as a process of its own (a manager's server)."""
-    attach(join(ticket, new_id(), Config.from_environ()))
+    attach(join(ticket, ticket["uid"], Config.from_environ()))
+
+
+@contextlib.contextmanager
+def naming_child(uid: str) -> Iterator[None]:
+    """A real child forked in this block takes part in the session as `uid`."""
+    _place.child_uid = uid
+    try:
+        yield
+    finally:
+        _place.child_uid = ""
 
 
 def _leave() -> None:
@@ -75,7 +89,7 @@ def _after_fork_in_child() -> None:
     background.forget()
     if session is not None:
         session.store.reset()
-        session.uid = new_id()
+        session.uid = _place.child_uid or new_id()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
