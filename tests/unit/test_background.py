@@ -132,4 +132,6 @@ def test_nothing_waits_for_one_at_exit(tmp_path):
 
     root = os.path.dirname(os.path.dirname(background.__file__))
     code = "import threading; from transparent_mp import background; background.start(threading.Event().wait)"
-    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": root}, timeout=LONG).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": root}, timeout=LONG).returncode == 0
+    )

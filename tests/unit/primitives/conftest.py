@@ -223,7 +223,7 @@ def player(monkeypatch, own_session, joined):
 
 @pytest.fixture
 def interpreter(own_session):
-    """Runs a program as a process of the session in an interpreter of its own; `given` is what it is given."""
+    """Runs a program as a process of the session, in an interpreter of its own that is `given` a pickle."""
     running = []
 
     def run(code, given=b"", uid=None):
@@ -302,7 +302,11 @@ def _sleeps(thread):
     """Whether a thread has nothing to do: asleep, and not for want of the interpreter's lock."""
     seen = []
     for _ in range(3):
-        status = Path(f"/proc/self/task/{thread}/status").read_text()
+        try:
+            status = Path(f"/proc/self/task/{thread}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            # It has ended; so will its future.
+            return False
         seen.append([line for line in status.splitlines() if line.startswith(("State", "voluntary"))])
         # Gives the interpreter's lock away, so that a thread that only waits for it goes on.
         time.sleep(0.01)
@@ -345,7 +349,9 @@ class Client:
         """The worker that was launched last takes its place; its name."""
         session, worker = self.session, self.launcher.launched[-1][0]
         args = (session.keys.base, worker, self.launcher.slots, "host", 20_000, session.ttl)
-        given = session.store.ask(*session.script("check_in", ("alive", "workers", "starting", "ready", "keys"), args))
+        given = session.store.ask(
+            *session.script("check_in", ("alive", "workers", "starting", "ready", "keys"), args)
+        )
         assert given >= 0
         self.event(kind="ready", worker=worker)
         return worker

@@ -133,7 +133,12 @@ def test_importing_it_costs_a_starting_interpreter_nothing():
     )
     root = os.path.dirname(os.path.dirname(os.path.dirname(pids.__file__)))
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd="/", env={"PYTHONPATH": root}, check=True
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={"PYTHONPATH": root},
+        check=True,
     )
     theirs = {name for name in done.stdout.split() if not name.startswith("transparent_mp")}
     assert theirs <= {"__future__"}

@@ -34,9 +34,11 @@ def make(request, pickled):
         if request.param == "local":
             return queue, queue
         again = share(queue, pickled)
-        return {"shared": (queue, queue), "received": (again, again), "crossed": (queue, again)}[request.param]
+        return {"shared": (queue, queue), "received": (again, again), "crossed": (queue, again)}[
+            request.param
+        ]
 
-    yield make
+    return make
 
 
 def end(queue):
@@ -53,7 +55,7 @@ class TestQueue:
         end(into)
 
     def test_nothing_in_it(self, make):
-        into, out = make()
+        _into, out = make()
         for call in (
             lambda: out.get(False),
             lambda: out.get_nowait(),
@@ -123,7 +125,9 @@ class TestQueue:
         into, out = make(Queue, 1)
         told = []
         # Called by CPython's feeder on the class, by name.
-        monkeypatch.setattr(type(into), "_on_queue_feeder_error", staticmethod(lambda e, obj: told.append((e, obj))))
+        monkeypatch.setattr(
+            type(into), "_on_queue_feeder_error", staticmethod(lambda e, obj: told.append((e, obj)))
+        )
         item = threading.Lock()
         into.put(item)
         until(lambda: told)
@@ -139,7 +143,7 @@ class TestQueue:
         into.close()
         into.close()
         for call in (lambda: into.put(1), lambda: into.get(), lambda: into.get(False)):
-            with pytest.raises(ValueError, match="is closed$"):
+            with pytest.raises(ValueError, match=r"is closed$"):
                 call()
 
     def test_is_joined_once_it_is_closed(self, make):
@@ -259,7 +263,9 @@ class TestSharing:
 
     def test_only_while_a_process_is_being_started(self):
         for queue in (Queue(ctx=context()), SimpleQueue(ctx=context()), JoinableQueue(ctx=context())):
-            with pytest.raises(RuntimeError, match="should only be shared between processes through inheritance"):
+            with pytest.raises(
+                RuntimeError, match="should only be shared between processes through inheritance"
+            ):
                 pickle.dumps(queue)
 
     @pytest.mark.parametrize("cls", [Queue, SimpleQueue, JoinableQueue])
@@ -348,7 +354,7 @@ class TestJoinableQueue:
         out.task_done()
         into.join()
         into.close()
-        with pytest.raises(ValueError, match="is closed$"):
+        with pytest.raises(ValueError, match=r"is closed$"):
             into.put(3)
 
 

@@ -42,9 +42,10 @@ def opening(place, monkeypatch):
         return opened[-1][1]
 
     monkeypatch.setattr(sessions, "open_session", open_session)
-    monkeypatch.setattr(sessions.util, "Finalize", lambda *args, **options: finalizers.append((args, options)))
-    opened_and_finalizers = opened, finalizers
-    return opened_and_finalizers
+    monkeypatch.setattr(
+        sessions.util, "Finalize", lambda *args, **options: finalizers.append((args, options))
+    )
+    return opened, finalizers
 
 
 def in_child(body):

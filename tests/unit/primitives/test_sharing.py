@@ -13,7 +13,10 @@ LONG = 20
 
 
 def holders(session, hold):
-    return {name.decode() for name in session.store.ask("SMEMBERS", session.keys.object(hold.oid, f"h{hold.side}"))}
+    return {
+        name.decode()
+        for name in session.store.ask("SMEMBERS", session.keys.object(hold.oid, f"h{hold.side}"))
+    }
 
 
 def held(session, uid):
@@ -35,7 +38,9 @@ def test_an_object_is_held_on_every_side_by_who_makes_it(own_session):
         assert holders(own_session, hold) == {own_session.uid}
     assert held(own_session, own_session.uid) >= {f"{one.oid} 0", f"{one.oid} 1"}
     assert own_session.store.ask("SISMEMBER", own_session.keys("objects"), one.oid) == 1
-    assert own_session.store.ask("SISMEMBER", own_session.keys("keys"), own_session.keys("holds", own_session.uid))
+    assert own_session.store.ask(
+        "SISMEMBER", own_session.keys("keys"), own_session.keys("holds", own_session.uid)
+    )
 
 
 def test_its_keys_expire_when_the_session_is_gone(own_session):

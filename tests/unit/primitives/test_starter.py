@@ -74,7 +74,12 @@ class TestStart:
         client, child, worker = running
         ((head, body),) = client.frames(worker)
         assert child.pid == head["pid"] >= FIRST_PID
-        assert (head["kind"], head["uid"], head["parent"], head["name"]) == ("run", "uid", client.session.uid, "first")
+        assert (head["kind"], head["uid"], head["parent"], head["name"]) == (
+            "run",
+            "uid",
+            client.session.uid,
+            "first",
+        )
         assert body == b"body"
 
     def test_later_ones_do_not_wait_for_a_worker(self, running, child):
