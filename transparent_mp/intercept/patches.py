@@ -57,6 +57,8 @@ _P = "transparent_mp.primitives."
 TABLE: tuple[Patch, ...] = (
     Patch("_multiprocessing", "SemLock", _P + "synchronize:SemLock",
           "a POSIX semaphore ends at the machine; every lock of the library stands on this one"),
+    Patch("_multiprocessing", "sem_unlink", _P + "synchronize:sem_unlink",
+          "goes with SemLock, whose names are ours"),
     Patch("multiprocessing.synchronize", "SemLock.__getstate__", _P + "synchronize:getstate",
           "locks of a fork context refuse to be pickled, but here they travel by value"),
 
@@ -66,6 +68,8 @@ TABLE: tuple[Patch, ...] = (
           "its ends can move to the store when they are first shared"),
     Patch("multiprocessing.connection", "Listener", _P + "listener:Listener",
           "an address of this machine cannot be dialled from a worker"),
+    Patch("multiprocessing.connection", "XmlListener", _P + "listener:XmlListener",
+          "derives from Listener before that is replaced"),
     Patch("multiprocessing.connection", "Client", _P + "listener:Client",
           "dials the listeners that listen in the store"),
 

@@ -60,14 +60,21 @@ class Fleet:
         self._mismatch = False
         self._closing = False
 
-    def want(self, load: int, workers: int, starting: int, waiting: int) -> None:
-        """Launch a worker if what `submit` has answered calls for one. Raises LaunchError."""
+    def want(self, workers: int, starting: int, waiting: int) -> None:
+        """Launch a worker for a process that `submit` has left waiting, when one is missing.
+
+        Raises LaunchError when that is refused and no other worker can take the process.
+        """
         limit = self.launcher.limit
-        if limit is not None and workers + starting >= limit:
+        if starting >= waiting or (limit is not None and workers + starting >= limit):
             return
-        idle = load == 0
-        if not idle and starting < max(1, waiting):
+        try:
             self._launch()
+        except LaunchError as error:
+            if not workers and not starting:
+                raise
+            log.warning("no further worker could be launched (%s); processes share those that are there", error)
+            self._spread()
 
     def await_first(self, timeout: float) -> None:
         """Return when a worker has ever checked in; raises LaunchError when none can."""
@@ -161,10 +168,7 @@ class Fleet:
 
     def _settle_waiting(self, try_again: bool) -> None:
         """See to processes that wait while no worker is there to take them."""
-        session = self._session
-        waiting = session.store.ask("LLEN", session.keys("ready"))
-        alive = any(state is not State.GONE for state in self._states.values())
-        if not waiting or alive:
+        if not self._spread() or any(state is not State.GONE for state in self._states.values()):
             return
         if try_again:
             try:
@@ -176,6 +180,12 @@ class Fleet:
         log.error("no worker can be started: %s", self._why)
         self._session.store.cast(("DEL", session.keys("ready")))
         self._on_lost(0, VANISHED)
+
+    def _spread(self) -> int:
+        """Give what waits to workers that are there; returns how many still wait."""
+        session = self._session
+        args = (session.keys.base, session.ttl)
+        return int(session.store.ask(*session.script("spread", ("workers", "ready"), args)))
 
     def _move(self, worker: str, to: State) -> None:
         with self._changed:

@@ -102,6 +102,17 @@ class Listener(_StockListener):  # type: ignore[misc]
         self._into.close()
 
 
+class XmlListener(Listener):
+    """A listener whose connections carry XML-RPC instead of pickles."""
+
+    def accept(self) -> Any:
+        import xmlrpc.client
+
+        # The standard library's module imports it on first use, into this name.
+        stock.xmlrpclib = xmlrpc.client
+        return stock.ConnectionWrapper(super().accept(), stock._xml_dumps, stock._xml_loads)
+
+
 def Client(address: Any, family: str | None = None, authkey: bytes | None = None) -> Any:  # noqa: N802
     session = sessions.attached()
     found = None if session is None else session.store.ask("HGET", session.keys("names"), _name(address))

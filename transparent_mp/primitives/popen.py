@@ -48,7 +48,11 @@ class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
         if self.returncode is None:
             if flag != os.WNOHANG:
                 self._child.ended.wait()
-            self.returncode = self._child.code
+            code = self._child.code
+            if code is not None:
+                # Seeing the end is an acquire: what the process wrote to shared memory is here now.
+                memory.synchronise()
+            self.returncode = code
         return self.returncode
 
     def _send_signal(self, sig: int) -> None:
@@ -117,8 +121,10 @@ METHODS = {popen.method: popen for popen in (_ByValue, _Spawned, _ForkServed)}
 def start_beside(local: Any, process_obj: Any) -> Any:
     """Start a manager's server as the standard library does.
 
-    Proxies on workers will look for it in the session, so there must be one, and it must join it.
+    Proxies on workers will look for it in the session, so there must be one, and it must join it; what
+    it starts itself, it starts through this process's fleet.
     """
+    starter.current()
     with spawn.passing_on(sessions.current().ticket()):
         return local(process_obj)
 

@@ -19,7 +19,7 @@ from multiprocessing import queues as stock
 from queue import Empty, Full
 from typing import Any
 
-from transparent_mp.primitives.synchronize import SEM_VALUE_MAX
+from transparent_mp.primitives.synchronize import SEM_VALUE_MAX, check_context
 
 # The module's own names will be ours.
 _StockQueue = stock.Queue
@@ -30,6 +30,10 @@ _loads = context.reduction.ForkingPickler.loads
 
 class NoLock:
     """Stands where CPython's queues have a lock that a shared queue does not need."""
+
+    def __init__(self, instead: Any) -> None:
+        # Of a context, as the lock was: a queue of a fork context does not go to spawned processes.
+        self._is_fork_ctx = getattr(instead, "_is_fork_ctx", False)
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         return True
@@ -48,8 +52,8 @@ class SimpleQueue(stock.SimpleQueue):  # type: ignore[misc]
     """A queue without bound, feeder or time-outs."""
 
     def __getstate__(self) -> tuple[Any, ...]:
-        context.assert_spawning(self)
-        self._rlock, self._wlock = NoLock(), NoLock()
+        check_context(self._rlock)
+        self._rlock = self._wlock = NoLock(self._rlock)
         return self._reader, self._writer, self._rlock, self._wlock
 
 
@@ -59,8 +63,8 @@ class Queue(_StockQueue):  # type: ignore[misc]
     _shared = False
 
     def __getstate__(self) -> tuple[Any, ...]:
-        context.assert_spawning(self)
-        self._rlock, self._wlock = NoLock(), NoLock()
+        check_context(self._rlock)
+        self._rlock = self._wlock = NoLock(self._rlock)
         # A semaphore of that greatest value counts nothing.
         sem = self._sem if _bounded(self) else None
         state = (self._ignore_epipe, self._maxsize, self._reader, self._writer)

@@ -79,7 +79,6 @@ def _hold(session: Session, holder: str, oid: str, side: int, new: str, replaces
 
 
 def _drop(session: Session, holder: str, oid: str, side: int) -> Command:
-    keys, other = session.keys, 1 - side
-    parts = (f"h{side}", f"h{other}", f"q{side}", f"q{other}", "d", "v")
-    names = (*(keys.object(oid, part) for part in parts), keys("holds", holder), keys("objects"))
-    return script("drop", names, (holder, f"{oid} {side}", oid, session.ttl))
+    keys = session.keys
+    names = (keys.object(oid, f"h{side}"), keys("holds", holder), keys("objects"))
+    return script("drop", names, (holder, oid, side, session.ttl, keys.object_base(oid)))

@@ -73,25 +73,24 @@ class Starter:
     def start(self, child: Child, uid: str, before: Sequence[Command], body: bytes) -> None:
         """Submit a process; returns when a worker has it or is on its way. Raises LaunchError, StoreError."""
         session = self.session
-        args = (session.keys.base, uid, session.uid, child.name, body, session.ttl, FIRST_PID)
+        args = (session.keys.base, uid, session.uid, child.name, body, session.ttl, FIRST_PID, session.limit)
         submit = session.script("submit", ("pids", "workers", "starting", "ready", "keys"), args)
-        pid, given, load, workers, starting, waiting = session.store.call(*before, submit)[-1]
+        pid, given, workers, starting, waiting = session.store.call(*before, submit)[-1]
         self._know(child, pid)
-        if given and load == 0:
+        if given:
             return
         if self.fleet is None:
-            counts = {"load": load, "workers": workers, "starting": starting, "waiting": waiting}
+            counts = {"workers": workers, "starting": starting, "waiting": waiting}
             session.store.cast(*session.push_event(session.client, encode({"kind": "want", **counts})))
             return
         try:
-            self.fleet.want(load, workers, starting, waiting)
-            if not given:
-                self.fleet.await_first(session.config.launch_timeout)
+            self.fleet.want(workers, starting, waiting)
+            self.fleet.await_first(session.config.launch_timeout)
         except LaunchError:
-            if not given and self.signal(pid, 9):
-                child.end(VANISHED)
-                raise
-            log.warning("no further worker could be launched; %s shares one that is there", child.name)
+            # Withdrawn, so that it does not run later behind the back of who was told that it does not.
+            self.signal(pid, 9)
+            child.end(VANISHED)
+            raise
 
     def signal(self, pid: int, sig: int) -> bool:
         """Send a signal to a process of the session; False when there is none of that id."""
@@ -111,6 +110,7 @@ class Starter:
 
     def _serve(self, session: OwnedSession) -> None:
         self.fleet = fleet = Fleet(session, _launcher(session), self._on_worker_lost)
+        session.limit = fleet.launcher.limit or 0
         answers = Answers(session)
         answers.on("module", modules.answer)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
@@ -175,7 +175,7 @@ class Starter:
     def _on_want(self, head: Head, _body: bytes) -> None:
         assert self.fleet is not None
         try:
-            self.fleet.want(head["load"], head["workers"], head["starting"], head["waiting"])
+            self.fleet.want(head["workers"], head["starting"], head["waiting"])
         except LaunchError as error:
             log.error("a process waits for a worker that cannot be launched: %s", error)
 

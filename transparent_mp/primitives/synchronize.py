@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from multiprocessing import context
 from typing import Any
 
@@ -43,13 +44,15 @@ class SemLock:
 
     SEM_VALUE_MAX = SEM_VALUE_MAX
 
-    def __init__(self, kind: int, value: int, maxvalue: int, _name: str = "", _unlink: bool = True) -> None:
+    def __init__(self, kind: int, value: int, maxvalue: int, name: str = "", unlink: bool = True) -> None:
         if kind not in (RECURSIVE_MUTEX, SEMAPHORE):
             raise ValueError("unrecognized kind")
         if not 0 <= value <= maxvalue:
             raise OSError(22, "Invalid argument")
         self.kind = kind
         self.maxvalue = maxvalue
+        if not unlink and name:
+            _names[name] = self
         # CPython registers a name with its resource tracker; there is nothing to clean up here.
         self.name: str | None = None
         self.handle = id(self)
@@ -189,17 +192,32 @@ class SemLock:
         self._acquired -= 1
 
 
+def sem_unlink(name: str) -> None:
+    """Unlike the standard library's, forgets a name: a semaphore lives exactly as long as it is held."""
+    if _names.pop(name, None) is None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+
+#: Semaphores that were made to be unlinked later.
+_names: weakref.WeakValueDictionary[str, SemLock] = weakref.WeakValueDictionary()
+
+
 def getstate(self: Any) -> tuple[str, int, int, str | None]:
     """`SemLock.__getstate__` of multiprocessing.synchronize.
 
     Unlike the standard library's, it lets a lock of a fork context be pickled for a process that is
     started by fork, which here is how it travels.
     """
-    context.assert_spawning(self)
-    if getattr(self, "_is_fork_ctx", False) and context.get_spawning_popen().method != "fork":
+    check_context(self)
+    semlock = self._semlock
+    return semlock.share(), semlock.kind, semlock.maxvalue, None
+
+
+def check_context(lock: Any) -> None:
+    """Raise RuntimeError, as the standard library does, unless `lock` may go to the process being started."""
+    context.assert_spawning(lock)
+    if getattr(lock, "_is_fork_ctx", False) and context.get_spawning_popen().method != "fork":
         raise RuntimeError(
             "A SemLock created in a fork context is being shared with a process in a spawn context. This is "
             "not supported. Please use the same context to create multiprocessing objects and Process."
         )
-    semlock = self._semlock
-    return semlock.share(), semlock.kind, semlock.maxvalue, None

@@ -14,7 +14,7 @@ session keys (S = tmp:{SESSION})
     S:worker:W     hash     slots, host, pid of worker W; check_in -> submit
     S:control:W    list     frames to worker W: run, signal, orphan, end; submit, signal, exited -> W
     S:running:W    set      pids that worker W holds; submit, check_in, exited -> reap
-    S:process:PID  hash     uid, parent, name, state, worker; submit -> everyone, gone with the process
+    S:process:PID  hash     uid, parent, name, worker; submit -> everyone, gone with the process
     S:inbox:UID    list     events for holder UID: exit, output, started, requests; anyone -> UID
     S:children:UID set      pids whose parent is UID; submit -> exited (tells orphans)
     S:holds:UID    set      "OID SIDE" that holder UID holds; hold -> drop, exited
@@ -28,7 +28,10 @@ session keys (S = tmp:{SESSION})
 object keys (O = tmp:{SESSION.OID}); an object has one or two sides
     O:h0, O:h1     set      holders of that side; the object side lives while the set is there
     O:q0, O:q1     list     messages to be read by that side, or a semaphore's tokens
-    O:d, O:v       string   a segment's data and its version
+    O:d            hash     block -> bytes of a segment, none for zeros; publish -> fetch
+    O:v            hash     n: version; w: its writer; f: last version of another than w; s:UID: number
+                            of UID's last part; block -> "f w" as above; publish -> fetch
+    O:g            zset     block -> version that last changed it (several blocks only); publish -> fetch
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from __future__ import annotations
 PREFIX = "tmp"
 
 #: Suffixes of the keys that an object may have.
-OBJECT_PARTS = ("h0", "h1", "q0", "q1", "d", "v")
+OBJECT_PARTS = ("h0", "h1", "q0", "q1", "d", "v", "g")
 
 #: First process id of ours: above any that a kernel gives (pid_max is at most 2**22), so that
 #: one number cannot mean two processes.

@@ -47,6 +47,8 @@ class Session:
     uid: str
     #: Holder id of the client.
     client: str
+    #: Workers there may be at once, 0 for any number.
+    limit: int
     #: Seconds.
     lease: float
     #: The machine this process runs on: the client's, or a worker.
@@ -84,6 +86,7 @@ class Session:
             "secret": self.secret.hex(),
             "url": self.worker_url,
             "client": self.client,
+            "limit": self.limit,
             "lease": self.lease,
             "machine": self.machine,
         }
@@ -103,6 +106,7 @@ def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
         worker_url=url,
         uid=uid,
         client=ticket["client"],
+        limit=ticket["limit"],
         lease=ticket["lease"],
         machine=ticket["machine"],
         store=Store(lambda: connect(url), loading()),
@@ -157,6 +161,7 @@ def open_session(config: Config) -> OwnedSession:
         worker_url=config.worker_redis_url or url,
         uid=uid,
         client=uid,
+        limit=0,
         lease=config.lease,
         machine="client",
         store=Store(lambda: connect(url), loading()),

@@ -4,6 +4,7 @@
 -- RETURNS: number of processes given, -1 when the session is over, -2 when this launch was not awaited
 --          (a second delivery of it, or one given up).
 -- INVARIANT: a worker checks in at most once.
+--@include workers
 local base, worker, ttl = ARGV[1], ARGV[2], ARGV[6]
 if redis.call('EXISTS', KEYS[1]) == 0 then return -1 end
 if redis.call('SREM', KEYS[3], worker) == 0 then return -2 end
@@ -15,16 +16,6 @@ redis.call('PEXPIRE', record, ttl)
 redis.call('SADD', KEYS[5], record, running, control, lease)
 local waiting = redis.call('LLEN', KEYS[4])
 local share = math.min(math.ceil(waiting / (1 + redis.call('SCARD', KEYS[3]))), tonumber(ARGV[3]))
-for _ = 1, share do
-  local frame = redis.call('LPOP', KEYS[4])
-  local pid = cjson.decode(string.match(frame, '^[^\n]*')).pid
-  redis.call('HSET', base .. 'process:' .. pid, 'state', 'given', 'worker', worker)
-  redis.call('SADD', running, pid)
-  redis.call('RPUSH', control, frame)
-end
+for _ = 1, share do give(base, worker, redis.call('LPOP', KEYS[4]), ttl) end
 redis.call('ZADD', KEYS[2], share, worker)
-if share > 0 then
-  redis.call('PEXPIRE', running, ttl)
-  redis.call('PEXPIRE', control, ttl)
-end
 return share

@@ -5,7 +5,7 @@
 -- INVARIANT: afterwards nothing of the session is left but the workers' last frame, which expires.
 local workers = redis.call('ZRANGE', KEYS[4], 0, -1)
 for _, oid in ipairs(redis.call('SMEMBERS', KEYS[3])) do
-  for _, part in ipairs({'h0', 'h1', 'q0', 'q1', 'd', 'v'}) do
+  for _, part in ipairs({'h0', 'h1', 'q0', 'q1', 'd', 'v', 'g'}) do
     redis.call('UNLINK', ARGV[2] .. oid .. '}:' .. part)
   end
 end

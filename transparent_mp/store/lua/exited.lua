@@ -3,6 +3,8 @@
 -- ARGV: 1 base of session keys  2 base of object keys  3 pid  4 exit code  5 ttl ms  6 worker
 -- RETURNS: 1, or 0 when this worker does not hold that process (any more).
 -- INVARIANT: exactly one exit event for each process; a process's holds end before its exit is seen.
+--@include workers
+--@include objects
 local base, pid, ttl, worker = ARGV[1], ARGV[3], ARGV[5], ARGV[6]
 local process = base .. 'process:' .. pid
 local record = redis.call('HMGET', process, 'uid', 'parent', 'worker')
@@ -15,17 +17,7 @@ local function drop_holds()
     local oid, side = string.match(hold, '^(%S+) (%S+)$')
     local object = ARGV[2] .. oid .. '}:'
     redis.call('SREM', object .. 'h' .. side, uid)
-    if redis.call('EXISTS', object .. 'h' .. side) == 0 then
-      local other = side == '0' and '1' or '0'
-      redis.call('DEL', object .. 'q' .. side)
-      if redis.call('EXISTS', object .. 'h' .. other) == 1 then
-        redis.call('RPUSH', object .. 'q' .. other, '')
-        redis.call('PEXPIRE', object .. 'q' .. other, ttl)
-      else
-        redis.call('DEL', object .. 'q' .. other, object .. 'd', object .. 'v')
-        redis.call('SREM', KEYS[3], oid)
-      end
-    end
+    if redis.call('EXISTS', object .. 'h' .. side) == 0 then end_side(object, oid, side, ttl, KEYS[3]) end
   end
   redis.call('DEL', holds)
   redis.call('SREM', KEYS[4], holds)
@@ -59,12 +51,7 @@ if worker == '' or redis.call('SREM', base .. 'running:' .. worker, pid) == 0 th
 if not redis.call('ZSCORE', KEYS[1], worker) then return 1 end
 local next = redis.call('LPOP', KEYS[2])
 if next then
-  local waiting = cjson.decode(string.match(next, '^[^\n]*')).pid
-  redis.call('HSET', base .. 'process:' .. waiting, 'state', 'given', 'worker', worker)
-  redis.call('SADD', base .. 'running:' .. worker, waiting)
-  redis.call('RPUSH', base .. 'control:' .. worker, next)
-  redis.call('PEXPIRE', base .. 'running:' .. worker, ttl)
-  redis.call('PEXPIRE', base .. 'control:' .. worker, ttl)
+  give(base, worker, next, ttl)
 else
   redis.call('ZINCRBY', KEYS[1], -1, worker)
 end

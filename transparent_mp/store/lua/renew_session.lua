@@ -11,7 +11,7 @@ for _, key in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   if not string.find(key, ':lease:', 1, true) then redis.call('PEXPIRE', key, ARGV[2]) end
 end
 for _, oid in ipairs(redis.call('SMEMBERS', KEYS[3])) do
-  for _, part in ipairs({'h0', 'h1', 'q0', 'q1', 'd', 'v'}) do
+  for _, part in ipairs({'h0', 'h1', 'q0', 'q1', 'd', 'v', 'g'}) do
     redis.call('PEXPIRE', ARGV[3] .. oid .. '}:' .. part, ARGV[2])
   end
 end

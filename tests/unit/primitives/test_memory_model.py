@@ -1,0 +1,234 @@
+"""Random processes against an oracle that keeps whole copies where the engine keeps diffs.
+
+Several engines over one store write, publish, fetch and merge; what was given out is sent late,
+and by several threads in any order; answers are merged late and in any order.
+"""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from transparent_mp.primitives import diff, replica
+from transparent_mp.primitives.memory import Engine
+
+#: Small, so that a hundred bytes are several blocks and a few blocks an answer that stops short.
+BLOCK, PUBLISH_BLOCKS, FETCH_BLOCKS, RUNS, STRIDE = 16, 2, 2, 1, 32
+
+
+class Plain:
+    """Memory of a test's own."""
+
+    def __init__(self, contents):
+        self.view = memoryview(bytearray(contents))
+        self.freed = False
+
+    def isolate(self):
+        pass
+
+    def free(self):
+        self.freed = True
+
+
+class OracleStore:
+    """The segment as the memory model describes it: a value, and who has published how far."""
+
+    def __init__(self, contents):
+        self.data = bytearray(contents)
+        self.version = 0
+        self.applied = {}
+
+    def apply(self, process, parts, number):
+        fresh = [part for part in parts if self.applied.get(process, 0) < part[0] <= number]
+        for _number, changes in fresh:
+            for at, value in changes.items():
+                self.data[at] = value
+        if fresh:
+            self.version += 1
+            self.applied[process] = fresh[-1][0]
+
+
+class OracleProcess:
+    """A process by the same model, byte by byte."""
+
+    def __init__(self, store):
+        self.store = store
+        self.local = bytearray(store.data)
+        self.twin = bytearray(store.data)
+        self.known = store.version
+        self.parts = []
+
+    def publish(self):
+        changes = {at: value for at, value in enumerate(self.local) if value != self.twin[at]}
+        self.twin[:] = self.local
+        if not changes:
+            return None
+        self.parts.append((len(self.parts) + 1, changes))
+        return len(self.parts)
+
+    def fetch(self):
+        return bytes(self.store.data), self.store.version, self.store.applied.get(self, 0)
+
+    def merge(self, answer):
+        data, version, applied = answer
+        if version <= self.known:
+            return
+        self.known = version
+        away = {at for number, changes in self.parts if number > applied for at in changes}
+        for at, value in enumerate(data):
+            if at not in away:
+                if self.local[at] == self.twin[at]:
+                    self.local[at] = value
+                self.twin[at] = value
+
+
+class Processes(RuleBasedStateMachine):
+    joined = None
+    engines = st.integers(0, 2)
+    threads = st.integers(1, 2)
+
+    @initialize(
+        contents=st.one_of(st.binary(min_size=1, max_size=BLOCK), st.binary(min_size=60, max_size=100))
+    )
+    def begin(self, contents):
+        self.sessions = [type(self).joined() for _ in range(3)]
+        self.real = [Engine(session) for session in self.sessions]
+        self.replicas = [self.real[0].share(Plain(contents))]
+        self.sessions[0].store.settle()
+        for engine in self.real[1:]:
+            self.replicas.append(engine.replicate(self.replicas[0].oid, Plain(bytes(len(contents)))))
+        self.store = OracleStore(contents)
+        # Every block that is not zero, PUBLISH_BLOCKS a command, is a version.
+        self.model = [OracleProcess(self.store) for _ in self.real]
+        self.outbox = {}
+        self.answers = []
+
+    @rule(
+        e=engines,
+        start=st.integers(0, 99),
+        length=st.sampled_from((1, 2, 8, BLOCK + 3)),
+        step=st.sampled_from((1, 2, 3)),
+        value=st.integers(0, 255),
+    )
+    def write(self, e, start, length, step, value):
+        view = self.replicas[e]._view
+        start %= len(view)
+        for at in range(start, min(len(view), start + length), step):
+            view[at] = self.model[e].local[at] = (value + at) % 256
+
+    @rule(e=engines, thread=threads)
+    def publish(self, e, thread):
+        if (e, thread) not in self.outbox:
+            with mock.patch("transparent_mp.primitives.memory.threading.get_ident", return_value=thread):
+                commands = self.real[e].publish()
+            number = self.model[e].publish()
+            assert bool(commands) == (number is not None)
+            if commands:
+                self.outbox[e, thread] = (commands, number)
+
+    @precondition(lambda self: self.outbox)
+    @rule(data=st.data())
+    def send(self, data):
+        self.send_one(*data.draw(st.sampled_from(sorted(self.outbox))))
+
+    def send_one(self, e, thread):
+        commands, number = self.outbox.pop((e, thread))
+        self.sessions[e].store.call(*commands)
+        self.store.apply(self.model[e], self.model[e].parts, number)
+
+    @rule(e=engines, thread=threads)
+    def release(self, e, thread):
+        self.publish(e, thread)
+        if (e, thread) in self.outbox:
+            self.send_one(e, thread)
+
+    @rule(e=engines)
+    def acquire(self, e):
+        self.fetch(e)
+        self.merge_one(len(self.answers) - 1)
+
+    @rule(e=engines)
+    def fetch(self, e):
+        commands = self.real[e].fetch()
+        self.answers.append((e, self.sessions[e].store.call(*commands), self.model[e].fetch()))
+
+    @precondition(lambda self: self.answers)
+    @rule(data=st.data())
+    def merge(self, data):
+        self.merge_one(data.draw(st.integers(0, len(self.answers) - 1)))
+
+    def merge_one(self, which):
+        e, replies, answer = self.answers.pop(which)
+        if replies[0][1] == replies[0][2] or replies[0][2] <= self.replicas[e].known:
+            self.real[e].merge(replies)
+            self.model[e].merge(answer)
+        else:
+            self.merge_in_pieces(e, replies)
+
+    def merge_in_pieces(self, e, replies):
+        # What an answer that stops short lacks is fetched now, so it may be newer than the answer.
+        model = self.model[e]
+        self.real[e].merge(replies)
+        self.real[e].merge(self.sessions[e].store.call(*self.real[e].fetch()))
+        data, version, applied = model.fetch()
+        away = {at for number, changes in model.parts if number > applied for at in changes}
+        for at, value in enumerate(self.replicas[e]._view):
+            own = at in away or model.local[at] != model.twin[at]
+            assert value == (model.local[at] if own and value != data[at] else data[at])
+        model.local[:] = self.replicas[e]._view
+        model.twin[:] = b"".join(
+            bytes(self.replicas[e]._twin.get(block)) for block in range(-(-len(data) // BLOCK))
+        )
+        model.known = version
+
+    @invariant()
+    def as_the_model_says(self):
+        for replica_, model in zip(getattr(self, "replicas", ()), getattr(self, "model", ())):
+            assert bytes(replica_._view) == bytes(model.local)
+
+    def teardown(self):
+        if not hasattr(self, "replicas"):
+            return
+        while self.outbox:
+            (e, _thread), (commands, _number) = self.outbox.popitem()
+            self.sessions[e].store.call(*commands)
+        for engine in (*self.real, *self.real):
+            engine.synchronise()
+        assert len({bytes(replica_._view) for replica_ in self.replicas}) == 1
+        for session in self.sessions:
+            session.store.close()
+
+
+@pytest.fixture
+def small(monkeypatch):
+    for module in (diff, replica):
+        monkeypatch.setattr(module, "BLOCK", BLOCK)
+    monkeypatch.setattr(diff, "RUNS", RUNS)
+    monkeypatch.setattr(diff, "STRIDE", STRIDE)
+    monkeypatch.setattr(replica, "PUBLISH_BLOCKS", PUBLISH_BLOCKS)
+    monkeypatch.setattr(replica, "FETCH_BLOCKS", FETCH_BLOCKS)
+
+
+def test_random_processes_agree_with_the_model(small, joined):
+    machine = type("Machine", (Processes,), {"joined": staticmethod(joined)})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=200,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )

@@ -1,0 +1,258 @@
+"""A replica: this process's local memory for one segment, and what it has exchanged of it.
+
+    memory   what the program reads and writes
+    twin     what was last exchanged; memory differs from it where the program wrote since
+    known    version of the segment up to which the changes of others are in memory
+    away     parts given out for publication that no answer of the store has confirmed
+
+A *part* is what one publication found changed. It has a number, and the store applies the parts of
+a process once and in the order of their numbers, however they arrive. Until the store is known to
+have applied a part, what it answers may be older, so the bytes of that part stay as they are here.
+Threads may send what they were given in another order: a publication takes the last parts of all
+other threads along, in case that they are still to be sent.
+
+It sends nothing itself (`memory` does) and is not thread-safe.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, Protocol
+
+from transparent_mp.primitives import diff
+from transparent_mp.primitives.diff import BLOCK, Entry
+from transparent_mp.primitives.sharing import Hold
+from transparent_mp.store.link import Arg, Command
+from transparent_mp.store.scripts import script
+from transparent_mp.store.session import Session
+
+#: Blocks in one publication. More: the store is busy for longer at a stretch; fewer: more commands.
+PUBLISH_BLOCKS = 1024
+
+#: Blocks after which the store's answer to a fetch may stop short. More: a larger answer behind an
+#: acquire; fewer: more round trips for a large change.
+FETCH_BLOCKS = 2048
+
+
+class Memory(Protocol):
+    """The local memory of a replica."""
+
+    view: memoryview
+
+    def isolate(self) -> None:
+        """In the child of a fork: stop sharing it with the parent."""
+
+    def free(self) -> None:
+        """Give it back; nothing refers to it any more."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one publication of one thread found changed."""
+
+    number: int
+    #: Version that was known then: a mask's other bytes are those of that version.
+    known: int
+    entries: list[Entry]
+    thread: int
+    #: Number of the first part of the same publication.
+    first: int
+
+
+class Replica:
+    """Local memory attached to a segment; when it is collected, its last changes are published."""
+
+    __slots__ = (
+        "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
+        "_seen", "_threads", "_twin", "_view", "hold", "known", "oid",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        oid: str,
+        memory: Memory,
+        hold: Hold,
+        numbers: Iterator[int],
+        publish_last: Callable[[Replica], None],
+    ) -> None:
+        """`numbers`: of the process's parts, never twice the same; `publish_last`: called at the end."""
+        self.oid = oid
+        self.hold = hold
+        self.known = 0
+        # Version of the latest answer applied, complete or not: an older one would undo it.
+        self._seen = 0
+        self._memory = memory
+        self._view = memory.view
+        self._numbers = numbers
+        self._publish_last = publish_last
+        self._away: deque[Part] = deque()
+        # Thread -> number of the first part of its last publication.
+        self._threads: dict[int, int] = {}
+        self._lost = False
+        self._keys: tuple[str, ...] | None = None
+        self._blocks = -(-len(self._view) // BLOCK)
+        self._twin: _SmallTwin | _LargeTwin = (
+            _SmallTwin(self._view) if self._blocks <= 1 else _LargeTwin(self._view)
+        )
+
+    def __del__(self) -> None:
+        # Not with weakref.finalize: in a cycle that would free the memory before it is published.
+        if hasattr(self, "_twin"):
+            self._publish_last(self)
+            self._view.release()
+            self._memory.free()
+
+    def publication(self, session: Session, thread: int, whole: bool = False) -> Iterator[Command]:
+        """Commands that publish what was changed here since the last publication.
+
+        `whole`: blocks that changed were written whole, as those of a new segment are.
+        """
+        first = 0
+        changes: list[Entry] = []
+        blocks = 0
+        for block in self._twin.changed():
+            now = self._slice(block).tobytes()
+            old = self._twin.get(block)
+            if now == old:
+                continue
+            changes += [(block, "=", now)] if whole else diff.entries(block, old, now)
+            self._twin.set(block, now)
+            blocks += 1
+            if blocks == PUBLISH_BLOCKS:
+                command, first = self._command(session, changes, thread, first)
+                yield command
+                changes, blocks = [], 0
+        if changes or (self._lost and not first):
+            yield self._command(session, changes, thread, first)[0]
+
+    def lost(self) -> None:
+        """Some of what was given out may never have been sent: it goes with the next publication."""
+        self._lost = bool(self._away)
+
+    def fetching(self, session: Session, after: int | None = None) -> Command:
+        """The command that fetches what others changed since the version known.
+
+        `after`: what anybody changed since that version, to go on where an answer stopped short.
+        """
+        _holders, data, version, blocks = self._names(session)
+        reader, since = (session.uid, self.known) if after is None else ("", after)
+        most = FETCH_BLOCKS if self._blocks > 1 else 0
+        return script("fetch", (data, version, blocks), (self.oid, reader, since, most))
+
+    def merge(self, answer: list[Any]) -> int | None:
+        """Apply what the store answered to a fetch; returns where to go on if it stopped short."""
+        reached, latest, applied = answer[1:4]
+        away = self._away
+        while away and away[0].number <= applied:
+            away.popleft()
+        if not away:
+            self._threads.clear()
+        if latest <= self.known or latest < self._seen:
+            return None
+        for at in range(4, len(answer), 2):
+            self._merge_block(answer[at], answer[at + 1])
+        self._seen = latest
+        if reached < latest:
+            return int(reached)
+        self.known = latest
+        return None
+
+    def settle(self) -> None:
+        """Take memory as exchanged, and nothing as away: for the child of a fork.
+
+        What the parent had changed is the parent's to publish.
+        """
+        self._memory.isolate()
+        self._away.clear()
+        self._threads.clear()
+        for block in self._twin.changed():
+            self._twin.set(block, self._slice(block).tobytes())
+
+    def _merge_block(self, block: int, data: bytes | None) -> None:
+        view = self._slice(block)
+        size = len(view)
+        busy = 0
+        for part in self._away:
+            for entry in part.entries:
+                if entry[0] == block:
+                    busy |= int.from_bytes(diff.covered(entry, size), "little")
+        theirs = (data or b"").ljust(size, b"\0")
+        old = self._twin.get(block)
+        self._twin.set(block, diff.merge(view, old, theirs, busy.to_bytes(size, "little") if busy else b""))
+
+    def _command(
+        self, session: Session, entries: list[Entry], thread: int, first: int
+    ) -> tuple[Command, int]:
+        number = next(self._numbers)
+        part = Part(number, self.known, entries, thread, first or number)
+        # What goes along with the first command of a publication reaches the store before the others.
+        along = () if first else self._unsent(thread)
+        args: list[Arg] = [session.uid, session.ttl, int(self._blocks > 1)]
+        for one in (*along, part):
+            args += (one.number, one.known, len(one.entries))
+            for entry in one.entries:
+                args += entry
+        self._away.append(part)
+        self._threads[thread] = part.first
+        return script("publish", self._names(session), args), part.first
+
+    def _unsent(self, thread: int) -> Sequence[Part]:
+        if self._lost:
+            self._lost = False
+            return tuple(self._away)
+        # A thread sends what it was given before it asks for more.
+        if self._threads.keys() <= {thread}:
+            return ()
+        others = {first for by, first in self._threads.items() if by != thread}
+        return [part for part in self._away if part.first in others]
+
+    def _slice(self, block: int) -> memoryview:
+        start = block * BLOCK
+        return self._view[start : start + BLOCK]
+
+    def _names(self, session: Session) -> tuple[str, ...]:
+        if self._keys is None:
+            self._keys = tuple(session.keys.object(self.oid, part) for part in ("h0", "d", "v", "g"))
+        return self._keys
+
+
+class _SmallTwin:
+    """Twin of a segment of one block (or none)."""
+
+    __slots__ = ("_data", "_view")
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._data = bytes(len(view))
+
+    def changed(self) -> tuple[int, ...]:
+        return () if self._view.tobytes() == self._data else (0,)
+
+    def get(self, _block: int) -> bytes:
+        return self._data
+
+    def set(self, _block: int, data: bytes) -> None:
+        self._data = data
+
+
+class _LargeTwin:
+    """Twin of a larger segment: zeros that are never written cost no memory."""
+
+    __slots__ = ("_addresses", "_data", "_size")
+
+    def __init__(self, view: memoryview) -> None:
+        self._size = len(view)
+        self._data = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._addresses = (diff.address(view), diff.address(self._data))
+
+    def changed(self) -> Iterator[int]:
+        return diff.changed_blocks(*self._addresses, self._size)
+
+    def get(self, block: int) -> bytes:
+        return self._data[block * BLOCK : (block + 1) * BLOCK]
+
+    def set(self, block: int, data: bytes) -> None:
+        self._data[block * BLOCK : block * BLOCK + len(data)] = data
