@@ -21,7 +21,7 @@ PROGRAMS = HERE / "programs"
 SANDBOX = HERE.parent / "sandbox" / "sandbox"
 
 #: Seconds that a program may take: many times what any needs, and the end of one that hangs.
-LIMIT = 90
+LIMIT = 40
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,22 @@ LOCAL = Binding("local", {})
 IN_SANDBOX = Binding("sandbox", {"WORKER_COMMAND": f"{SANDBOX} --ro {sys.prefix} --ro {PACKAGE} --"})
 
 
-@pytest.fixture(params=[LOCAL, IN_SANDBOX], ids=lambda binding: binding.name)
+BINDINGS = {binding.name: binding for binding in (LOCAL, IN_SANDBOX)}
+
+
+@pytest.fixture
 def binding(request: pytest.FixtureRequest) -> Binding:
-    """Each kind of worker. The sandbox needs root; in CI it is not left out."""
-    if request.param is IN_SANDBOX and os.geteuid() != 0 and os.environ.get("CI", "false") == "false":
+    """The kind of workers of that name. The sandbox needs root; in CI it is not left out."""
+    if request.param == IN_SANDBOX.name and os.geteuid() != 0 and os.environ.get("CI", "false") == "false":
         pytest.skip("the sandbox makes namespaces, which needs root")
-    return request.param  # type: ignore[no-any-return]
+    return BINDINGS[request.param]
 
 
 def environ(**settings: str) -> dict[str, str]:
     """This environment without what Python or we would read from it."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("TRANSPARENT_MP", "PYTHON"))}
+    clean = {
+        key: value for key, value in os.environ.items() if not key.startswith(("TRANSPARENT_MP", "PYTHON"))
+    }
     if str(PACKAGE.parent) not in site.getsitepackages():
         clean["PYTHONPATH"] = str(PACKAGE.parent)
     return {**clean, **{f"TRANSPARENT_MP_{name}": value for name, value in settings.items()}}

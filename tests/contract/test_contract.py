@@ -7,11 +7,6 @@ errors and exit status are the same, and workers ran its processes.
 
 from __future__ import annotations
 
-import os
-import select
-import subprocess
-import sys
-import time
 from typing import Any, Callable
 
 import pytest
@@ -21,6 +16,7 @@ ALL = ("fork", "spawn", "forkserver")
 BOTH = ("fork", "spawn")
 
 PROGRAMS = {
+    "directory.py": BOTH,
     "executors.py": BOTH,
     "exits.py": ALL,
     "inherited.py": ("fork",),
@@ -36,14 +32,23 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("program", "method"), [(program, method) for program, methods in PROGRAMS.items() for method in methods]
-)
+#: Needs the program's directory, which a worker on another host has not.
+BESIDE_THE_FILES = {"directory.py"}
+
+RUNS = [
+    pytest.param(program, method, place, id=f"{program[:-3]}-{method}-{place}")
+    for program, methods in PROGRAMS.items()
+    for method in methods
+    for place in ("local", "sandbox")
+    # On another host a fork server is what spawn is.
+    if place == "local" or not (method == "forkserver" or program in BESIDE_THE_FILES)
+]
+
+
+@pytest.mark.parametrize(("program", "method", "binding"), RUNS, indirect=["binding"])
 def test_a_program_prints_what_it_prints_under_plain_python(
     program: str, method: str, binding: Any, plain: Callable[..., Any], on_workers: Callable[..., Any]
 ) -> None:
-    if binding.name == "sandbox" and method == "forkserver":
-        pytest.skip("on another host forkserver is what spawn is")
     expected = plain(program, method)
     ran = on_workers(binding, program, method)
     assert ran.out.decode(errors="backslashreplace") == expected.out.decode(errors="backslashreplace")

@@ -57,7 +57,7 @@ def run():
 def states():
     with ProcessPoolExecutor(1, mp_context=context, initializer=remember, initargs=("ready",)) as executor:
         print(executor.submit(recall).result(30))
-    with ProcessPoolExecutor(1, mp_context=context) as executor, context.Manager() as manager:
+    with context.Manager() as manager, ProcessPoolExecutor(1, mp_context=context) as executor:
         event = manager.Event()
         futures = [executor.submit(block, event) for _ in range(5)]
         try:

@@ -1,13 +1,10 @@
 """Shared memory and barriers, which stand on it."""
 
-import ctypes
 import multiprocessing as mp
 import sys
 from multiprocessing import sharedctypes
 
-
-class Pair(ctypes.Structure):
-    _fields_ = [("left", ctypes.c_int), ("right", ctypes.c_double)]
+from own.shapes import Pair
 
 
 def count(value, rounds):

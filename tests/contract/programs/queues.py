@@ -2,7 +2,6 @@
 
 import multiprocessing as mp
 import sys
-import threading
 import time
 from queue import Empty, Full
 
@@ -109,16 +108,6 @@ def joinable():
         print(error)
 
 
-def waiting_thread():
-    queue, got = mp.Queue(), []
-    thread = threading.Thread(target=lambda: got.extend((queue.get(), queue.get(timeout=30))))
-    thread.start()
-    for item in ("for a thread that waited", "before the queue was shared"):
-        start(put_one, queue, item).join()
-    thread.join()
-    print(got)
-
-
 def large():
     queue = mp.Queue()
     process = start(put_one, queue, b"z" * 5 * 2**20)
@@ -132,5 +121,4 @@ if __name__ == "__main__":
     bounded()
     consumers()
     joinable()
-    waiting_thread()
     large()

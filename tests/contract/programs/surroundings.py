@@ -40,10 +40,6 @@ def look(queue):
     )
 
 
-def where(queue):
-    queue.put(os.getcwd())
-
-
 def pay(queue, one, other):
     import own.inner as late
 
@@ -83,7 +79,6 @@ if __name__ == "__main__":
     # A fork server's environment is that of its own beginning.
     if sys.argv[1] != "forkserver":
         print(looked["environ"]["SET_LATE"], looked["argv"])
-    print(run(where) == os.getcwd())
     print(run(pay, Money(3), Money(4)))
     print(run(import_late))
     print(run(gone_module))
