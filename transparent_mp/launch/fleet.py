@@ -5,17 +5,17 @@
 
 The first worker of a session is waited for by whoever needs it, so that a session whose workers
 cannot come says so at the first `start()`. When the last one is gone before any has checked in,
-what waits for a worker fails with the reason.
+the processes that wait for one end, and the reason is logged.
 """
 
 from __future__ import annotations
 
 import enum
+import json
 import logging
 import sys
 import threading
 import time
-from typing import Callable
 
 from transparent_mp.errors import LaunchError, WorkerMismatchError
 from transparent_mp.launch.launcher import Launcher
@@ -44,15 +44,11 @@ _MOVES = {
 
 
 class Fleet:
-    """Workers of one session. Thread-safe.
+    """Workers of one session. Thread-safe."""
 
-    `on_lost(pid, code)` is called for each process whose worker is gone.
-    """
-
-    def __init__(self, session: Session, launcher: Launcher, on_lost: Callable[[int, int], None]) -> None:
+    def __init__(self, session: Session, launcher: Launcher) -> None:
         self._session = session
         self.launcher = launcher
-        self._on_lost = on_lost
         self._states: dict[str, State] = {}
         self._deadlines: dict[str, float] = {}
         self._changed = threading.Condition()
@@ -73,7 +69,9 @@ class Fleet:
         except LaunchError as error:
             if not workers and not starting:
                 raise
-            log.warning("no further worker could be launched (%s); processes share those that are there", error)
+            log.warning(
+                "no further worker could be launched (%s); processes share those that are there", error
+            )
             self._spread()
 
     def await_first(self, timeout: float) -> None:
@@ -163,7 +161,6 @@ class Fleet:
             return False
         for pid in pids:
             report_exit(session, int(pid), VANISHED, worker)
-            self._on_lost(int(pid), VANISHED)
         return True
 
     def _settle_waiting(self, try_again: bool) -> None:
@@ -178,8 +175,13 @@ class Fleet:
             else:
                 return
         log.error("no worker can be started: %s", self._why)
-        self._session.store.cast(("DEL", session.keys("ready")))
-        self._on_lost(0, VANISHED)
+        session = self._session
+        frames, _ = session.store.call(
+            ("LRANGE", session.keys("ready"), 0, -1), ("DEL", session.keys("ready"))
+        )
+        for frame in frames:
+            pid = json.loads(frame.partition(b"\n")[0])["pid"]
+            report_exit(session, pid, VANISHED, "")
 
     def _spread(self) -> int:
         """Give what waits to workers that are there; returns how many still wait."""

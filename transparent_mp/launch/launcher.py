@@ -5,7 +5,7 @@ It does not know processes, nor whether a worker has checked in: `fleet` does.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, Protocol
+from typing import Any, Callable, Protocol
 
 #: Told as soon as a launcher sees that a worker has ended: worker, why (for a message).
 OnGone = Callable[[str, str], None]
@@ -14,10 +14,13 @@ OnGone = Callable[[str, str], None]
 class Launcher(Protocol):
     """Makes workers exist."""
 
-    #: Workers that may exist at once; None: as many as there are processes.
-    limit: Optional[int]
-    #: Processes that one worker holds at once.
-    slots: int
+    @property
+    def limit(self) -> int | None:
+        """Workers that may exist at once; None: as many as there are processes."""
+
+    @property
+    def slots(self) -> int:
+        """Processes that one worker holds at once."""
 
     def launch(self, worker: str, ticket: dict[str, Any], on_gone: OnGone) -> None:
         """Begin to make `worker` exist, giving it `ticket`; returns before it has checked in.

@@ -44,7 +44,12 @@ class LocalLauncher:
 
     def __init__(self, config: Config) -> None:
         self.limit = config.parallelism()
-        self._command = [*shlex.split(config.worker_command), sys.executable, "-m", "transparent_mp.cli.worker"]
+        self._command = [
+            *shlex.split(config.worker_command),
+            sys.executable,
+            "-m",
+            "transparent_mp.cli.worker",
+        ]
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
         self._pid = os.getpid()
 

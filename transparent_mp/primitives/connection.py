@@ -22,8 +22,7 @@ import io
 import os
 import threading
 import weakref
-from multiprocessing import connection as stock
-from multiprocessing import context
+from multiprocessing import connection, context
 from typing import Any
 
 from transparent_mp.primitives import memory, sharing
@@ -35,9 +34,11 @@ from transparent_mp.store.scripts import script
 #: A length that no message has: written into a local pipe to wake its reader for the store.
 WAKE = b"\xff\xff\xff\xfe"
 
+# typeshed knows the public names only; ours stand on the others.
+stock: Any = connection
 # The module's own names will be ours.
 _stock_pipe = stock.Pipe
-_StockConnection = stock.Connection
+_StockConnection: Any = stock.Connection
 
 
 class Shared:
@@ -68,6 +69,9 @@ class Connection(_StockConnection):  # type: ignore[misc]
     _shared: Shared | None = None
     _peer: weakref.ref[Connection] | None = None
     _exposed = False
+    _handle: Any
+    _readable: bool
+    _writable: bool
 
     def __init__(self, handle: int, readable: bool = True, writable: bool = True) -> None:
         super().__init__(handle, readable, writable)
@@ -133,8 +137,9 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if self._shared is None:
             with self.writing:
                 if self._shared is None:
-                    return super()._send_bytes(buf)
-        return self._send_shared(buf)
+                    super()._send_bytes(buf)
+                    return
+        self._send_shared(buf)
 
     def _send_shared(self, buf: Any) -> None:
         shared = self._shared
@@ -226,6 +231,7 @@ _WOKEN: Any = object()
 
 
 def Pipe(duplex: bool = True) -> tuple[Any, Any]:  # noqa: N802  the standard library's name
+    """Both ends of a new pipe."""
     one, two = _stock_pipe(duplex)
     one._peer, two._peer = weakref.ref(two), weakref.ref(one)
     return one, two

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from multiprocessing import connection as stock
+from multiprocessing import connection
 from typing import Any
 
 from transparent_mp.primitives import session as sessions
@@ -23,7 +23,10 @@ from transparent_mp.primitives import sharing
 from transparent_mp.primitives.connection import Connection, Shared, shared_pipe
 from transparent_mp.store.session import Session
 
-_StockListener = stock.Listener
+# typeshed knows the public names only; ours stand on the others.
+stock: Any = connection
+# The module's own names will be ours.
+_StockListener: Any = stock.Listener
 _stock_client = stock.Client
 
 #: Hosts that mean this machine.
@@ -114,6 +117,7 @@ class XmlListener(Listener):
 
 
 def Client(address: Any, family: str | None = None, authkey: bytes | None = None) -> Any:  # noqa: N802
+    """Connect to the listener at `address`, on whatever machine of the session it is."""
     session = sessions.attached()
     found = None if session is None else session.store.ask("HGET", session.keys("names"), _name(address))
     if session is None or found is None:

@@ -32,14 +32,17 @@ def become(pid: int, parent: int, cpus: int) -> None:
 
 
 def getpid() -> int:
+    """The session's id of this process, or the kernel's."""
     return _Own.pid or _getpid()
 
 
 def getppid() -> int:
+    """The id of the process that started this one."""
     return _Own.parent if _Own.pid else _getppid()
 
 
 def kill(pid: int, sig: int, /) -> None:
+    """Signal a process of the session, or one of this machine."""
     if pid == _Own.pid:
         original("os", "kill")(_getpid(), sig)
     elif pid < _first_pid():
@@ -52,10 +55,12 @@ def kill(pid: int, sig: int, /) -> None:
 
 
 def cpu_count() -> int | None:
-    return _parallelism() or original("os", "cpu_count")()  # type: ignore[no-any-return]
+    """The session's parallelism."""
+    return _parallelism() or original("os", "cpu_count")()
 
 
 def sched_getaffinity(pid: int, /) -> set[int]:
+    """As many CPUs as the session's parallelism, for this process."""
     count = _parallelism()
     if pid == 0 and count:
         return set(range(count))
@@ -63,6 +68,7 @@ def sched_getaffinity(pid: int, /) -> set[int]:
 
 
 def process_cpu_count() -> int | None:
+    """The session's parallelism."""
     return cpu_count()
 
 

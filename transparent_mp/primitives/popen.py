@@ -13,25 +13,36 @@ manager, it only waits, and proxies reach it through the store from everywhere.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
+import select
 import sys
 from collections.abc import Mapping
 from multiprocessing import context, popen_fork, process, reduction, util
 from typing import Any
 
+from transparent_mp import background
+from transparent_mp.errors import StoreError
 from transparent_mp.primitives import listener, memory, pids, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import capture
 from transparent_mp.primitives.reduction import dump
 from transparent_mp.ship import contents
 from transparent_mp.store.content import pack
-from transparent_mp.store.session import new_id
+from transparent_mp.store.session import Session, new_id
+
+# typeshed knows the public names only; ours stand on the others.
+_util: Any = util
+_context: Any = context
+_StockPopen: Any = popen_fork.Popen
 
 
-class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
+class _RemotePopen(_StockPopen):  # type: ignore[misc]
     """A process on a worker, seen from its parent."""
+
+    returncode: int | None
 
     def __init__(self, process_obj: Any) -> None:
         #: Holder id of the process being started: what its pickle hands over is held under it.
@@ -41,7 +52,8 @@ class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
 
     def duplicate_for_child(self, fd: int) -> int:
         raise OSError(
-            f"file descriptor {fd} cannot travel to another machine: pass a path or a multiprocessing Connection"
+            f"file descriptor {fd} cannot travel to another machine: "
+            "pass a path or a multiprocessing Connection"
         )
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
@@ -62,15 +74,15 @@ class _RemotePopen(popen_fork.Popen):  # type: ignore[misc]
     def _launch(self, process_obj: Any) -> None:
         session = sessions.current()
         listener.enter_all(session)
-        context.set_spawning_popen(self)
+        _context.set_spawning_popen(self)
         try:
             body = pickle.dumps((_surroundings(), self.method, *self._pickled(process_obj)), 5)
         finally:
-            context.set_spawning_popen(None)
+            _context.set_spawning_popen(None)
         first, message = pack(session, "process:" + self.uid, body)
         self._child = child = starter.Child(process_obj.name)
         self.sentinel = child.sentinel
-        self.finalizer = util.Finalize(self, util.close_fds, (child.sentinel,))
+        self.finalizer = util.Finalize(self, _util.close_fds, (child.sentinel,))
         starting = starter.current()
         before = contents.put(session, self._contents, starting.stored)
         # Its buffers are the program's own, and are sent by now or never.
@@ -94,9 +106,9 @@ class _ByValue(_RemotePopen):
         prepared = {
             "image": captured.image,
             "authkey": bytes(current.authkey),
-            "log_to_stderr": util._log_to_stderr,
-            "log_level": util.get_logger().getEffectiveLevel() if util._logger is not None else None,
-            "start_method": context._default_context.get_start_method(allow_none=True),
+            "log_to_stderr": _util._log_to_stderr,
+            "log_level": util.get_logger().getEffectiveLevel() if _util._logger is not None else None,
+            "start_method": _context._default_context.get_start_method(allow_none=True),
         }
         return pickle.dumps(prepared, 5), pickled.getvalue()
 
@@ -125,8 +137,21 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     it starts itself, it starts through this process's fleet.
     """
     starter.current()
-    with spawn.passing_on(sessions.current().ticket()):
-        return local(process_obj)
+    session, uid = sessions.current(), new_id()
+    with sessions.naming_child(uid), spawn.passing_on(dict(session.ticket(), uid=uid)):
+        popen = local(process_obj)
+    background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))
+    return popen
+
+
+def _forget_when_gone(session: Session, uid: str, sentinel: int) -> None:
+    """No supervisor sees that process end, so its holds end here."""
+    select.select([sentinel], [], [])
+    os.close(sentinel)
+    parts = session.keys.base, session.keys.any_object, uid, session.ttl
+    # A session that has ended meanwhile holds nothing any more.
+    with contextlib.suppress(StoreError):
+        session.store.cast(session.script("forget", ("objects", "keys"), parts))
 
 
 def _surroundings() -> dict[str, Any]:

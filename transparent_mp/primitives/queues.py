@@ -14,18 +14,19 @@ later; what cannot be pickled still goes to the hook for feeder errors.
 from __future__ import annotations
 
 import time
-from multiprocessing import context
-from multiprocessing import queues as stock
+from multiprocessing import queues, reduction
 from queue import Empty, Full
 from typing import Any
 
 from transparent_mp.primitives.synchronize import SEM_VALUE_MAX, check_context
 
+# typeshed knows the public names only; ours stand on the others.
+stock: Any = queues
 # The module's own names will be ours.
-_StockQueue = stock.Queue
-_StockJoinableQueue = stock.JoinableQueue
-_dumps = context.reduction.ForkingPickler.dumps
-_loads = context.reduction.ForkingPickler.loads
+_StockQueue: Any = stock.Queue
+_StockJoinableQueue: Any = stock.JoinableQueue
+_dumps = reduction.ForkingPickler.dumps
+_loads = reduction.ForkingPickler.loads
 
 
 class NoLock:
@@ -35,7 +36,7 @@ class NoLock:
         # Of a context, as the lock was: a queue of a fork context does not go to spawned processes.
         self._is_fork_ctx = getattr(instead, "_is_fork_ctx", False)
 
-    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+    def acquire(self, _block: bool = True, _timeout: float | None = None) -> bool:
         return True
 
     def release(self) -> None:
@@ -51,6 +52,8 @@ class NoLock:
 class SimpleQueue(stock.SimpleQueue):  # type: ignore[misc]
     """A queue without bound, feeder or time-outs."""
 
+    _rlock: Any
+
     def __getstate__(self) -> tuple[Any, ...]:
         check_context(self._rlock)
         self._rlock = self._wlock = NoLock(self._rlock)
@@ -61,16 +64,16 @@ class Queue(_StockQueue):  # type: ignore[misc]
     """A queue with an optional bound."""
 
     _shared = False
+    _rlock: Any
 
     def __getstate__(self) -> tuple[Any, ...]:
         check_context(self._rlock)
         self._rlock = self._wlock = NoLock(self._rlock)
         # A semaphore of that greatest value counts nothing.
         sem = self._sem if _bounded(self) else None
-        state = (self._ignore_epipe, self._maxsize, self._reader, self._writer)
-        state += (self._rlock, self._wlock, sem, self._opid)
         self._shared = True
-        return state
+        pipe = self._reader, self._writer, self._rlock, self._wlock
+        return (self._ignore_epipe, self._maxsize, *pipe, sem, self._opid)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _StockQueue.__setstate__(self, state)
@@ -101,7 +104,7 @@ class Queue(_StockQueue):  # type: ignore[misc]
 
     def qsize(self) -> int:
         if self._shared and not _bounded(self):
-            return self._reader.length()
+            return int(self._reader.length())
         return int(_StockQueue.qsize(self))
 
     def full(self) -> bool:
@@ -141,7 +144,7 @@ class Queue(_StockQueue):  # type: ignore[misc]
     def _send(self, obj: Any) -> None:
         try:
             self._writer.send_bytes(_dumps(obj))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever a program's __reduce__ raises
             if self._ignore_epipe and isinstance(error, BrokenPipeError):
                 return
             if _bounded(self):

@@ -14,8 +14,6 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
-from multiprocessing import util
-from typing import Any
 
 from transparent_mp.errors import LaunchError
 from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
@@ -109,7 +107,7 @@ class Starter:
         self.inbox.stop()
 
     def _serve(self, session: OwnedSession) -> None:
-        self.fleet = fleet = Fleet(session, _launcher(session), self._on_worker_lost)
+        self.fleet = fleet = Fleet(session, _launcher(session))
         session.limit = fleet.launcher.limit or 0
         answers = Answers(session)
         answers.on("module", modules.answer)
@@ -145,12 +143,6 @@ class Starter:
                 self._early[pid] = code
                 return
         child.end(code)
-
-    def _on_worker_lost(self, pid: int, code: int) -> None:
-        # The exit itself comes as an event to whoever is the parent; pid 0 means every process that
-        # waits for a worker, for which no event can come.
-        if pid == 0:
-            self._end_all(code)
 
     def _on_lost(self, head: Head, _body: bytes) -> None:
         self._lost = str(head["reason"])

@@ -216,7 +216,7 @@ def getstate(self: Any) -> tuple[str, int, int, str | None]:
 def check_context(lock: Any) -> None:
     """Raise RuntimeError, as the standard library does, unless `lock` may go to the process being started."""
     context.assert_spawning(lock)
-    if getattr(lock, "_is_fork_ctx", False) and context.get_spawning_popen().method != "fork":
+    if getattr(lock, "_is_fork_ctx", False) and getattr(context.get_spawning_popen(), "method", "") != "fork":
         raise RuntimeError(
             "A SemLock created in a fork context is being shared with a process in a spawn context. This is "
             "not supported. Please use the same context to create multiprocessing objects and Process."

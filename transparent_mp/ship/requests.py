@@ -32,7 +32,8 @@ def ask(session: Session, topic: str, request: dict[str, Any]) -> tuple[dict[str
     taken = session.store.pop(key, ANSWER_TIMEOUT)
     if taken is None:
         raise SessionLostError(
-            f"the client did not answer a request ({topic}) within {ANSWER_TIMEOUT:.0f} s: is it still running?"
+            f"the client did not answer a request ({topic}) within {ANSWER_TIMEOUT:.0f} s: "
+            "is it still running?"
         )
     return decode(bytes(unpack(session, key, taken[0])))
 

@@ -7,7 +7,8 @@
 
 It is a process of its own because a client may hold its interpreter's lock for minutes, may be
 stopped by Ctrl-Z, and may be killed: none of them may cost the session its lease or leave keys
-behind. It imports redis at its first renewal, so a short session never pays for it.
+behind. It starts the embedded server, whose parent it stays, so that not even a killed process
+group leaves one. It imports redis at its first renewal, so a short session never pays for it.
 """
 
 from __future__ import annotations
@@ -21,31 +22,43 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from transparent_mp.store.session import Session
+from transparent_mp.errors import StoreError
+from transparent_mp.store import server
+from transparent_mp.store.server import Server
 
 #: Renewals in the time of one lease: two may fail before it is lost.
 RENEWALS = 3
 
 
-def start(session: Session, url: str, server_pid: int) -> subprocess.Popen[bytes]:
-    """Start the keeper of `session`; `server_pid` is the embedded server's, or 0."""
-    package_root = str(Path(__file__).parents[2])
-    code = f"import sys; sys.path[:0] = {[package_root, *_site_paths()]!r}; " \
-        "from transparent_mp.store.keeper import main; main()"  # fmt: skip
+def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the keeper for a session and return it with the store's address.
+
+    `task`: session, url ("" for an embedded server), lease in seconds, ttl in milliseconds.
+    Raises StoreError when the embedded server cannot be started.
+    """
+    paths = [str(Path(__file__).parents[2]), *_site_paths()]
+    code = f"import sys; sys.path[:0] = {paths!r}; from transparent_mp.store.keeper import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", code],
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         cwd="/",
     )
-    task = dict(session.ticket(), url=url, server=server_pid, ttl=session.ttl)
     assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write(json.dumps(task).encode() + b"\n")
     process.stdin.flush()
-    return process
+    with process.stdout:
+        line = process.stdout.readline()
+    if not line:
+        raise StoreError(f"the session's keeper ended with status {process.wait()} instead of starting")
+    said = json.loads(line)
+    if "error" in said:
+        process.wait()
+        raise StoreError(said["error"])
+    return process, said["url"]
 
 
 def dismiss(process: subprocess.Popen[bytes]) -> None:
@@ -63,8 +76,27 @@ def main() -> None:
     """Body of the keeper process: its task is the first line of its input."""
     woken = _listen_to_terminal()
     task = json.loads(_read_line())
-    keeper = _Keeper(task)
-    pause = task["lease"] / RENEWALS
+    embedded = None if task["url"] else _serve(task)
+    print(json.dumps({"url": task["url"]}), flush=True)
+    try:
+        _keep(_Keeper(task), task["lease"] / RENEWALS, woken)
+    finally:
+        if embedded is not None:
+            # Its data goes with it, and workers see their connections end.
+            embedded.stop()
+
+
+def _serve(task: dict[str, Any]) -> Server:
+    try:
+        embedded = server.start()
+    except StoreError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        sys.exit(1)
+    task["url"] = embedded.url
+    return embedded
+
+
+def _keep(keeper: _Keeper, pause: float, woken: int) -> None:
     due = time.monotonic() + pause
     while True:
         readable = select.select([0, woken], [], [], max(0.0, due - time.monotonic()))[0]
@@ -120,7 +152,7 @@ class _Keeper:
         self._store: Any = None
 
     def run(self, command: tuple[Any, ...]) -> Any:
-        """The script's answer, or None when the store cannot be reached now; it may be at the next renewal."""
+        """The script's answer, or None when the store cannot be reached now."""
         from transparent_mp.store.connect import connect
         from transparent_mp.store.scripts import loading
         from transparent_mp.store.store import Store
@@ -145,9 +177,6 @@ class _Keeper:
 
         parts = ("alive", "keys", "objects", "workers", "starting")
         self.run(self._script("end_session", parts, (self._keys.base, self._keys.any_object, END_MS)))
-        if self._task["server"]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._task["server"], signal.SIGKILL)
 
     def _script(self, name: str, parts: tuple[str, ...], args: tuple[Any, ...]) -> tuple[Any, ...]:
         from transparent_mp.store.scripts import script

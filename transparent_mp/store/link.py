@@ -140,7 +140,7 @@ _MORE = _More()
 def _plain(command: Command) -> bool:
     for arg in command:
         if arg.__class__ is bytes or arg.__class__ is str:
-            if len(arg) >= SCATTER:  # type: ignore[arg-type]
+            if len(arg) >= SCATTER:
                 return False
         elif arg.__class__ is not int and arg.__class__ is not float:
             return False

