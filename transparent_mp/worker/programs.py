@@ -48,9 +48,15 @@ def load(session: Session, shelf: Shelf, method: str, prepared: bytes, obj: byte
     if method == "fork":
         _inherit(data)
         restore(data["image"], sources)
-    else:
+        return pickle.loads(obj)
+    current: Any = process.current_process()
+    # By this the standard library tells a program that starts processes while it is being imported.
+    current._inheriting = True
+    try:
         spawn.prepare(data, source=sources.source)
-    return pickle.loads(obj)
+        return pickle.loads(obj)
+    finally:
+        del current._inheriting
 
 
 def _inherit(data: dict[str, Any]) -> None:
