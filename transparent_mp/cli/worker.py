@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from transparent_mp.config import Config
+from transparent_mp.errors import StoreError
 from transparent_mp.intercept import install
 from transparent_mp.store.session import Session, join, new_id
 
@@ -23,7 +24,10 @@ def main() -> None:
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
     session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
-    serve(ticket, session, lifeline=0)
+    try:
+        serve(ticket, session, lifeline=0)
+    except StoreError as error:
+        sys.exit(str(error))
 
 
 def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1) -> int:
