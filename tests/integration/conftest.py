@@ -205,7 +205,8 @@ class Redis:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        self._process.stdout.close()  # type: ignore[union-attr]
 
 
 @pytest.fixture

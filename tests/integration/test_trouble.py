@@ -56,7 +56,7 @@ def test_what_cannot_be_pickled_under_fork_is_named_with_its_remedy(program: Sta
     told = dict(line.split(" ", 1) for line in ran.out.splitlines())
     assert (ran.status, ran.err, told["lambda"], told["good"]) == (0, "", "0", "0")
     for name in ("generator", "frame"):
-        assert told[name].startswith("TypeError cannot pickle")
+        assert told[name].startswith("TypeError cannot ")
         assert "Process._args[0]" in told[name]
         assert "make it inside the process" in told[name]
 
@@ -101,7 +101,7 @@ def told(program: Start, expected: str, **settings: str) -> str:
 
 @pytest.fixture
 def other_server() -> Iterator[Callable[[bytes], int]]:
-    """The port of a server that answers all that it is sent with the same words, or with none."""
+    """The port of a server that greets with these words, many times, and hears nothing."""
     closing: list[Callable[[], object]] = []
 
     def start(words: bytes) -> int:
@@ -117,8 +117,7 @@ def other_server() -> Iterator[Callable[[bytes], int]]:
                         one.close()
                     return
                 held.append(link)
-                if words:
-                    link.sendall(words)
+                link.sendall(words)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -143,12 +142,12 @@ def test_a_store_that_refuses_connections(program: Start) -> None:
 def test_a_store_that_wants_a_password(program: Start, redis: Any, password: str) -> None:
     port = redis("--requirepass", "right").port
     message = told(program, "ConnectionError", REDIS_URL=f"redis://{password}127.0.0.1:{port}")
-    assert f"redis://127.0.0.1:{port}: it wants another user or password" in message
+    assert f"redis://127.0.0.1:{port}: it wants another user or password; put them into" in message
     assert "TRANSPARENT_MP_REDIS_URL" in message
     assert "wrong" not in message
 
 
-@pytest.mark.parametrize("words", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"+OK\r\n" * 99], ids=["http", "mute", "yes"])
+@pytest.mark.parametrize("words", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n" * 99], ids=["http", "yes"])
 def test_a_port_that_speaks_no_redis(program: Start, other_server: Any, words: bytes) -> None:
     port = other_server(words)
     message = told(program, "ConnectionError", REDIS_URL=f"redis://127.0.0.1:{port}")
@@ -275,52 +274,40 @@ STORE_DIES = """
             result = f"{type(error).__name__} {isinstance(error, ConnectionError)} {error}"
         print(name, result, sep="|")
 
-    def pool_of_one():
-        with mp.Pool(1) as pool:
-            return pool.apply_async(hang, (there,)).get()
+    def started(target, *args):
+        process = mp.Process(target=target, args=args)
+        process.start()
+        return process
 
-    def executor():
-        with ProcessPoolExecutor(1) as executor:
-            return executor.submit(hang, there).result()
+    def begin(waiting):
+        if waiting == "recv":
+            started(hang, there)
+            return here.recv
+        if waiting == "lock":
+            lock = mp.Lock()
+            started(hold, lock, there)
+            return lock.acquire
+        if waiting == "join":
+            process = started(hang, there)
+            return lambda: (process.join(), process.exitcode)
+        if waiting == "queue":
+            queue = mp.Queue()
+            started(hang, there)
+            started(queue.put, "up").join()
+            queue.get()
+            return queue.get
+        return ProcessPoolExecutor(1).submit(hang, there).result
 
     if __name__ == "__main__":
         here, there = mp.Pipe()
-        if sys.argv[1] == "recv":
-            process = mp.Process(target=hang, args=(there,))
-            process.start()
-            wait = here.recv
-        elif sys.argv[1] == "lock":
-            lock = mp.Lock()
-            process = mp.Process(target=hold, args=(lock, there))
-            process.start()
-            wait = lock.acquire
-        elif sys.argv[1] == "join":
-            process = mp.Process(target=hang, args=(there,))
-            process.start()
-            wait = lambda: (process.join(), process.exitcode)
-        elif sys.argv[1] == "pool":
-            wait = pool_of_one
-        elif sys.argv[1] == "executor":
-            wait = executor
-        elif sys.argv[1] == "queue":
-            queue = mp.Queue()
-            process = mp.Process(target=hang, args=(there,), kwargs={})
-            mp.Process(target=queue.put, args=("up",)).start()
-            queue.get()
-            process.start()
-            wait = queue.get
-        thread = threading.Thread(target=attempt, args=(sys.argv[1], wait))
-        if sys.argv[1] in ("pool", "executor"):
-            thread.start()
-            print(here.recv())
-        else:
-            print(here.recv())
-            thread.start()
+        thread = threading.Thread(target=attempt, args=(sys.argv[1], begin(sys.argv[1])))
+        print(here.recv())
+        thread.start()
         thread.join()
     """
 
 
-@pytest.mark.parametrize("waiting", ["recv", "lock", "join", "queue", "executor", "pool"])
+@pytest.mark.parametrize("waiting", ["recv", "lock", "join", "queue", "executor"])
 def test_the_store_dies_in_the_middle(
     program: Start, redis: Any, survivors: Callable[..., Any], waiting: str
 ) -> None:
