@@ -143,7 +143,7 @@ class Queue(_StockQueue):  # type: ignore[misc]
 
     def _send(self, obj: Any) -> None:
         try:
-            self._writer.send_bytes(_dumps(obj))
+            self._writer.post(_dumps(obj))
         except Exception as error:  # noqa: BLE001  whatever a program's __reduce__ raises
             if self._ignore_epipe and isinstance(error, BrokenPipeError):
                 return

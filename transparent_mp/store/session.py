@@ -93,9 +93,13 @@ class Session:
         }
 
 
+#: Length of a name.
+ID = 16
+
+
 def new_id() -> str:
     """A name that no other process, session or object has."""
-    return secrets.token_hex(8)
+    return secrets.token_hex(ID // 2)
 
 
 def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
