@@ -149,14 +149,15 @@ class Fleet:
             linger=session.config.linger,
             log=session.config.log,
         )
-        session.store.cast(("SADD", session.keys("starting"), worker))
+        starting = session.keys("starting")
+        session.store.cast(("SADD", starting, worker), ("PEXPIRE", starting, session.ttl))
         with self._changed:
             self._states[worker] = State.LAUNCHED
             self._deadlines[worker] = time.monotonic() + session.config.launch_timeout
         try:
             self.launcher.launch(worker, ticket, self.gone)
         except BaseException:
-            session.store.cast(("SREM", session.keys("starting"), worker))
+            session.store.cast(("SREM", starting, worker))
             self._move(worker, State.GONE)
             raise
 
