@@ -6,10 +6,9 @@ import os
 import site
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable
 
 import pytest
 
@@ -70,7 +69,6 @@ def environ(**settings: str) -> dict[str, str]:
 
 
 def run(command: list[str], settings: dict[str, str]) -> Ran:
-    # Its own group, so that one that hangs is ended with all that it has started.
     with subprocess.Popen(
         command,
         cwd=PROGRAMS,
@@ -84,8 +82,8 @@ def run(command: list[str], settings: dict[str, str]) -> Ran:
         except subprocess.TimeoutExpired:
             program.kill()
             out, err = program.communicate()
-            text = f"{' '.join(command)} hangs after\n{out.decode(errors='replace')}\n{err.decode(errors='replace')}"
-            pytest.fail(text, pytrace=False)
+            said = (out + b"\n" + err).decode(errors="replace")
+            pytest.fail(f"{' '.join(command)} hangs after\n{said}", pytrace=False)
     return Ran(out, err, program.returncode)
 
 
@@ -108,14 +106,14 @@ def on_workers(tmp_path: Path) -> OnWorkers:
 
 
 @pytest.fixture(scope="session")
-def plain() -> Iterator[Callable[..., Ran]]:
+def plain() -> Callable[..., Ran]:
     """Run a program under plain Python, once for all bindings."""
-    seen: dict[tuple[str, ...], Optional[Ran]] = {}
+    seen: dict[tuple[str, ...], Ran] = {}
 
     def plain(program: str, *args: str) -> Ran:
         key = (program, *args)
         if key not in seen:
             seen[key] = run([sys.executable, program, *args], {})
-        return seen[key]  # type: ignore[return-value]
+        return seen[key]
 
-    yield plain
+    return plain

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import pytest
 
@@ -156,7 +156,9 @@ def program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Start a program with settings (TRANSPARENT_MP_<NAME>), on workers unless `plain`."""
     started: list[Program] = []
 
-    def start(text: str, *args: str, plain: bool = False, files: Optional[dict[str, str]] = None, **settings: str) -> Program:
+    def start(
+        text: str, *args: str, plain: bool = False, files: dict[str, str] | None = None, **settings: str
+    ) -> Program:
         for name, content in {"app.py": text, **(files or {})}.items():
             (tmp_path / name).write_text(textwrap.dedent(content))
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("TRANSPARENT_MP", "PYTHON"))}

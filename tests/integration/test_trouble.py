@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 import threading
@@ -176,7 +175,8 @@ def test_a_worker_command_that_ends_at_once(program: Start) -> None:
 
 
 def test_a_worker_command_that_says_nothing_sensible(program: Start) -> None:
-    command = f"{sys.executable} -c 'import os, sys; [os.write(n, bytes(range(256))) for n in (1, 2)]; sys.stdin.read()'"
+    code = "import os, sys; [os.write(fd, bytes(range(256))) for fd in (1, 2)]; sys.stdin.read()"
+    command = f"{sys.executable} -c '{code}'"
     message = told(program, "OSError", WORKER_COMMAND=command, LAUNCH_TIMEOUT="1")
     assert "no worker has checked in within 1 s" in message
     assert "TRANSPARENT_MP_WORKER_REDIS_URL" in message
@@ -315,7 +315,7 @@ def test_the_store_dies_in_the_middle(
     running = program(STORE_DIES, waiting, REDIS_URL=server.address, LEASE="3")
     running.hear()
     server.kill()
-    name, result = running.hear().split("|")
+    _name, result = running.hear().split("|")
     if waiting == "join":
         assert result == "(None, -9)"
     elif waiting == "executor":

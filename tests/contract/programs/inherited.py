@@ -37,7 +37,7 @@ def with_local_class(conn):
 
 
 def report(conn):
-    conn.send((settings, count, Point(1, 2), set_under_guard))  # noqa: F821
+    conn.send((settings, count, Point(1, 2), set_under_guard))
 
 
 def change(conn):

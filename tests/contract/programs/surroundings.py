@@ -54,7 +54,7 @@ def import_late(queue):
 
 def gone_module(queue):
     try:
-        import own.nowhere
+        import own.nowhere  # noqa: F401
     except ModuleNotFoundError as error:
         queue.put((str(error), error.name))
 
