@@ -86,6 +86,8 @@ def _after_fork_in_child() -> None:
     background.forget()
     if session is not None:
         session.store.reset()
+        if isinstance(session, OwnedSession):
+            session.let_go()
         session.uid = _place.child_uid or new_id()
 
 

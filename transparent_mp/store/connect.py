@@ -10,11 +10,12 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from transparent_mp.errors import ConfigError, StoreError
-from transparent_mp.store.link import Link
+from transparent_mp.errors import ConfigError, StoreError, StoreReplyError
+from transparent_mp.store.link import Link, garbled
 
-#: Seconds to wait for a connection. Longer: a slow network still connects; shorter: an address
-#: that swallows packets is reported sooner.
+#: Seconds to wait for a connection, and for each answer until it is made. Longer: a slow network
+#: still connects; shorter: an address that swallows packets, or a server of another kind that waits
+#: for us, is reported sooner.
 CONNECT_TIMEOUT = 10.0
 
 #: TCP keepalive: idle seconds, interval, probes. A blocked pop may wait for days, so a vanished
@@ -38,7 +39,7 @@ def connect(url: str) -> Link:
     kind = options.pop("connection_class", redis.Connection)
     options.update(
         protocol=2,
-        socket_timeout=None,
+        socket_timeout=CONNECT_TIMEOUT,
         socket_connect_timeout=CONNECT_TIMEOUT,
         retry=None,
     )
@@ -53,7 +54,13 @@ def connect(url: str) -> Link:
     # The connection object would close the socket when it is collected.
     connection._sock = None
     _prepare(sock)
-    return Link(sock, public(url))
+    link = Link(sock, public(url))
+    try:
+        _greet(link)
+    except BaseException:
+        link.close()
+        raise
+    return link
 
 
 def public(url: str) -> str:
@@ -78,6 +85,19 @@ def _prepare(sock: socket.socket) -> None:
         for name, value in zip(("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), KEEPALIVE):
             if hasattr(socket, name):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _greet(link: Link) -> None:
+    # From here on replies are waited for without limit, so it must be a Redis that lets us in.
+    link.send([("PING",)])
+    if not link.wait(CONNECT_TIMEOUT):
+        late = TimeoutError(f"it takes connections but has not answered within {CONNECT_TIMEOUT:g} s")
+        raise StoreError(_explain(link.address, late))
+    reply = link.read()
+    if isinstance(reply, StoreReplyError):
+        raise StoreError(_explain(link.address, reply))
+    if reply != b"PONG":
+        raise garbled(link.address, repr(reply)[:40])
 
 
 def _explain(address: str, error: Exception) -> str:

@@ -44,7 +44,8 @@ def load(session: Session, shelf: Shelf, method: str, prepared: bytes, obj: byte
     """Return the process object, in an interpreter that is ready to run it."""
     sources = ClientSources(session, shelf)
     sys.meta_path.append(ClientFinder(sources.ask))
-    # Managers' proxies count references by this mark: what is inherited is counted by the parent.
+    # By this the standard library tells a program that starts processes while it is being imported, and
+    # managers' proxies that what is inherited is counted by the parent.
     current: Any = process.current_process()
     current._inheriting = True
     try:

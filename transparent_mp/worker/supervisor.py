@@ -298,6 +298,11 @@ class Supervisor:
             return
         self._move(State.DRAINING)
         self._kill_all(signal.SIGTERM)
+        # In this order no end of the session can leave a word for us that nobody reads; the store may be
+        # gone as well.
+        with contextlib.suppress(StoreError):
+            workers = self._session.keys("workers")
+            self._session.store.call(("ZREM", workers, self._name), ("DEL", self._control))
         self._move(State.EXITED)
 
     def _kill_all(self, first: int) -> None:
