@@ -44,7 +44,10 @@ def run(head: Head, body: bytes, ticket: dict[str, Any], shelf: Shelf, parent_se
         sessions.attach(session)
         code = _run(session, shelf, head["pid"], body, parent_sentinel)
         # Writes nobody waited for must have arrived before the exit is told.
-        session.store.call(*memory.publish(), ("PING",))
+        last = memory.publish()
+        if last:
+            session.store.cast(*last)
+        session.store.settle()
     except StoreError as error:
         sys.stderr.write(f"transparent_mp: a process ends: {error}\n")
     except BaseException:  # noqa: BLE001  the process ends here, whatever it was
