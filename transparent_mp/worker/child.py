@@ -15,13 +15,13 @@ import pickle
 import signal
 import sys
 import traceback
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import memory, pids
 from transparent_mp.primitives import session as sessions
-from transparent_mp.ship.frames import Head
+from transparent_mp.ship.frames import decode
 from transparent_mp.store.content import unpack
 from transparent_mp.store.session import Session, join
 from transparent_mp.worker import surroundings
@@ -34,12 +34,16 @@ UNMADE = 1
 _PR_SET_PDEATHSIG = 1
 
 
-def run(head: Head, body: bytes, ticket: dict[str, Any], shelf: Shelf, parent_sentinel: int) -> NoReturn:
-    """Run the process of that frame in this forked child; never returns."""
+def run(receive: Callable[[], bytes], ticket: dict[str, Any], shelf: Shelf, parent_sentinel: int) -> NoReturn:
+    """Run the process whose frame `receive` waits for in this forked child; never returns."""
     code = UNMADE
     try:
         _die_with_supervisor()
         _stand_alone()
+        frame = receive()
+        if not frame:
+            os._exit(0)
+        head, body = decode(frame)
         session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
         sessions.attach(session)
         code = _run(session, shelf, head["pid"], body, parent_sentinel)
