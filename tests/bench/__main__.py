@@ -191,7 +191,8 @@ def lithops_settings(url: str) -> Iterator[dict[str, str]]:
 def variants(options: argparse.Namespace, stack: contextlib.ExitStack) -> list[Variant]:
     url = stack.enter_context(store(options.latency))
     common = {"BENCH_SECONDS": "0.1" if options.quick else "0.3", "TRANSPARENT_MP": ""}
-    common.update(PYTHONWARNINGS="ignore", TRANSPARENT_MP_REDIS_URL="")
+    # Compiled modules are kept, as for any user; else every spawned process compiles the program again.
+    common.update(PYTHONDONTWRITEBYTECODE="", PYTHONWARNINGS="ignore", TRANSPARENT_MP_REDIS_URL="")
     plain = {"BENCH_START": options.start}
     ours = {"TRANSPARENT_MP_REDIS_URL": url, "BENCH_RAW": url}
     known = {

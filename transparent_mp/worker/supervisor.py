@@ -37,6 +37,7 @@ from transparent_mp.launch.fleet import report_exit
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
+from transparent_mp.worker import preload
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
 
@@ -46,8 +47,8 @@ log = logging.getLogger("transparent_mp")
 #: over. Long enough to flush, short enough that "within seconds" holds.
 GRACE = 1.0
 
-#: Runs, in the forked child, the process whose frame its first argument waits for; never returns.
-RunChild = Callable[[Callable[[], bytes], dict[str, Any], Shelf, int], NoReturn]
+#: Runs, in the forked child, the process that its first argument receives; never returns.
+RunChild = Callable[[Running, dict[str, Any], Shelf, int], NoReturn]
 
 
 class State(enum.Enum):
@@ -85,6 +86,8 @@ class Supervisor:
         self._shelf = Shelf()
         self._running: dict[int, Running] = {}
         self._spare: Running | None = None
+        # Modules to import before the next fork.
+        self._wanted: list[str] = []
         self._selector = selectors.DefaultSelector()
         self._control = session.keys("control", self._name)
         self._renew_at = 0.0
@@ -153,6 +156,9 @@ class Supervisor:
         begun = 0
         happened = self._selector.select(0)
         if not happened:
+            if self._wanted:
+                self._import_ahead()
+                return begun
             if self._spare is None:
                 self._spare = self._fork()
             happened = self._selector.select(max(0.0, self._due() - time.monotonic()))
@@ -228,6 +234,13 @@ class Supervisor:
             self._selector.register(fd, selectors.EVENT_READ, self._on_output)
         self._tell("started", name=head["name"], pid=running.pid, worker=self._name, host=self._host)
 
+    def _import_ahead(self) -> None:
+        """One module, then a look whether something has come; the spare that lacks it is replaced."""
+        name = self._wanted.pop(0)
+        if name not in sys.modules:
+            preload.also(name)
+            self._drop_spare()
+
     def _fork(self) -> Running:
         running = Running()
         child = os.fork()
@@ -260,7 +273,7 @@ class Supervisor:
         os.dup2(stderr, 2)
         os.close(stdout)
         os.close(stderr)
-        self._run_child(running.receive, self._ticket, self._shelf, parent)
+        self._run_child(running, self._ticket, self._shelf, parent)
 
     def _on_output(self, fd: Any) -> None:
         for running in self._running.values():
@@ -305,6 +318,7 @@ class Supervisor:
                 pass
             if fd in running.outputs:
                 self._selector.unregister(fd)
+        self._wanted += running.said()
         running.close()
         del self._running[pid]
         report_exit(self._session, pid, code, self._name)

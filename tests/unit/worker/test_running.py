@@ -70,3 +70,29 @@ def test_every_fd_is_closed_in_the_end() -> None:
     exit_code(child)
     running.close()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_what_a_child_says_is_read_after_its_end() -> None:
+    running = Running()
+    child = os.fork()
+    if child == 0:
+        running.child_side()
+        running.say(["one", "two"])
+        os._exit(0)
+    running.parent_side(child)
+    assert exit_code(child) == 0
+    assert running.said() == ["one", "two"]
+    running.close()
+
+
+def test_a_child_that_says_too_much_does_not_wait() -> None:
+    running = Running()
+    child = os.fork()
+    if child == 0:
+        running.child_side()
+        running.say(["x" * 200_000])
+        running.say(["more"])
+        os._exit(0)
+    running.parent_side(child)
+    assert exit_code(child) == 0
+    running.close()
