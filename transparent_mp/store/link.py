@@ -126,7 +126,7 @@ class Link:
             self._read_size = READ_LARGE
 
     def _lost(self, error: OSError | None) -> StoreError:
-        cause = error.strerror if error is not None and error.strerror else "it closed the connection"
+        cause = "it closed the connection" if error is None else error.strerror or str(error)
         return StoreError(
             f"lost the connection to the store at {self.address} ({cause}): "
             "see whether that Redis server is still running and reachable"
