@@ -153,6 +153,17 @@ TABLE: tuple[Patch, ...] = (
     Patch("joblib._memmapping_reducer", "reduce_array_memmap_backward", _A + "joblib:backward",
           "a result would come as the path of a file of the worker"),
 
+    Patch("torch.multiprocessing.reductions", "reduce_storage", _A + "torch:reduce_storage", wraps=True,
+          why="a storage would go as a file descriptor"),
+    Patch("torch.multiprocessing.reductions", "reduce_tensor", _A + "torch:reduce_tensor", wraps=True,
+          why="a CUDA tensor would go as a handle of this machine's GPU"),
+    Patch("torch.multiprocessing.reductions", "reduce_event", _A + "torch:reduce_event",
+          "as a CUDA tensor"),
+    Patch("torch.storage", "UntypedStorage._new_shared", _A + "torch:new_shared",
+          "batches made in shared memory go by value, and workers may have no shared memory"),
+    Patch("torch.storage", "UntypedStorage.share_memory_", _A + "torch:share_memory", wraps=True,
+          why="what is shared with processes on workers becomes a segment"),
+
     Patch("psutil", "Process._init", _A + "psutil:process_init", wraps=True,
           why="asks the kernel about a pid that is the session's"),
     Patch("psutil", "Process.cpu_affinity", _A + "psutil:cpu_affinity", wraps=True, optional=True,
