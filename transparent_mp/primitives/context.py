@@ -19,14 +19,15 @@ def _choose(process_class: str, method: str) -> Any:
     def popen(process_obj: Any) -> Any:
         from transparent_mp.primitives import popen as remote
 
-        if _is_manager_server(process_obj):
+        if is_manager_server(process_obj):
             return remote.start_beside(original(_CONTEXT, process_class + "._Popen").__func__, process_obj)
         return remote.METHODS[method](process_obj)
 
     return staticmethod(popen)
 
 
-def _is_manager_server(process_obj: Any) -> bool:
+def is_manager_server(process_obj: Any) -> bool:
+    """Whether `process_obj` is to run a manager's server."""
     managers = sys.modules.get("multiprocessing.managers")
     if managers is None:
         return False

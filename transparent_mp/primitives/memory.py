@@ -162,8 +162,8 @@ class Engine:
         return replicas
 
     def _publish_last(self, replica: Replica) -> None:
-        # In a finaliser, which may run anywhere: no lock is taken.
-        session = self._session or sessions.attached()
+        # In a finaliser, which may run anywhere: no lock is taken, and modules may be empty.
+        session = self._session or (sessions.attached() if sessions else None)
         if session is not None:
             session.store.soon(*replica.publication(session, threading.get_ident()))
 

@@ -31,7 +31,8 @@ class Hold:
         self.side = side
 
     def __del__(self) -> None:
-        session = sessions.attached()
+        # The interpreter's end empties modules; the session is over then.
+        session = sessions.attached() if sessions else None
         if session is not None:
             session.store.soon(_drop(session, session.uid, self.oid, self.side))
 
