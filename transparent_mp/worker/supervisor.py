@@ -99,13 +99,13 @@ class Supervisor:
             self._move(State.EXITED)
             return 0
         served = 0
-        try:
-            with self._watching():
+        with self._watching():
+            try:
                 while self.state is not State.EXITED:
                     served += self._turn()
-        except StoreError as error:
-            log.warning("worker leaves: %s", error)
-            self._kill_all(signal.SIGKILL)
+            except StoreError as error:
+                log.warning("worker leaves: %s", error)
+                self._kill_all(signal.SIGKILL)
         return served
 
     def _check_in(self) -> bool:
@@ -146,6 +146,9 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             self._selector.close()
             self._drop_spare()
+            self._link.close()
+            os.close(woken)
+            os.close(waker)
             self._shelf.clear()
 
     def _pop_next(self) -> None:

@@ -79,10 +79,11 @@ def locks():
 def semaphores():
     here, there = mp.Pipe()
     semaphore = mp.Semaphore(2)
-    holders = [start(hold, semaphore, there) for _ in range(2)]
-    print(here.recv(), here.recv(), semaphore.acquire(False))
-    for _ in holders:
-        here.send("let go")
+    pairs = [mp.Pipe() for _ in range(2)]
+    holders = [start(hold, semaphore, theirs) for _, theirs in pairs]
+    print([ours.recv() for ours, _ in pairs], semaphore.acquire(False))
+    for ours, _ in pairs:
+        ours.send("let go")
     print([joined(holder) for holder in holders], semaphore.get_value())
     print(joined(start(release, semaphore, there)), here.recv(), semaphore.get_value())
     bounded = mp.BoundedSemaphore(1)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from transparent_mp.errors import StoreError
+from transparent_mp.errors import ConfigError, StoreError
 from transparent_mp.store import connect, server
 
 
@@ -82,3 +82,13 @@ def test_redis_py_stays_unimported(url: str) -> None:
         "assert 'redis' in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code, url], check=True, timeout=30)
+
+
+def test_an_address_that_means_nothing_is_named() -> None:
+    with pytest.raises(ConfigError, match="redis://host:port/x is not understood"):
+        connect.connect("redis://user:secret@host:port/x")
+
+
+def test_public_leaves_out_user_and_password() -> None:
+    assert connect.public("rediss://user:p%40ss@host:1/2?x=y") == "rediss://host:1/2"
+    assert "pw" not in connect.public("unix://user:pw@/run/redis.sock")
