@@ -21,7 +21,13 @@ from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
+import of_locks
+import of_messages
+import of_processes
 import operations
+
+# Each registers what it measures.
+_REGISTERED = of_locks, of_messages, of_processes
 
 
 class RoundTrip:
