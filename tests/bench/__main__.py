@@ -61,19 +61,19 @@ class Variant:
         except BrokenPipeError:
             answer = {"error": "the measuring process has ended"}
         if "error" in answer:
+            self._kill(process)
             self.close()
         return answer
 
     def cold(self) -> dict[str, Any]:
         """Milliseconds of a whole program."""
         begin = time.perf_counter()
-        with tempfile.TemporaryFile() as errors:
-            process = self._popen("cold.py", stderr=errors)
-            try:
-                status = process.wait(self._patience)
-            except subprocess.TimeoutExpired:
-                _kill(process)
-                return {"error": "too slow"}
+        process = self._popen("cold.py")
+        try:
+            status = process.wait(self._patience)
+        except subprocess.TimeoutExpired:
+            self._kill(process)
+            return {"error": f"not done within {self._patience:g} s"}
         return (
             {"value": (time.perf_counter() - begin) * 1e3} if status == 0 else {"error": f"status {status}"}
         )
@@ -87,8 +87,18 @@ class Variant:
         try:
             process.wait(LEAVE)
         except subprocess.TimeoutExpired:
-            _kill(process)
+            self._kill(process)
         process.stdout.close()  # type: ignore[union-attr]
+
+    def _kill(self, process: subprocess.Popen[Any]) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            if self.name == OURS:
+                # Its keeper, which is of its group, ends the session.
+                process.kill()
+            else:
+                # What it has forked would wait for ever.
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def _start(self) -> subprocess.Popen[str]:
         self._process = self._popen("measure.py", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -104,20 +114,12 @@ class Variant:
             selector.register(process.stdout, selectors.EVENT_READ)
             while True:
                 if not selector.select(self._patience):
-                    _kill(process)
                     return {"error": f"no answer within {self._patience:g} s"}
                 line = process.stdout.readline()
                 if not line:
                     return {"error": "the measuring process has ended"}
                 if line.startswith("{"):
                     return dict(json.loads(line))
-
-
-def _kill(process: subprocess.Popen[Any]) -> None:
-    """The variant's own group: what it has forked would wait for ever."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def measured(row: Row, variants: list[Variant], rounds: int) -> dict[str, Any]:

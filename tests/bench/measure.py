@@ -4,7 +4,8 @@
     once         measure                              -> {"value": ..., "r": ... if BENCH_RAW is set}
     close        end it                               -> {}
 
-An operation that fails answers {"error": ...} and is closed. BENCH_START is the start method,
+An operation that fails answers {"error": ...} and ends this process, since what it has opened may wait
+for ever. BENCH_START is the start method,
 BENCH_RAW the address on which the raw round trip is taken, before and after each measurement.
 """
 
@@ -20,7 +21,13 @@ from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
+import of_locks
+import of_messages
+import of_processes
 import operations
+
+# Each registers what it measures.
+_REGISTERED = of_locks, of_messages, of_processes
 
 
 class RoundTrip:
@@ -77,8 +84,9 @@ def serve() -> None:
                 opened.close()
         except Exception as error:
             answer["error"] = f"{type(error).__name__}: {error}"[:300]
-            opened.pop_all()
         print(json.dumps(answer), flush=True)
+        if "error" in answer:
+            os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What is measured, in which unit, and what must come of it: the table of issue and docs.
 
-The measuring itself is in `operations`, by the same names. Imports nothing that is measured.
+The measuring itself is in `of_locks` and its like, by the same names. Imports nothing that is measured.
 """
 
 from __future__ import annotations

@@ -116,6 +116,9 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.heap", "BufferWrapper", _P + "heap:BufferWrapper",
           "memory of Value and Array is a replica of a segment, not a mapping"),
 
+    Patch("multiprocessing.pool", "Pool._get_sentinels", _P + "pool:get_sentinels",
+          "to wait on the results' fd costs a look at the store for each result"),
+
     # The popen modules stay as they are: they start managers' servers.
     Patch("multiprocessing.context", "ForkProcess._Popen", _P + "context:fork_popen",
           "the process starts on a worker, from what was in memory"),
