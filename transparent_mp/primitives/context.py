@@ -6,6 +6,7 @@ Imports what starts processes when the first one is started.
 
 from __future__ import annotations
 
+import atexit
 import sys
 from typing import Any
 
@@ -33,6 +34,16 @@ def is_manager_server(process_obj: Any) -> bool:
     target = getattr(getattr(process_obj, "_target", None), "__func__", None)
     return target is managers.BaseManager._run_server.__func__
 
+
+def _leave() -> None:
+    sessions = sys.modules.get("transparent_mp.primitives.session")
+    if sessions is not None:
+        sessions.leave()
+
+
+# This module is imported before multiprocessing.util, and exit handlers run in reverse order: the
+# session ends after multiprocessing's own clean-up, and stands in no list that the program may see.
+atexit.register(_leave)
 
 fork_popen = _choose("ForkProcess", "fork")
 spawn_popen = _choose("SpawnProcess", "spawn")

@@ -34,8 +34,8 @@ from transparent_mp.primitives.replica import Memory, Replica
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.session import Session
 
-#: Before the session's own end, after everything that may still publish.
-STOP_PRIORITY = sessions.LAST + 100
+#: After everything that may still publish; the session ends later still.
+STOP_PRIORITY = -900
 
 
 class Engine:

@@ -13,21 +13,25 @@ manager, it only waits, and proxies reach it through the store from everywhere.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
+import select
 import sys
 from collections.abc import Mapping
 from multiprocessing import context, popen_fork, process, reduction, util
 from typing import Any
 
+from transparent_mp import background
+from transparent_mp.errors import StoreError
 from transparent_mp.primitives import listener, memory, pids, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import capture
 from transparent_mp.primitives.reduction import dump
 from transparent_mp.ship import contents
 from transparent_mp.store.content import pack
-from transparent_mp.store.session import new_id
+from transparent_mp.store.session import Session, new_id
 
 # typeshed knows the public names only; ours stand on the others.
 _util: Any = util
@@ -137,8 +141,21 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     it starts itself, it starts through this process's fleet.
     """
     starter.current()
-    with spawn.passing_on(sessions.current().ticket()):
-        return local(process_obj)
+    session, uid = sessions.current(), new_id()
+    with sessions.naming_child(uid), spawn.passing_on(dict(session.ticket(), uid=uid)):
+        popen = local(process_obj)
+    background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))
+    return popen
+
+
+def _forget_when_gone(session: Session, uid: str, sentinel: int) -> None:
+    """No supervisor sees that process end, so its holds end here."""
+    select.select([sentinel], [], [])
+    os.close(sentinel)
+    parts = session.keys.base, session.keys.any_object, uid, session.ttl
+    # A session that has ended meanwhile holds nothing any more.
+    with contextlib.suppress(StoreError):
+        session.store.cast(session.script("forget", ("objects", "keys"), parts))
 
 
 def _surroundings() -> dict[str, Any]:

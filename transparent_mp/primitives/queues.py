@@ -146,7 +146,7 @@ class Queue(_StockQueue):  # type: ignore[misc]
 
     def _send(self, obj: Any) -> None:
         try:
-            self._writer.send_bytes(self._pickled(obj))
+            self._writer.post(self._pickled(obj))
         except Exception as error:  # noqa: BLE001  whatever a program's __reduce__ raises
             if self._ignore_epipe and isinstance(error, BrokenPipeError):
                 return

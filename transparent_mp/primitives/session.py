@@ -6,17 +6,16 @@ processes on workers, and a manager's server beside the client, are attached to 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from multiprocessing import util
 from typing import Any
 
 from transparent_mp import background
 from transparent_mp.config import Config
-from transparent_mp.store.session import Session, join, new_id, open_session
-
-#: After everything that multiprocessing itself finalises, children joined included.
-LAST = -1000
+from transparent_mp.store.session import OwnedSession, Session, join, new_id, open_session
 
 
 class _Place:
@@ -25,6 +24,8 @@ class _Place:
     def __init__(self) -> None:
         self.session: Session | None = None
         self.lock = threading.RLock()
+        #: The holder id that a real child is to take, while it is being forked.
+        self.child_uid = ""
 
 
 _place = _Place()
@@ -45,9 +46,7 @@ def current() -> Session:
         with _place.lock:
             session = _place.session
             if session is None:
-                opened = open_session(Config.from_environ())
-                util.Finalize(None, _leave, exitpriority=LAST)
-                session = _place.session = opened
+                session = _place.session = open_session(Config.from_environ())
     return session
 
 
@@ -58,14 +57,26 @@ def attach(session: Session) -> None:
 
 def attach_ticket(ticket: dict[str, Any]) -> None:
     """Join the session that `ticket` admits to, as a process of its own (a manager's server)."""
-    attach(join(ticket, new_id(), Config.from_environ()))
+    attach(join(ticket, ticket["uid"], Config.from_environ()))
 
 
-def _leave() -> None:
+@contextlib.contextmanager
+def naming_child(uid: str) -> Iterator[None]:
+    """A real child forked in this block takes part in the session as `uid`."""
+    _place.child_uid = uid
+    try:
+        yield
+    finally:
+        _place.child_uid = ""
+
+
+def leave() -> None:
+    """End the session if this process opened one; children are joined first, as at any exit."""
     session = _place.session
-    end = getattr(session, "end", None)
-    if end is not None:
-        end()
+    if isinstance(session, OwnedSession):
+        # Has run by now as a rule; it does its work once.
+        util._exit_function()  # type: ignore[attr-defined]
+        session.end()
 
 
 def _after_fork_in_child() -> None:
@@ -75,7 +86,9 @@ def _after_fork_in_child() -> None:
     background.forget()
     if session is not None:
         session.store.reset()
-        session.uid = new_id()
+        if isinstance(session, OwnedSession):
+            session.let_go()
+        session.uid = _place.child_uid or new_id()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -122,6 +122,7 @@ class Starter:
         inbox.every_tick(fleet.look)
         session.before_end.append(self.close)
         session.after_end.append(fleet.launcher.close)
+        session.in_child.append(fleet.launcher.let_go)
 
     def _know(self, child: Child, pid: int) -> None:
         with self._lock:

@@ -95,7 +95,7 @@ class SemLock:
                     if timeout is not None:
                         deadline = time.monotonic() + timeout
                     ready = timeout is None or timeout > 0
-                    if not ready or not self._changed.wait_for(self._open, timeout):
+                    if not ready or not self._await_open(timeout):
                         return False
                     if timeout is not None:
                         timeout = deadline - time.monotonic()
@@ -144,6 +144,14 @@ class SemLock:
 
     def _after_fork(self) -> None:
         self._acquired = 0
+
+    def _await_open(self, timeout: float | None) -> bool:
+        try:
+            return self._changed.wait_for(self._open, timeout)
+        except BaseException:
+            # Interrupted: it may have been this thread that was told of the release.
+            self._changed.notify()
+            raise
 
     def _open(self) -> bool:
         return self._value > 0 or self._hold is not None

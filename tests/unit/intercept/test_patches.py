@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections import Counter
@@ -26,7 +27,7 @@ def test_no_name_is_replaced_twice_on_one_side() -> None:
 @pytest.mark.parametrize("row", TABLE, ids=repr)
 def test_row_is_well_formed(row: Patch) -> None:
     module, _, attribute = row.replacement.partition(":")
-    assert module.startswith("transparent_mp.primitives.")
+    assert module.startswith(("transparent_mp.primitives.", "transparent_mp.background"))
     assert attribute.isidentifier()
     assert row.why.strip()
     assert row.sides
@@ -44,7 +45,7 @@ def test_module_defines_the_name_in_plain_python(row: Patch) -> None:
 
 
 def test_only_functions_of_modules_there_at_start_up_are_lazy() -> None:
-    assert {row.module for row in TABLE if row.lazy} == {"os"}
+    assert {row.module for row in TABLE if row.lazy} == {"_thread", "os"}
 
 
 def test_rows_of_modules_there_at_start_up_are_lazy_on_the_client() -> None:
@@ -52,3 +53,9 @@ def test_rows_of_modules_there_at_start_up_are_lazy_on_the_client() -> None:
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
     there = set(done.stdout.split())
     assert [row for row in TABLE if row.module in there and "client" in row.sides and not row.lazy] == []
+
+
+@pytest.mark.parametrize("row", TABLE, ids=repr)
+def test_replacement_exists(row: Patch) -> None:
+    module, _, attribute = row.replacement.partition(":")
+    assert hasattr(importlib.import_module(module), attribute)

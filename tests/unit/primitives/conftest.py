@@ -1,12 +1,62 @@
-"""A store of the tests' own, and sessions in it."""
+"""A store of the tests' own, sessions in it, and what plays further processes of a session.
+
+A second process is played by a thread with a session and holds of its own (`player`), or is an
+interpreter of its own where a test kills it (`interpreter`).
+"""
 
 from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import context
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 
 import pytest
 
 from transparent_mp.config import Config
+from transparent_mp.intercept.patches import TABLE
 from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives import sharing
 from transparent_mp.store.session import join, new_id, open_session
+
+ROOT = Path(sharing.__file__).parents[2]
+
+#: Modules whose names become ours in `ours`: the leaves below Process.
+LEAVES = (
+    "_multiprocessing",
+    "multiprocessing.synchronize",
+    "multiprocessing.connection",
+    "multiprocessing.queues",
+)
+
+#: Seconds after which a test that waits for something has failed.
+PATIENCE = 20
+
+#: First lines of a program that is a process of a session: its ticket is the first line of its input.
+JOINING = """
+import json, sys
+sys.path[:0] = {root!r},
+from transparent_mp.config import Config
+from transparent_mp.intercept import install
+install("worker")
+import multiprocessing.queues, multiprocessing.synchronize
+from transparent_mp.primitives import session as sessions
+from transparent_mp.store.session import join
+ticket = json.loads(sys.stdin.readline())
+sessions.attach(join(ticket, ticket["uid"], Config()))
+session = sessions.current()
+given = __import__("pickle").loads(bytes.fromhex(sys.stdin.readline()))
+"""
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +89,206 @@ def own_session(joined):
     sessions.attach(session)
     yield session
     sessions.attach(before)
+
+
+@pytest.fixture
+def ours(monkeypatch, own_session):
+    """The library's leaves are ours, as the table of patches says; the session of this process."""
+    rows = [row for row in TABLE if row.module in LEAVES]
+    found = []
+    for row in rows:
+        module, name = row.replacement.split(":")
+        found.append((f"{row.module}.{row.name}", getattr(importlib.import_module(module), name)))
+    for target, replacement in found:
+        monkeypatch.setattr(target, replacement)
+    return own_session
+
+
+class Spawning:
+    """Stands for the Popen of a process that is being started."""
+
+    def __init__(self, uid, method):
+        self.uid = uid
+        self.method = method
+
+
+@pytest.fixture
+def pickled():
+    """The pickle of an object for a process being started (by its holder id), or for a message."""
+
+    def pickled(obj, uid=None, method="fork"):
+        if uid is None:
+            return bytes(ForkingPickler.dumps(obj))
+        context.set_spawning_popen(Spawning(uid, method))
+        try:
+            return bytes(ForkingPickler.dumps(obj))
+        finally:
+            context.set_spawning_popen(None)
+
+    return pickled
+
+
+class Player:
+    """A thread that plays a process: `player(f, *args)` runs there."""
+
+    def __init__(self, session):
+        self.session = session
+        self.uid = session.uid
+        self.holds = weakref.WeakValueDictionary()
+        self._thread = ThreadPoolExecutor(1)
+
+    def begin(self, function, *args, **kwargs):
+        return self._thread.submit(function, *args, **kwargs)
+
+    def __call__(self, function, *args, **kwargs):
+        return self.begin(function, *args, **kwargs).result(PATIENCE)
+
+    def close(self):
+        self._thread.shutdown()
+
+
+class _Place(sessions._Place):
+    """The place of a session, one for each player."""
+
+    def __init__(self, players, own):
+        self._players = players
+        super().__init__()
+        self.session = own
+
+    @property
+    def session(self):
+        player = self._players.get(threading.get_ident())
+        return self._own if player is None else player.session
+
+    @session.setter
+    def session(self, session):
+        self._own = session
+
+
+class _Holds:
+    """The holds of a process, for each player."""
+
+    def __init__(self, players, own):
+        self._players = players
+        self._own = own
+
+    def _mine(self):
+        player = self._players.get(threading.get_ident())
+        return self._own if player is None else player.holds
+
+    def get(self, key):
+        return self._mine().get(key)
+
+    def __setitem__(self, key, hold):
+        self._mine()[key] = hold
+
+
+@pytest.fixture
+def player(monkeypatch, own_session, joined):
+    """Makes players: further processes of the session, in threads of this one."""
+    by_thread = {}
+    monkeypatch.setattr(sessions, "_place", _Place(by_thread, own_session))
+    monkeypatch.setattr(sharing, "_holds", _Holds(by_thread, sharing._holds))
+    made = []
+
+    def make():
+        one = Player(joined())
+        made.append(one)
+        by_thread[one(threading.get_ident)] = one
+        return one
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def interpreter(own_session):
+    """Runs a program as a process of the session in an interpreter of its own; `given` is what it is given."""
+    running = []
+
+    def run(code, given=b"", uid=None):
+        text = JOINING.format(root=str(ROOT)) + textwrap.dedent(code)
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        ticket = dict(own_session.ticket(), uid=uid or new_id())
+        process.stdin.write(
+            json.dumps(ticket).encode() + b"\n" + (given or pickle.dumps(None)).hex().encode() + b"\n"
+        )
+        process.stdin.flush()
+        running.append(process)
+        return process
+
+    yield run
+    for process in running:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        process.stdout.close()
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def until():
+    """Looks again and again until what it is given is true; fails when it does not become so."""
+
+    def until(holds):
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline, "it did not come true"
+            # Lets other threads go on; nothing here tells of what they do.
+            time.sleep(0.001)
+
+    return until
+
+
+@pytest.fixture
+def blocked(store_session, until):
+    """Runs a function in a thread of its own and returns its future once it is blocked in the store."""
+    threads = ThreadPoolExecutor(8)
+
+    def count():
+        return int(store_session.store.ask("INFO", "clients").split(b"blocked_clients:")[1].split()[0])
+
+    def begin(function, *args, start=threads.submit, **kwargs):
+        before = count()
+        future = start(function, *args, **kwargs)
+        until(lambda: future.done() or count() > before)
+        assert not future.done(), f"it was not blocked: {future.exception() or future.result()!r}"
+        return future
+
+    begin.count = count
+    yield begin
+    threads.shutdown()
+
+
+@pytest.fixture
+def waiting(until):
+    """Runs a function in a thread of its own and returns its future once the thread sleeps in the kernel."""
+    threads = ThreadPoolExecutor(8)
+
+    def begin(function, *args, **kwargs):
+        numbers = []
+
+        def run():
+            numbers.append(threading.get_native_id())
+            return function(*args, **kwargs)
+
+        future = threads.submit(run)
+        until(lambda: future.done() or (numbers and _sleeps(numbers[0])))
+        return future
+
+    yield begin
+    threads.shutdown()
+
+
+def _sleeps(thread):
+    """Whether a thread has nothing to do: asleep, and not for want of the interpreter's lock."""
+    seen = []
+    for _ in range(3):
+        status = Path(f"/proc/self/task/{thread}/status").read_text()
+        seen.append([line for line in status.splitlines() if line.startswith(("State", "voluntary"))])
+        # Gives the interpreter's lock away, so that a thread that only waits for it goes on.
+        time.sleep(0.01)
+    return "S (" in seen[0][0] and seen[0] == seen[1] == seen[2]

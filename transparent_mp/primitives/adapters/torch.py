@@ -210,4 +210,3 @@ def _forking() -> bool:
 
 def _torch() -> Any:
     return sys.modules["torch"]
-

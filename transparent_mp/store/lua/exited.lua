@@ -11,18 +11,6 @@ local record = redis.call('HMGET', process, 'uid', 'parent', 'worker')
 if not record[1] or record[3] ~= worker then return 0 end
 local uid, parent = record[1], record[2]
 
-local function drop_holds()
-  local holds = base .. 'holds:' .. uid
-  for _, hold in ipairs(redis.call('SMEMBERS', holds)) do
-    local oid, side = string.match(hold, '^(%S+) (%S+)$')
-    local object = ARGV[2] .. oid .. '}:'
-    redis.call('SREM', object .. 'h' .. side, uid)
-    if redis.call('EXISTS', object .. 'h' .. side) == 0 then end_side(object, oid, side, ttl, KEYS[3]) end
-  end
-  redis.call('DEL', holds)
-  redis.call('SREM', KEYS[4], holds)
-end
-
 local function tell_orphans()
   local children = base .. 'children:' .. uid
   for _, child in ipairs(redis.call('SMEMBERS', children)) do
@@ -36,7 +24,7 @@ local function tell_orphans()
   redis.call('SREM', KEYS[4], children)
 end
 
-drop_holds()
+drop_holds(base, ARGV[2], uid, ttl, KEYS[3], KEYS[4])
 tell_orphans()
 redis.call('DEL', process, base .. 'inbox:' .. uid)
 redis.call('SREM', KEYS[4], process, base .. 'inbox:' .. uid)

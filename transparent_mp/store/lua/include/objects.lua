@@ -13,3 +13,16 @@ local function end_side(object, oid, side, ttl, objects)
     redis.call('SREM', objects, oid)
   end
 end
+
+-- Lets go of everything that a holder holds.
+local function drop_holds(base, any_object, uid, ttl, objects, keys)
+  local holds = base .. 'holds:' .. uid
+  for _, hold in ipairs(redis.call('SMEMBERS', holds)) do
+    local oid, side = string.match(hold, '^(%S+) (%S+)$')
+    local object = any_object .. oid .. '}:'
+    redis.call('SREM', object .. 'h' .. side, uid)
+    if redis.call('EXISTS', object .. 'h' .. side) == 0 then end_side(object, oid, side, ttl, objects) end
+  end
+  redis.call('DEL', holds)
+  redis.call('SREM', keys, holds)
+end
