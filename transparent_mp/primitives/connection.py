@@ -80,6 +80,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         # Held around each local message, so that promotion finds whole ones.
         self.reading = threading.Lock()
         self.writing = threading.Lock()
+        # Held by a promotion from before it wakes readers until the end is shared.
+        self.moving = threading.Lock()
 
     @classmethod
     def of(cls, shared: Shared, readable: bool, writable: bool) -> Connection:
@@ -162,9 +164,11 @@ class Connection(_StockConnection):  # type: ignore[misc]
         session.store.cast(*memory.publish(), *first, push, on_reply=shared.sent)
 
     def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
-        if self._shared is None:
+        while self._shared is None:
+            with self.moving:
+                pass
             with self.reading:
-                if self._shared is None:
+                if self._shared is None and not self.moving.locked():
                     found: io.BytesIO | None = self._recv_local(maxsize)
                     if found is not _WOKEN:
                         return found

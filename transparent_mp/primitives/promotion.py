@@ -60,6 +60,7 @@ class _Readers:
 
     def __enter__(self) -> None:
         for end in self._ends:
+            end.moving.acquire()
             if not end.reading.acquire(blocking=False):
                 peer = end._peer() if end._peer is not None else None
                 if peer is not None and not peer.closed:
@@ -70,6 +71,7 @@ class _Readers:
     def __exit__(self, *_exc: object) -> None:
         for end in self._ends:
             end.reading.release()
+            end.moving.release()
 
 
 class _Writers:

@@ -35,7 +35,7 @@ def backward(array: Any) -> Any:
 
 def send(array: Any, *, writeable: bool) -> Any:
     """Reduce a large array."""
-    plain = sys.modules["numpy"].asarray(array)  # type: ignore[attr-defined]
+    plain = sys.modules["numpy"].asarray(array)
     return receive, (pickle.dumps(plain, pickle.HIGHEST_PROTOCOL), writeable)
 
 
@@ -49,5 +49,5 @@ def receive(pickled: bytes, writeable: bool) -> Any:
 
 def _backing_memmap(reducer: Any, array: Any) -> Any:
     joblib = sys.modules[type(reducer).__module__]
-    found = joblib._get_backing_memmap(array)  # type: ignore[attr-defined]
-    return found if isinstance(found, sys.modules["numpy"].memmap) else None  # type: ignore[attr-defined]
+    found = joblib._get_backing_memmap(array)
+    return found if isinstance(found, sys.modules["numpy"].memmap) else None

@@ -101,9 +101,11 @@ def semlock_getstate(self: Any) -> tuple[str, int, int, None]:
 
 def queue(stock: Any) -> Any:
     """Loky's Queue, which derives from ours."""
-    dumps = sys.modules[stock.__module__].dumps  # type: ignore[attr-defined]
+    dumps = sys.modules[stock.__module__].dumps
 
     class Queue(stock):  # type: ignore[misc]
+        _rlock: Any
+
         def __getstate__(self) -> Any:
             _context.assert_spawning(self)
             self._rlock = self._wlock = queues.NoLock(self._rlock)
@@ -124,6 +126,8 @@ def simple_queue(stock: Any) -> Any:
     """Loky's SimpleQueue."""
 
     class SimpleQueue(stock):  # type: ignore[misc]
+        _rlock: Any
+
         def __getstate__(self) -> Any:
             _context.assert_spawning(self)
             self._rlock = self._wlock = queues.NoLock(self._rlock)
