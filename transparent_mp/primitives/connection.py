@@ -12,15 +12,17 @@ nothing, so another holder of the same end may still read the message; `recv` is
 
 The end of a side is an empty message that stays at the head of the other side's list.
 
-Unlike the standard library, a send to an end whose last holder is gone may succeed once: the next
-one raises BrokenPipeError.
+Unlike the standard library, a send to an end whose last holder is gone may succeed, and so may those
+that follow at once: BrokenPipeError is raised by the first one after the store's answer has come.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import select
 import threading
+import time
 import weakref
 from multiprocessing import connection, context
 from typing import Any
@@ -31,6 +33,11 @@ from transparent_mp.primitives.flow import Flow
 from transparent_mp.primitives.watching import Watch
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.scripts import script
+from transparent_mp.store.store import Store
+
+#: Seconds after which a send looks for the answer to the one before. Smaller: a read for nearly every
+#: send of a burst; larger: more may be sent to nobody.
+LOOK_AFTER = 0.002
 
 #: A length that no message has: written into a local pipe to wake its reader for the store.
 WAKE = b"\xff\xff\xff\xfe"
@@ -42,10 +49,36 @@ _stock_pipe = stock.Pipe
 _StockConnection: Any = stock.Connection
 
 
+class Sent:
+    """What the answers to an end's pushes have told; does not keep the end alive until they come."""
+
+    __slots__ = ("_last", "_unanswered", "broken")
+
+    def __init__(self) -> None:
+        self.broken = False
+        self._unanswered = 0
+        self._last = 0.0
+
+    def __call__(self, length: Any) -> None:
+        self._unanswered -= 1
+        if length == -1:
+            self.broken = True
+
+    def begin(self, store: Store) -> None:
+        """A push follows. Raises BrokenPipeError when nobody would read it."""
+        now = time.monotonic()
+        if self._unanswered > 0 and now - self._last >= LOOK_AFTER:
+            store.look()
+        if self.broken:
+            raise BrokenPipeError(32, "Broken pipe")
+        self._unanswered += 1
+        self._last = now
+
+
 class Shared:
     """What a shared end knows: its hold, and the names of its side and the other."""
 
-    __slots__ = ("broken", "flow", "hold", "inbound", "outbound", "peers", "watch")
+    __slots__ = ("flow", "hold", "inbound", "outbound", "peers", "sent", "watch")
 
     def __init__(self, hold: sharing.Hold) -> None:
         keys = sessions.current().keys
@@ -56,12 +89,7 @@ class Shared:
         self.peers = keys.object(hold.oid, f"h{other}")
         self.watch: Watch | None = None
         self.flow = Flow(sessions.current(), self.peers)
-        self.broken = False
-
-    def sent(self, length: Any) -> None:
-        """Reply of a push."""
-        if length == -1:
-            self.broken = True
+        self.sent = Sent()
 
 
 class Connection(_StockConnection):  # type: ignore[misc]
@@ -80,8 +108,10 @@ class Connection(_StockConnection):  # type: ignore[misc]
         # Held around each local message, so that promotion finds whole ones.
         self.reading = threading.Lock()
         self.writing = threading.Lock()
-        # Held by a promotion from before it wakes readers until the end is shared.
+        # One for both ends of a pipe, held while it moves to the store.
         self.moving = threading.Lock()
+        #: Fds to write to so as to wake those that wait in a local poll. Removed from with `moving` held.
+        self.wakers: list[int] = []
 
     @classmethod
     def of(cls, shared: Shared, readable: bool, writable: bool) -> Connection:
@@ -156,22 +186,20 @@ class Connection(_StockConnection):  # type: ignore[misc]
         shared = self._shared
         if shared is None:
             raise OSError("handle is closed")
-        if shared.broken:
-            raise BrokenPipeError(32, "Broken pipe")
         session = sessions.current()
+        shared.sent.begin(session.store)
         first, message = pack(session, shared.outbound, buf, ack)
         push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
         session.store.cast(*memory.publish(), *first, push, on_reply=shared.sent)
 
     def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
         while self._shared is None:
-            with self.moving:
-                pass
             with self.reading:
-                if self._shared is None and not self.moving.locked():
+                if self._shared is None:
                     found: io.BytesIO | None = self._recv_local(maxsize)
                     if found is not _WOKEN:
                         return found
+            self._await_move()
         content = self.take(None)
         assert content is not None
         if maxsize is not None and len(content) > maxsize:
@@ -179,6 +207,11 @@ class Connection(_StockConnection):  # type: ignore[misc]
         buffer = io.BytesIO(content)
         buffer.seek(len(content))
         return buffer
+
+    def _await_move(self) -> None:
+        """Return when no move to the store is under way."""
+        with self.moving:
+            pass
 
     def _recv_local(self, maxsize: int | None) -> Any:
         head = self._recv(4)
@@ -214,15 +247,36 @@ class Connection(_StockConnection):  # type: ignore[misc]
         return int(sessions.current().store.ask("LLEN", self._shared.inbound))
 
     def _poll(self, timeout: float | None) -> bool:
-        shared = self._shared
-        if shared is None:
-            exposed = self._exposed
-            ready = bool(stock.wait([self], timeout))
-            self._exposed = exposed
-            return ready if self._shared is None else self._poll(0)
+        if self._shared is None:
+            deadline = None if timeout is None else time.monotonic() + timeout
+            ready = self._poll_local(timeout)
+            if self._shared is None:
+                return ready
+            timeout = None if deadline is None else deadline - time.monotonic()
         if self.length():
             return True
         return False if timeout is not None and timeout <= 0 else self._watch().wait(timeout)
+
+    def _poll_local(self, timeout: float | None) -> bool:
+        poll = select.poll()
+        poll.register(self._handle, select.POLLIN)
+        if timeout is not None and timeout <= 0:
+            ready = bool(poll.poll(0))
+            # What is there may be a word to another thread that the pipe moves.
+            self._await_move()
+            return ready
+        woken, waker = os.pipe()
+        try:
+            poll.register(woken, select.POLLIN)
+            self.wakers.append(waker)
+            if self._shared is not None:
+                return False
+            return bool(poll.poll(None if timeout is None else timeout * 1000))
+        finally:
+            with self.moving:
+                self.wakers.remove(waker)
+            os.close(woken)
+            os.close(waker)
 
 
 class _Rest:
@@ -248,6 +302,7 @@ def Pipe(duplex: bool = True) -> tuple[Any, Any]:  # noqa: N802  the standard li
     """Both ends of a new pipe."""
     one, two = _stock_pipe(duplex)
     one._peer, two._peer = weakref.ref(two), weakref.ref(one)
+    two.moving = one.moving
     return one, two
 
 

@@ -146,7 +146,7 @@ def _knock(session: Session, oid: str) -> Connection:
     into = Connection.of(Shared(sharing.take(session, oid, 1)), False, True)
     into.send(theirs)
     session.store.settle()
-    if into._shared is None or into._shared.broken:
+    if into._shared is None or into._shared.sent.broken:
         raise ConnectionRefusedError(111, "Connection refused")
     theirs.close()
     into.close()

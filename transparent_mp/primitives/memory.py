@@ -179,7 +179,7 @@ class Engine:
         if self._inherited:
             self._inherited = False
             for replica in self._replicas():
-                sharing.hand_over(session, replica.hold, session.uid)
+                replica.hold = sharing.adopt(session, replica.hold)
             if self._session is None:
                 self.exchange()
         return session

@@ -3,15 +3,19 @@
     1  wake whoever waits in a local read; from here on readers of either end wait for step 4
     2  read what lies in the pipe, until no writer is in the middle of a message
     3  push it to the store
-    4  both ends are shared; writers and readers go on there
+    4  both ends are shared; writers and readers go on there, and who waits in a local poll is woken
 
 Everything between the ends is in this process (no end was ever pickled), so nobody else can add to
 it. An end that was closed or collected already is let go of at once, so that the other reads its
 end.
+
+A thread that waits in `select` or `connection.wait` meanwhile is not woken: it looks at the pipe that
+was.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import struct
@@ -22,29 +26,43 @@ from transparent_mp.primitives.connection import WAKE, Connection, Shared
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import Session
 
-#: Seconds between looks at a writer that is in the middle of a message: it needs this thread to
-#: read what it has written, so it cannot be waited for with an event.
+#: Seconds between looks at a reader or writer that is in the middle of a message. A writer needs this
+#: thread to read what it has written, and behind a reader another may come that must be woken, so
+#: neither can be waited for with an event.
 LOOK_EVERY = 0.001
 
 
 def promote(session: Session, end: Connection) -> None:
-    """Share the pipe of `end`."""
+    """Share the pipe of `end`, unless another thread was faster."""
+    with end.moving:
+        if end._shared is None:
+            _move(session, end)
+
+
+def _move(session: Session, end: Connection) -> None:
     peer = end._peer() if end._peer is not None else None
     if peer is not None and peer.closed:
         peer = None
     ends = [end] if peer is None else [end, peer]
     holds = sharing.create(session, 2)
     found: list[list[bytes]] = [[] for _ in ends]
-    with _Readers(ends), _Writers(ends, found):
-        for one, messages, hold in zip(ends, found, holds):
-            shared = Shared(hold)
-            for content in messages:
-                first, message = pack(session, shared.inbound, content)
-                session.store.cast(*first, ("RPUSH", shared.inbound, message))
-            if messages:
-                session.store.cast(("PEXPIRE", shared.inbound, session.ttl))
-            one._shared = shared
+    with contextlib.ExitStack() as stopped:
+        for one in ends:
+            _stop_readers(one)
+            stopped.callback(one.reading.release)
+        for one in ends:
+            while not one.writing.acquire(timeout=LOOK_EVERY):
+                _read(ends, found)
+            stopped.callback(one.writing.release)
+        _read(ends, found)
+        shared = [Shared(hold) for hold in holds[: len(ends)]]
+        for inbox, messages in zip(shared, found):
+            _push(session, inbox.inbound, messages)
+        for one, inbox in zip(ends, shared):
+            one._shared = inbox
     for one in ends:
+        for waker in one.wakers:
+            os.write(waker, b"m")
         if one._exposed and one._readable:
             # The program may have kept the number of its fd.
             one.fileno()
@@ -52,52 +70,35 @@ def promote(session: Session, end: Connection) -> None:
     del holds
 
 
-class _Readers:
-    """Holds the reading side of each end, having woken whoever waits there."""
-
-    def __init__(self, ends: list[Connection]) -> None:
-        self._ends = ends
-
-    def __enter__(self) -> None:
-        for end in self._ends:
-            end.moving.acquire()
-            if not end.reading.acquire(blocking=False):
-                peer = end._peer() if end._peer is not None else None
-                if peer is not None and not peer.closed:
-                    with peer.writing:
-                        os.write(peer._handle, WAKE)
-                end.reading.acquire()
-
-    def __exit__(self, *_exc: object) -> None:
-        for end in self._ends:
-            end.reading.release()
-            end.moving.release()
+def _stop_readers(end: Connection) -> None:
+    """Hold the reading side of `end`, having woken whoever waits there."""
+    if end.reading.acquire(blocking=False):
+        return
+    peer = end._peer() if end._peer is not None else None
+    while True:
+        # Once for each reader: one that was woken lets the next one read before it waits for the move.
+        if peer is not None and not peer.closed and not _readable(end._handle):
+            with peer.writing:
+                os.write(peer._handle, WAKE)
+        if end.reading.acquire(timeout=LOOK_EVERY):
+            return
 
 
-class _Writers:
-    """Holds the writing side of each end, and has read into `found` what each end was sent."""
+def _read(ends: list[Connection], found: list[list[bytes]]) -> None:
+    for end, messages in zip(ends, found):
+        while end._readable and _readable(end._handle):
+            content = _message(end)
+            if content is None:
+                break
+            messages.append(content)
 
-    def __init__(self, ends: list[Connection], found: list[list[bytes]]) -> None:
-        self._ends = ends
-        self._found = found
 
-    def __enter__(self) -> None:
-        for end in self._ends:
-            while not end.writing.acquire(timeout=LOOK_EVERY):
-                self._read()
-        self._read()
-
-    def __exit__(self, *_exc: object) -> None:
-        for end in self._ends:
-            end.writing.release()
-
-    def _read(self) -> None:
-        for end, messages in zip(self._ends, self._found):
-            while end._readable and _readable(end._handle):
-                content = _message(end)
-                if content is None:
-                    break
-                messages.append(content)
+def _push(session: Session, inbound: str, messages: list[bytes]) -> None:
+    for content in messages:
+        first, message = pack(session, inbound, content)
+        session.store.cast(*first, ("RPUSH", inbound, message))
+    if messages:
+        session.store.cast(("PEXPIRE", inbound, session.ttl))
 
 
 def _readable(fd: int) -> bool:
@@ -118,6 +119,7 @@ def _message(end: Any) -> bytes | None:
         if size == -1:
             (size,) = struct.unpack("!Q", end._recv(8).getvalue())
         content: bytes = end._recv(size).getvalue()
-    except EOFError:
+    except (EOFError, ConnectionResetError):
+        # Reset: the other end of a socket pair was closed before it had read everything.
         return None
     return content

@@ -18,7 +18,7 @@ from multiprocessing import queues, reduction
 from queue import Empty, Full
 from typing import Any
 
-from transparent_mp.primitives.synchronize import SEM_VALUE_MAX, check_context
+from transparent_mp.primitives.synchronize import MOST_TOKENS, SEM_VALUE_MAX, check_context
 
 # typeshed knows the public names only; ours stand on the others.
 stock: Any = queues
@@ -103,7 +103,8 @@ class Queue(_StockQueue):  # type: ignore[misc]
         return _loads(content)
 
     def qsize(self) -> int:
-        if self._shared and not _bounded(self):
+        # A shared semaphore does not count as far as a bound may go.
+        if self._shared and not (_bounded(self) and self._maxsize <= MOST_TOKENS):
             return int(self._reader.length())
         return int(_StockQueue.qsize(self))
 
@@ -117,17 +118,24 @@ class Queue(_StockQueue):  # type: ignore[misc]
         _StockQueue.close(self)
 
     def _get_local(self, block: bool, timeout: float | None) -> Any:
-        # As CPython's, but that the queue may be shared while this waits.
-        if block and timeout is None:
-            return _StockQueue.get(self)
-        deadline = time.monotonic() + (timeout or 0.0)
+        # As CPython's, but that the queue may be shared while this waits, by which it loses its lock
+        # and, when it has no bound, the count of its places.
+        self._check_open()
+        if not block:
+            timeout = 0.0
+        deadline = None if timeout is None else time.monotonic() + timeout
+        lock = self._rlock
+        if not lock.acquire(block, timeout):
+            raise Empty
         try:
-            return _StockQueue.get(self, block, timeout)
-        except Empty:
-            left = deadline - time.monotonic()
-            if self._shared and block and left > 0:
-                return self.get(True, left)
-            raise
+            if deadline is not None and not self._poll(max(0.0, deadline - time.monotonic())):
+                raise Empty
+            content = self._recv_bytes()
+        finally:
+            lock.release()
+        if _bounded(self) or not self._shared:
+            self._sem.release()
+        return _loads(content)
 
     def _check_open(self) -> None:
         if self._closed:

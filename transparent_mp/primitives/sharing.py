@@ -12,6 +12,7 @@ own holder id; in a message it is a token that the receiver's hold replaces.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 
@@ -24,16 +25,18 @@ from transparent_mp.store.session import Session, new_id
 class Hold:
     """This process's hold on one side of an object; letting the last reference go ends it."""
 
-    __slots__ = ("__weakref__", "oid", "side")
+    __slots__ = ("__weakref__", "holder", "oid", "side")
 
-    def __init__(self, oid: str, side: int) -> None:
+    def __init__(self, oid: str, side: int, holder: str) -> None:
         self.oid = oid
         self.side = side
+        self.holder = holder
 
     def __del__(self) -> None:
         # The interpreter's end empties modules; the session is over then.
         session = sessions.attached() if sessions else None
-        if session is not None:
+        # What came along with a fork is the parent's to end.
+        if session is not None and session.uid == self.holder:
             session.store.soon(_drop(session, session.uid, self.oid, self.side))
 
 
@@ -52,6 +55,11 @@ def take(session: Session, oid: str, side: int = 0, token: str = "") -> Hold:
     return _take(session, oid, side, "", token)
 
 
+def adopt(session: Session, hold: Hold) -> Hold:
+    """In a forked child: its own hold on what it got with the parent's memory."""
+    return _take(session, hold.oid, hold.side, "", "")
+
+
 def hand_over(session: Session, hold: Hold, receiver: str | None) -> str:
     """Hold for the receiver of a pickle under way; returns the token to put into the pickle.
 
@@ -66,7 +74,7 @@ def _take(session: Session, oid: str, side: int, new: str, token: str) -> Hold:
     with _lock:
         hold = _holds.get((oid, side))
         if hold is None:
-            hold = _holds[oid, side] = Hold(oid, side)
+            hold = _holds[oid, side] = Hold(oid, side, session.uid)
             session.store.cast(_hold(session, session.uid, oid, side, new, token))
         elif token:
             session.store.cast(_drop(session, token, oid, side))
@@ -83,3 +91,13 @@ def _drop(session: Session, holder: str, oid: str, side: int) -> Command:
     keys = session.keys
     names = (keys.object(oid, f"h{side}"), keys("holds", holder), keys("objects"))
     return script("drop", names, (holder, oid, side, session.ttl, keys.object_base(oid)))
+
+
+def _after_fork_in_child() -> None:
+    # The parent's holds are not the child's: it begins with none, and takes what it is given.
+    global _holds, _lock
+    _holds = weakref.WeakValueDictionary()
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -61,8 +61,17 @@ class Watch:
 
     def wait(self, timeout: float | None) -> bool:
         """Whether an element is there within `timeout` seconds."""
-        self.arm()
-        return self._readable(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self.arm()
+            if not self._readable(None if deadline is None else deadline - time.monotonic()):
+                return False
+            if self._store.ask("LLEN", self._key):
+                return True
+            # Another holder has taken what the answer tells of.
+            with self._lock:
+                if self._readable(0):
+                    self._look_again()
 
     def take(self, timeout: float | None, then: Sequence[Command]) -> list[Reply] | None:
         """Pop the first element: [element, *replies of `then`], or None when the time is over."""
@@ -102,6 +111,12 @@ class Watch:
         replies = [self.link.read() for _ in range(1 + len(then))]
         self._send_look()
         return replies
+
+    def _look_again(self) -> None:
+        answer = self.link.read()
+        self._send_look()
+        if isinstance(answer, StoreReplyError):
+            raise answer
 
     def _send_look(self) -> None:
         self.link.send([self._look])

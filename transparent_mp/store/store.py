@@ -109,6 +109,13 @@ class Store:
                     self._settle(self._read(self._link))
             self._raise_failed()
 
+    def look(self) -> None:
+        """Read the answers that are there, without waiting."""
+        with self._lock:
+            if self._owed and self._link is not None:
+                for reply in self._link.read_ready():
+                    self._settle(reply)
+
     def pop(self, key: str, timeout: float | None = None, then: Sequence[Command] = ()) -> list[Reply] | None:
         """Take the first element of the list, waiting up to `timeout` seconds (None: for ever).
 

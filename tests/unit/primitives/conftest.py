@@ -16,7 +16,7 @@ import textwrap
 import threading
 import time
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import context
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -128,6 +128,20 @@ def pickled():
     return pickled
 
 
+def in_thread(function, *args, **kwargs):
+    """The future of a function that runs in a thread of its own, which nobody waits for."""
+    future = Future()
+
+    def run():
+        try:
+            future.set_result(function(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
 class Player:
     """A thread that plays a process: `player(f, *args)` runs there."""
 
@@ -144,7 +158,7 @@ class Player:
         return self.begin(function, *args, **kwargs).result(PATIENCE)
 
     def close(self):
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)
 
 
 class _Place(sessions._Place):
@@ -246,12 +260,11 @@ def until():
 @pytest.fixture
 def blocked(store_session, until):
     """Runs a function in a thread of its own and returns its future once it is blocked in the store."""
-    threads = ThreadPoolExecutor(8)
 
     def count():
         return int(store_session.store.ask("INFO", "clients").split(b"blocked_clients:")[1].split()[0])
 
-    def begin(function, *args, start=threads.submit, **kwargs):
+    def begin(function, *args, start=in_thread, **kwargs):
         before = count()
         future = start(function, *args, **kwargs)
         until(lambda: future.done() or count() > before)
@@ -259,14 +272,12 @@ def blocked(store_session, until):
         return future
 
     begin.count = count
-    yield begin
-    threads.shutdown()
+    return begin
 
 
 @pytest.fixture
 def waiting(until):
     """Runs a function in a thread of its own and returns its future once the thread sleeps in the kernel."""
-    threads = ThreadPoolExecutor(8)
 
     def begin(function, *args, **kwargs):
         numbers = []
@@ -275,12 +286,11 @@ def waiting(until):
             numbers.append(threading.get_native_id())
             return function(*args, **kwargs)
 
-        future = threads.submit(run)
+        future = in_thread(run)
         until(lambda: future.done() or (numbers and _sleeps(numbers[0])))
         return future
 
-    yield begin
-    threads.shutdown()
+    return begin
 
 
 def _sleeps(thread):

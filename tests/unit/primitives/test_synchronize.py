@@ -477,7 +477,11 @@ def test_a_semaphore_counts_as_its_model_does(own_session):
     run_state_machine_as_test(
         Semaphores,
         settings=settings(
-            max_examples=60, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=60,
+            stateful_step_count=20,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )
     assert sharing.create(own_session)
