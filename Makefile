@@ -33,7 +33,9 @@ check: .venv/.dev  ## ruff, mypy --strict
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy --strict transparent_mp
 
-test: .venv/.dev .venv/.demo .venv/.wheel  ## the tests, against the installed wheel
+# CPython's own tests are part of the tests where they can be had.
+GATE := $(if $(and $(shell command -v $(PYTHON311)),$(shell command -v apt-get)),.conformance/venv/.wheel)
+test: .venv/.dev .venv/.demo .venv/.wheel $(GATE)  ## the tests, against the installed wheel
 ##             ARGS="-k pool -x": words for pytest
 	@.venv/bin/pytest $(ARGS)
 
@@ -98,6 +100,7 @@ SPACE := $(EMPTY) $(EMPTY)
 	@touch $@
 
 .conformance/venv/.made: tests/conformance/prepare
+	@rm -rf .conformance/venv
 	tests/conformance/prepare $(PYTHON311) .conformance/venv
 	@touch $@
 

@@ -16,6 +16,7 @@ PACKAGE = "transparent_mp"
 LAYERS = (
     "errors",
     "originals",
+    "background",
     "config",
     "store",
     "launch",

@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from transparent_mp.config import Config
+from transparent_mp.errors import StoreError
 from transparent_mp.intercept import install
 from transparent_mp.store.session import Session, join, new_id
 
@@ -19,11 +20,14 @@ from transparent_mp.store.session import Session, join, new_id
 def main() -> None:
     """Run the worker that standard input describes; exits with status 0 when it was not needed (any more)."""
     ticket = json.loads(_read_line(0))
-    logging.basicConfig(level=ticket["log"].upper(), format="transparent_mp worker: %(message)s")
+    _log(ticket["log"])
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
     session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
-    serve(ticket, session, lifeline=0)
+    try:
+        serve(ticket, session, lifeline=0)
+    except StoreError as error:
+        sys.exit(str(error))
 
 
 def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1) -> int:
@@ -37,6 +41,16 @@ def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1) -> int:
         return 0
     preload.modules()
     return supervisor.Supervisor(ticket, session, child.run, lifeline).run()
+
+
+def _log(level: str) -> None:
+    # Not the root logger: processes inherit it, and how a program logs is its own affair.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("transparent_mp worker: %(message)s"))
+    ours = logging.getLogger("transparent_mp")
+    ours.addHandler(handler)
+    ours.setLevel(level.upper())
+    ours.propagate = False
 
 
 def _read_line(fd: int) -> bytes:

@@ -42,8 +42,9 @@ class Applied:
         places = []
         for row in rows:
             place = _place(module, row)
-            if place is not None:
-                place.value = _stand_in(row, place.original) if start_up and row.lazy else resolve(row)
+            # Applied again, a row that wraps would wrap its own value.
+            if place is not None and not (row.wraps and self._set_by_us(place.original)):
+                place.value = _stand_in(row, place.original) if start_up and row.lazy else _value(row, place)
                 places.append(place)
         places = [place for place in places if place.original is not place.value]
         for place in places:
@@ -60,6 +61,9 @@ class Applied:
         """
         self._closed = True
         self._restore()
+
+    def _set_by_us(self, value: object) -> bool:
+        return any(place.value is value for place in self._places)
 
     def _restore(self) -> None:
         while self._places:
@@ -109,6 +113,11 @@ def _place(module: ModuleType, row: Patch) -> _Place | None:
             f"{row.module} of Python {version} has no {row.name}, which transparent_mp replaces: "
             "this Python is not supported; unset TRANSPARENT_MP to run the program without it"
         ) from error
+
+
+def _value(row: Patch, place: _Place) -> Any:
+    value = resolve(row)
+    return value(place.original) if row.wraps else value
 
 
 def resolve(row: Patch) -> Any:

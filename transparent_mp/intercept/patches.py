@@ -22,7 +22,7 @@ WORKER: tuple[Side, ...] = ("worker",)
 class Patch:
     """One row: `name` of `module` becomes what `replacement` names."""
 
-    __slots__ = ("lazy", "module", "name", "optional", "replacement", "sides", "why")
+    __slots__ = ("lazy", "module", "name", "optional", "replacement", "sides", "why", "wraps")
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class Patch:
         sides: tuple[Side, ...] = SIDES,
         lazy: bool = False,
         optional: bool = False,
+        wraps: bool = False,
     ) -> None:
         self.module = module
         #: Dotted for an attribute of a class.
@@ -46,12 +47,44 @@ class Patch:
         self.lazy = lazy
         #: Not every version and platform has this name.
         self.optional = optional
+        #: The replacement is called with the original and answers what takes its name: for names that
+        #: several packages define alike, each on its own neighbours.
+        self.wraps = wraps
 
     def __repr__(self) -> str:
         return f"Patch({self.module}.{self.name} -> {self.replacement})"
 
 
 _P = "transparent_mp.primitives."
+_A = _P + "adapters."
+
+
+def _loky(package: str) -> tuple[Patch, ...]:
+    """Rows for loky, wherever it lies: joblib has a copy."""
+    backend, ours = package + ".backend", _A + "loky:"
+    # fmt: off
+    return (
+        Patch(backend + ".process", "LokyProcess._Popen", ours + "choose_popen", wraps=True,
+              why="the process starts on a worker, from what loky pickles"),
+        Patch(backend + ".utils", "kill_process_tree", ours + "kill_process_tree",
+              "the kernel and psutil do not know a process on a worker"),
+        Patch(backend + ".synchronize", "SemLock.__init__", ours + "semlock_init",
+              "our semaphores have no name to be tracked and unlinked by"),
+        Patch(backend + ".synchronize", "SemLock.__getstate__", ours + "semlock_getstate",
+              "a lock that is pickled moves to the store"),
+        Patch(backend + ".queues", "Queue", ours + "queue", wraps=True,
+              why="derives from ours and brings back the locks and the feeder, for its reducers' sake"),
+        Patch(backend + ".queues", "SimpleQueue", ours + "simple_queue", wraps=True,
+              why="as Queue"),
+        Patch(backend + ".reduction", "_dispatch_table", ours + "reducers", wraps=True,
+              why="connections and sockets would go as file descriptors"),
+        Patch(backend + ".context", "_cpu_count_cgroup", ours + "cpus_of_group", wraps=True, optional=True,
+              why="programs size their pools by it: the session's parallelism"),
+        Patch(backend + ".context", "_count_physical_cores", ours + "physical_cores", wraps=True,
+              optional=True, why="as _cpu_count_cgroup"),
+    )
+    # fmt: on
+
 
 # fmt: off
 TABLE: tuple[Patch, ...] = (
@@ -83,6 +116,9 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.heap", "BufferWrapper", _P + "heap:BufferWrapper",
           "memory of Value and Array is a replica of a segment, not a mapping"),
 
+    Patch("multiprocessing.pool", "Pool._get_sentinels", _P + "pool:get_sentinels",
+          "to wait on the results' fd costs a look at the store for each result"),
+
     # The popen modules stay as they are: they start managers' servers.
     Patch("multiprocessing.context", "ForkProcess._Popen", _P + "context:fork_popen",
           "the process starts on a worker, from what was in memory"),
@@ -111,5 +147,31 @@ TABLE: tuple[Patch, ...] = (
           why="as cpu_count, from Python 3.13"),
     Patch("os", "sched_getaffinity", _P + "pids:sched_getaffinity", lazy=True, optional=True,
           why="as cpu_count, for programs that mind containers; not on every platform"),
+
+    *_loky("loky"),
+    *_loky("joblib.externals.loky"),
+
+    Patch("joblib._memmapping_reducer", "ArrayMemmapForwardReducer.__call__", _A + "joblib:forward",
+          "a large array would go as the path of a file that the worker does not have"),
+    Patch("joblib._memmapping_reducer", "reduce_array_memmap_backward", _A + "joblib:backward",
+          "a result would come as the path of a file of the worker"),
+
+    Patch("torch.multiprocessing.reductions", "reduce_storage", _A + "torch:reduce_storage", wraps=True,
+          why="a storage would go as a file descriptor"),
+    Patch("torch.multiprocessing.reductions", "reduce_tensor", _A + "torch:reduce_tensor", wraps=True,
+          why="a CUDA tensor would go as a handle of this machine's GPU"),
+    Patch("torch.multiprocessing.reductions", "reduce_event", _A + "torch:reduce_event",
+          "as a CUDA tensor"),
+    Patch("torch.storage", "UntypedStorage._new_shared", _A + "torch:new_shared",
+          "batches made in shared memory go by value, and workers may have no shared memory"),
+    Patch("torch.storage", "UntypedStorage.share_memory_", _A + "torch:share_memory", wraps=True,
+          why="what is shared with processes on workers becomes a segment"),
+
+    Patch("psutil", "Process._init", _A + "psutil:process_init", wraps=True,
+          why="asks the kernel about a pid that is the session's"),
+    Patch("psutil", "Process.cpu_affinity", _A + "psutil:cpu_affinity", wraps=True, optional=True,
+          why="as os.sched_getaffinity"),
+    Patch("psutil", "cpu_count", _A + "psutil:cpu_count", wraps=True,
+          why="as os.cpu_count"),
 )
 # fmt: on

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 
-from transparent_mp.errors import LaunchError, WorkerMismatchError
+from transparent_mp.errors import LaunchError, StoreError, WorkerMismatchError
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.store.connect import public
 from transparent_mp.store.session import Session, new_id
@@ -103,15 +103,13 @@ class Fleet:
         self.gone(worker, why)
 
     def gone(self, worker: str, why: str) -> None:
-        """A worker has ended, or must be taken for dead."""
-        was = self._states.get(worker)
-        if was in (None, State.GONE) or self._closing:
-            return
-        if was is State.LAUNCHED:
-            self._why = self._why or why
-        self._give_up(worker, "now")
-        self._move(worker, State.GONE)
-        self._settle_waiting(was is State.READY)
+        """A worker has ended, or must be taken for dead. For a launcher's threads: raises nothing."""
+        try:
+            self._lose(worker, why)
+        except StoreError as error:
+            # The inbox meets the same trouble, and tells everyone who waits.
+            log.info("the end of worker %s could not be recorded: %s", worker, error)
+            self._move(worker, State.GONE)
 
     def look(self) -> None:
         """Give up workers whose lease is over or whose deadline has passed."""
@@ -129,6 +127,16 @@ class Fleet:
         """The session ends: no worker is missed any more."""
         self._closing = True
 
+    def _lose(self, worker: str, why: str) -> None:
+        was = self._states.get(worker)
+        if was in (None, State.GONE) or self._closing:
+            return
+        if was is State.LAUNCHED:
+            self._why = self._why or why
+        self._give_up(worker, "now")
+        self._move(worker, State.GONE)
+        self._settle_waiting(was is State.READY)
+
     def _launch(self) -> None:
         session = self._session
         worker = new_id()
@@ -141,14 +149,15 @@ class Fleet:
             linger=session.config.linger,
             log=session.config.log,
         )
-        session.store.cast(("SADD", session.keys("starting"), worker))
+        starting = session.keys("starting")
+        session.store.cast(("SADD", starting, worker), ("PEXPIRE", starting, session.ttl))
         with self._changed:
             self._states[worker] = State.LAUNCHED
             self._deadlines[worker] = time.monotonic() + session.config.launch_timeout
         try:
             self.launcher.launch(worker, ticket, self.gone)
         except BaseException:
-            session.store.cast(("SREM", session.keys("starting"), worker))
+            session.store.cast(("SREM", starting, worker))
             self._move(worker, State.GONE)
             raise
 

@@ -28,5 +28,8 @@ class Launcher(Protocol):
         Raises LaunchError when that is refused.
         """
 
+    def let_go(self) -> None:
+        """In a forked child of the client: close what tells workers, by its end, that the client is gone."""
+
     def close(self) -> None:
         """The session is over: see that no worker outlives it. Waits for those it can see."""

@@ -29,6 +29,7 @@ from typing import Any
 
 from transparent_mp.primitives import memory, sharing
 from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.flow import Flow
 from transparent_mp.primitives.watching import Watch
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.scripts import script
@@ -77,7 +78,7 @@ class Sent:
 class Shared:
     """What a shared end knows: its hold, and the names of its side and the other."""
 
-    __slots__ = ("hold", "inbound", "outbound", "peers", "sent", "watch")
+    __slots__ = ("flow", "hold", "inbound", "outbound", "peers", "sent", "watch")
 
     def __init__(self, hold: sharing.Hold) -> None:
         keys = sessions.current().keys
@@ -87,6 +88,7 @@ class Shared:
         self.outbound = keys.object(hold.oid, f"q{other}")
         self.peers = keys.object(hold.oid, f"h{other}")
         self.watch: Watch | None = None
+        self.flow = Flow(sessions.current(), self.peers)
         self.sent = Sent()
 
 
@@ -160,8 +162,10 @@ class Connection(_StockConnection):  # type: ignore[misc]
     def _close(self) -> None:
         shared, self._shared = self._shared, None
         handle, self._handle = self._handle, None
-        if shared is not None and shared.watch is not None:
-            shared.watch.close()
+        if shared is not None:
+            shared.flow.close()
+            if shared.watch is not None:
+                shared.watch.close()
         if handle not in (None, _NO_FD):
             os.close(handle)
 
@@ -171,14 +175,20 @@ class Connection(_StockConnection):  # type: ignore[misc]
                 if self._shared is None:
                     super()._send_bytes(buf)
                     return
-        self._send_shared(buf)
-
-    def _send_shared(self, buf: Any) -> None:
         shared = self._shared
-        assert shared is not None
+        ack = shared.flow.name if shared.flow.asks(len(buf)) else ""
+        self.post(buf, ack)
+        if ack:
+            shared.flow.wait()
+
+    def post(self, buf: Any, ack: str = "") -> None:
+        """Send to the store without regard to how far the other side is behind."""
+        shared = self._shared
+        if shared is None:
+            raise OSError("handle is closed")
         session = sessions.current()
         shared.sent.begin(session.store)
-        first, message = pack(session, shared.outbound, buf)
+        first, message = pack(session, shared.outbound, buf, ack)
         push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
         session.store.cast(*memory.publish(), *first, push, on_reply=shared.sent)
 

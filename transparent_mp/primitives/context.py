@@ -6,6 +6,7 @@ Imports what starts processes when the first one is started.
 
 from __future__ import annotations
 
+import atexit
 import sys
 from typing import Any
 
@@ -18,20 +19,31 @@ def _choose(process_class: str, method: str) -> Any:
     def popen(process_obj: Any) -> Any:
         from transparent_mp.primitives import popen as remote
 
-        if _is_manager_server(process_obj):
+        if is_manager_server(process_obj):
             return remote.start_beside(original(_CONTEXT, process_class + "._Popen").__func__, process_obj)
         return remote.METHODS[method](process_obj)
 
     return staticmethod(popen)
 
 
-def _is_manager_server(process_obj: Any) -> bool:
+def is_manager_server(process_obj: Any) -> bool:
+    """Whether `process_obj` is to run a manager's server."""
     managers = sys.modules.get("multiprocessing.managers")
     if managers is None:
         return False
     target = getattr(getattr(process_obj, "_target", None), "__func__", None)
     return target is managers.BaseManager._run_server.__func__
 
+
+def _leave() -> None:
+    sessions = sys.modules.get("transparent_mp.primitives.session")
+    if sessions is not None:
+        sessions.leave()
+
+
+# This module is imported before multiprocessing.util, and exit handlers run in reverse order: the
+# session ends after multiprocessing's own clean-up, and stands in no list that the program may see.
+atexit.register(_leave)
 
 fork_popen = _choose("ForkProcess", "fork")
 spawn_popen = _choose("SpawnProcess", "spawn")

@@ -59,13 +59,14 @@ class Arena:
             for start in range(0, self.size, ISOLATE_CHUNK):
                 stop = min(start + ISOLATE_CHUNK, self.size)
                 contents = self.buffer[start:stop]
-                _map_private(diff.address(self.buffer) + start, stop - start)
+                map_private(diff.address(self.buffer) + start, stop - start)
                 if contents.count(0) < len(contents):
                     self.buffer[start:stop] = contents
             self._private = True
 
 
-def _map_private(address: int, size: int) -> None:
+def map_private(address: int, size: int) -> None:
+    """Put fresh memory, which nobody shares, where there was memory before."""
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_FIXED
     if _mmap(address, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0) != address:
         error = ctypes.get_errno()

@@ -55,7 +55,8 @@ class Listener(_StockListener):  # type: ignore[misc]
             self._mailbox, self._into = shared_pipe()
             hold = self._mailbox._shared.hold  # type: ignore[union-attr]
             value = f"{session.machine} {hold.oid}"
-            session.store.cast(("HSET", session.keys("names"), _name(self.address), value))
+            names = session.keys("names")
+            session.store.cast(("HSET", names, _name(self.address), value), ("PEXPIRE", names, session.ttl))
             os.write(self._waker, b"m")
 
     def accept(self) -> Any:

@@ -34,8 +34,8 @@ from transparent_mp.primitives.replica import Memory, Replica
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.session import Session
 
-#: Before the session's own end, after everything that may still publish.
-STOP_PRIORITY = sessions.LAST + 100
+#: After everything that may still publish; the session ends later still.
+STOP_PRIORITY = -900
 
 
 class Engine:
@@ -162,8 +162,8 @@ class Engine:
         return replicas
 
     def _publish_last(self, replica: Replica) -> None:
-        # In a finaliser, which may run anywhere: no lock is taken.
-        session = self._session or sessions.attached()
+        # In a finaliser, which may run anywhere: no lock is taken, and modules may be empty.
+        session = self._session or (sessions.attached() if sessions else None)
         if session is not None:
             session.store.soon(*replica.publication(session, threading.get_ident()))
 

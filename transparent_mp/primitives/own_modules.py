@@ -46,19 +46,22 @@ _HEAP_TYPE = 1 << 9
 #: Types whose objects nobody can tell apart from an equal one.
 _ATOMS = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None), type(...))
 _FILLED = (dict, list, set, bytearray)
+#: Folders of what is installed.
+_INSTALLED = ("site-packages", "dist-packages", "lib-dynload")
 
 
 @functools.lru_cache(maxsize=1)
 def _installed_roots() -> tuple[str, ...]:
     paths = [*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()]
-    keep = ("site-packages", "dist-packages", "lib-dynload")
     stdlib = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
-    return tuple({path.rstrip("/") + "/" for path in paths if path in stdlib or path.endswith(keep)})
+    return tuple({path.rstrip("/") + "/" for path in paths if path in stdlib or path.endswith(_INSTALLED)})
 
 
 @functools.lru_cache(maxsize=8192)
 def _own_file(file: str) -> bool:
-    return not file.startswith(_installed_roots()) and not file.startswith("<")
+    # A .pth line or PYTHONPATH may bring in another interpreter's packages: they are installed too.
+    elsewhere = any(f"/{folder}/" in file for folder in _INSTALLED)
+    return not elsewhere and not file.startswith(_installed_roots()) and not file.startswith("<")
 
 
 def is_own(module: Any) -> bool:

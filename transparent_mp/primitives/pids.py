@@ -56,12 +56,12 @@ def kill(pid: int, sig: int, /) -> None:
 
 def cpu_count() -> int | None:
     """The session's parallelism."""
-    return _parallelism() or original("os", "cpu_count")()
+    return parallelism() or original("os", "cpu_count")()
 
 
 def sched_getaffinity(pid: int, /) -> set[int]:
     """As many CPUs as the session's parallelism, for this process."""
-    count = _parallelism()
+    count = parallelism()
     if pid == 0 and count:
         return set(range(count))
     return set(original("os", "sched_getaffinity")(pid))
@@ -72,7 +72,8 @@ def process_cpu_count() -> int | None:
     return cpu_count()
 
 
-def _parallelism() -> int:
+def parallelism() -> int:
+    """The session's parallelism; 0 if nobody has set it, which makes it that of this machine."""
     if _Own.cpus:
         return _Own.cpus
     text = os.environ.get("TRANSPARENT_MP_WORKERS", "")

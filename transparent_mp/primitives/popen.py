@@ -39,7 +39,7 @@ _context: Any = context
 _StockPopen: Any = popen_fork.Popen
 
 
-class _RemotePopen(_StockPopen):  # type: ignore[misc]
+class RemotePopen(_StockPopen):  # type: ignore[misc]
     """A process on a worker, seen from its parent."""
 
     returncode: int | None
@@ -76,7 +76,8 @@ class _RemotePopen(_StockPopen):  # type: ignore[misc]
         listener.enter_all(session)
         _context.set_spawning_popen(self)
         try:
-            body = pickle.dumps((_surroundings(), self.method, *self._pickled(process_obj)), 5)
+            around = {**_surroundings(), "environ": self._environ(process_obj)}
+            body = pickle.dumps((around, self.method, *self._pickled(process_obj)), 5)
         except BaseException:
             # What was pickled by then is held for a process that will not be.
             _forget(session, self.uid)
@@ -94,12 +95,15 @@ class _RemotePopen(_StockPopen):  # type: ignore[misc]
         self._contents = {}
         self.pid = child.pid
 
+    def _environ(self, _process_obj: Any) -> dict[str, str]:
+        return dict(os.environ)
+
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
         """Preparation data and process object."""
         raise NotImplementedError
 
 
-class _ByValue(_RemotePopen):
+class _ByValue(RemotePopen):
     method = "fork"
 
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
@@ -117,7 +121,7 @@ class _ByValue(_RemotePopen):
         return pickle.dumps(prepared, 5), pickled.getvalue()
 
 
-class _ByImport(_RemotePopen):
+class _ByImport(RemotePopen):
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
         prepared = reduction.ForkingPickler.dumps(spawn.get_preparation_data(process_obj.name))
         return bytes(prepared), bytes(reduction.ForkingPickler.dumps(process_obj))
@@ -171,7 +175,6 @@ def _surroundings() -> dict[str, Any]:
         # The directory was removed; a local child would stand in nothing as well.
         cwd = ""
     return {
-        "environ": dict(os.environ),
         "cwd": cwd,
         "argv": list(getattr(sys, "argv", [])),
         "path": list(sys.path),

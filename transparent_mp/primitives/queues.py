@@ -149,9 +149,12 @@ class Queue(_StockQueue):  # type: ignore[misc]
             # The feeder waits on the condition exactly when it has sent everything.
             return not self._buffer and bool(self._notempty._waiters)
 
+    def _pickled(self, obj: Any) -> Any:
+        return _dumps(obj)
+
     def _send(self, obj: Any) -> None:
         try:
-            self._writer.send_bytes(_dumps(obj))
+            self._writer.post(self._pickled(obj))
         except Exception as error:  # noqa: BLE001  whatever a program's __reduce__ raises
             if self._ignore_epipe and isinstance(error, BrokenPipeError):
                 return

@@ -15,10 +15,7 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.config import Config
-from transparent_mp.store.session import Session, join, new_id, open_session
-
-#: After everything that multiprocessing itself finalises, children joined included.
-LAST = -1000
+from transparent_mp.store.session import OwnedSession, Session, join, new_id, open_session
 
 
 class _Place:
@@ -49,9 +46,7 @@ def current() -> Session:
         with _place.lock:
             session = _place.session
             if session is None:
-                opened = open_session(Config.from_environ())
-                util.Finalize(None, _leave, exitpriority=LAST)
-                session = _place.session = opened
+                session = _place.session = open_session(Config.from_environ())
     return session
 
 
@@ -75,11 +70,13 @@ def naming_child(uid: str) -> Iterator[None]:
         _place.child_uid = ""
 
 
-def _leave() -> None:
+def leave() -> None:
+    """End the session if this process opened one; children are joined first, as at any exit."""
     session = _place.session
-    end = getattr(session, "end", None)
-    if end is not None:
-        end()
+    if isinstance(session, OwnedSession):
+        # Has run by now as a rule; it does its work once.
+        util._exit_function()  # type: ignore[attr-defined]
+        session.end()
 
 
 def _after_fork_in_child() -> None:
@@ -89,6 +86,8 @@ def _after_fork_in_child() -> None:
     background.forget()
     if session is not None:
         session.store.reset()
+        if isinstance(session, OwnedSession):
+            session.let_go()
         session.uid = _place.child_uid or new_id()
 
 

@@ -33,7 +33,8 @@ class Hold:
         self.holder = holder
 
     def __del__(self) -> None:
-        session = sessions.attached()
+        # The interpreter's end empties modules; the session is over then.
+        session = sessions.attached() if sessions else None
         # What came along with a fork is the parent's to end.
         if session is not None and session.uid == self.holder:
             session.store.soon(_drop(session, session.uid, self.oid, self.side))

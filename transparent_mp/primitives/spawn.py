@@ -106,7 +106,9 @@ def merged_path(theirs: list[str], own: list[str]) -> list[str]:
 
 
 def _main_from_path(path: str, digest: str | None, source: Callable[[str], str | None] | None) -> None:
-    if source is None or digest is None or _digest_here(path) == digest:
+    here = _digest_here(path)
+    # Its parent may be a process that never had the file itself, and so knows no digest.
+    if source is None or (here is not None and digest in (here, None)):
         spawn._fixup_main_from_path(path)  # type: ignore[attr-defined]
         return
     text = source(path)

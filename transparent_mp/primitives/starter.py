@@ -64,7 +64,8 @@ class Starter:
         #: Digests of the contents this process has stored.
         self.stored: set[str] = set()
         self.fleet: Fleet | None = None
-        if isinstance(session, OwnedSession):
+        # A real child that was forked from the client has its session, but is not the client.
+        if isinstance(session, OwnedSession) and session.uid == session.client:
             self._serve(session)
         self.inbox.start()
 
@@ -122,6 +123,7 @@ class Starter:
         inbox.every_tick(fleet.look)
         session.before_end.append(self.close)
         session.after_end.append(fleet.launcher.close)
+        session.in_child.append(fleet.launcher.let_go)
 
     def _know(self, child: Child, pid: int) -> None:
         with self._lock:

@@ -1,4 +1,7 @@
-"""How a link to the store is made: redis-py connects, secures and authenticates it.
+"""How a link to the store is made: over TCP with a user and password here, else by redis-py.
+
+redis-py knows TLS, sockets of the file system and every option an address may carry. It is not
+imported without need: it takes 0.1 s and 15 MB, which each fork of a worker pays again.
 
 It does not keep connections (`store` does) and starts no server (`server` does).
 """
@@ -7,14 +10,16 @@ from __future__ import annotations
 
 import inspect
 import socket
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from transparent_mp.errors import ConfigError, StoreError
-from transparent_mp.store.link import Link
+from transparent_mp.errors import ConfigError, StoreError, StoreReplyError
+from transparent_mp.store.link import Command, Link, garbled
 
-#: Seconds to wait for a connection. Longer: a slow network still connects; shorter: an address
-#: that swallows packets is reported sooner.
+#: Seconds to wait for a connection, and for each answer until it is made. Longer: a slow network
+#: still connects; shorter: an address that swallows packets, or a server of another kind that waits
+#: for us, is reported sooner.
 CONNECT_TIMEOUT = 10.0
 
 #: TCP keepalive: idle seconds, interval, probes. A blocked pop may wait for days, so a vanished
@@ -27,7 +32,34 @@ def connect(url: str) -> Link:
 
     Raises StoreError naming the address and the cause, never the password.
     """
-    # Imported on first use: it takes 0.1 s and 200 modules.
+    parts = urlsplit(url)
+    database = parts.path.strip("/") or "0"
+    if parts.scheme == "redis" and not parts.query and database.isdigit():
+        return _connect_plainly(parts, database, url)
+    return _connect_by_redis_py(url)
+
+
+def _connect_plainly(parts: SplitResult, database: str, url: str) -> Link:
+    """A link to redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]."""
+    try:
+        place = (unquote(parts.hostname or "localhost"), parts.port or 6379)
+    except ValueError as error:
+        raise ConfigError(f"the store's address {public(url)} is not understood: {error}") from None
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    commands: list[Command] = []
+    if user or password:
+        commands.append(("AUTH", user, password) if user else ("AUTH", password))
+    if database != "0":
+        commands.append(("SELECT", database))
+    try:
+        sock = socket.create_connection(place, CONNECT_TIMEOUT)
+    except OSError as error:
+        raise StoreError(_explain(public(url), error)) from None
+    _prepare(sock)
+    return _greeted(Link(sock, public(url)), commands)
+
+
+def _connect_by_redis_py(url: str) -> Link:
     import redis
     from redis.connection import parse_url
 
@@ -38,7 +70,7 @@ def connect(url: str) -> Link:
     kind = options.pop("connection_class", redis.Connection)
     options.update(
         protocol=2,
-        socket_timeout=None,
+        socket_timeout=CONNECT_TIMEOUT,
         socket_connect_timeout=CONNECT_TIMEOUT,
         retry=None,
     )
@@ -53,7 +85,7 @@ def connect(url: str) -> Link:
     # The connection object would close the socket when it is collected.
     connection._sock = None
     _prepare(sock)
-    return Link(sock, public(url))
+    return _greeted(Link(sock, public(url)), ())
 
 
 def public(url: str) -> str:
@@ -78,6 +110,26 @@ def _prepare(sock: socket.socket) -> None:
         for name, value in zip(("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), KEEPALIVE):
             if hasattr(socket, name):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _greeted(link: Link, commands: Sequence[Command]) -> Link:
+    """The link, once it has taken the commands and is known to be a Redis that lets us in."""
+    try:
+        link.send([*commands, ("PING",)])
+        # From here on replies are waited for without limit.
+        if not link.wait(CONNECT_TIMEOUT):
+            late = TimeoutError(f"it takes connections but has not answered within {CONNECT_TIMEOUT:g} s")
+            raise StoreError(_explain(link.address, late))
+        replies = [link.read() for _ in range(len(commands) + 1)]
+        for reply in replies:
+            if isinstance(reply, StoreReplyError):
+                raise StoreError(_explain(link.address, reply))
+        if replies[-1] != b"PONG":
+            raise garbled(link.address, repr(replies[-1])[:40])
+    except BaseException:
+        link.close()
+        raise
+    return link
 
 
 def _explain(address: str, error: Exception) -> str:

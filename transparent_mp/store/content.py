@@ -3,6 +3,7 @@
     message = TAG KIND REST       tag over KIND and content, for the place the message is sent to
     KIND "I"  REST is the content
     KIND "B"  REST is the name of a blob, whose chunks are the content; the receiver deletes it
+    KIND "i", "b"  as these, behind the name of a list into which the receiver pushes a token
 
 A blob keeps lists light: a reader that only looks whether a message is there does not move
 megabytes, and no value comes near the store's limit of 512 MB.
@@ -12,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.store.link import Command
 from transparent_mp.store.seal import TAG, Buffer
-from transparent_mp.store.session import Session, new_id
+from transparent_mp.store.session import ID, Session, new_id
 
 #: Contents from this size on become blobs. Larger: looking at a message costs more; smaller: the
 #: second round trip that fetches a blob is felt.
@@ -24,29 +24,38 @@ BLOB = 256 * 1024
 CHUNK = 32 * 1024 * 1024
 
 
-def pack(session: Session, place: str, content: Buffer) -> tuple[Sequence[Command], bytes]:
-    """Return the commands to send first, and the message."""
+def pack(session: Session, place: str, content: Buffer, ack: str = "") -> tuple[Sequence[Command], bytes]:
+    """Return the commands to send first, and the message.
+
+    `ack`: name of the list that is to get a token when the message is taken.
+    """
     if len(content) < BLOB:
-        return (), session.seal.tag(place, b"I", content) + b"I" + content
+        kind = b"i" + ack.encode() if ack else b"I"
+        return (), b"".join((session.seal.tag(place, kind, content), kind, content))
+    kind = b"b" + ack.encode() if ack else b"B"
     name = new_id()
     key = session.keys("blob", name)
     view = memoryview(content)
     commands: list[Command] = [("RPUSH", key, view[at : at + CHUNK]) for at in range(0, len(view), CHUNK)]
     commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
-    return commands, session.seal.tag(place, b"B", view) + b"B" + name.encode()
+    return commands, session.seal.tag(place, kind, view) + kind + name.encode()
 
 
 def unpack(session: Session, place: str, message: bytes) -> Buffer:
     """Return the content. Raises UntrustedPayloadError when it was not made for `place` by this session."""
-    kind, rest = message[TAG : TAG + 1], memoryview(message)[TAG + 1 :]
+    at = TAG + (1 + ID if message[TAG : TAG + 1].islower() else 1)
+    kind, rest = message[TAG:at], memoryview(message)[at:]
     content: Buffer = rest
-    if kind == b"B":
+    if kind[:1] in (b"B", b"b"):
         key = session.keys("blob", bytes(rest).decode("ascii", "replace"))
         chunks, _, _ = session.store.call(
             ("LRANGE", key, 0, -1), ("DEL", key), ("SREM", session.keys("keys"), key)
         )
         content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     session.seal.check(place, message[:TAG], kind, content)
-    if kind not in (b"I", b"B"):
-        raise UntrustedPayloadError(f"a payload at {place!r} is of an unknown kind and was not unpickled")
+    if len(kind) > 1:
+        key = session.keys("ack", kind[1:].decode())
+        session.store.cast(
+            ("RPUSH", key, b"1"), ("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)
+        )
     return content

@@ -21,6 +21,7 @@ session keys (S = tmp:{SESSION})
     S:keys         set      every session key in use; scripts -> keeper (renews), end (deletes)
     S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
     S:blob:ID      list     chunks of a payload too large for a message; sender -> receiver, who deletes it
+    S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)
     S:answer:ID    list     one answer to a request; client -> asker, seconds
     S:content:D   list     chunks of the large content whose SHA-256 is D; client -> workers
     S:names        hash     listener address -> object id; listeners -> clients

@@ -77,7 +77,10 @@ class Link:
     def read(self) -> Reply:
         """Return the next reply, waiting for it. An error reply is returned, not raised."""
         while True:
-            reply = self._reader.gets()
+            try:
+                reply = self._reader.gets()
+            except hiredis.ProtocolError as error:
+                raise garbled(self.address, str(error)) from None
             if reply is not _MORE:
                 return reply
             self._fill()
@@ -123,11 +126,19 @@ class Link:
             self._read_size = READ_LARGE
 
     def _lost(self, error: OSError | None) -> StoreError:
-        cause = error.strerror if error is not None and error.strerror else "it closed the connection"
+        cause = "it closed the connection" if error is None else error.strerror or str(error)
         return StoreError(
             f"lost the connection to the store at {self.address} ({cause}): "
             "see whether that Redis server is still running and reachable"
         )
+
+
+def garbled(address: str, answer: str) -> StoreError:
+    """The error for a server that answers what Redis would not."""
+    return StoreError(
+        f"the server at {address} answers what Redis would not ({answer}): is it a Redis server? "
+        "check TRANSPARENT_MP_REDIS_URL"
+    )
 
 
 class _More:

@@ -93,9 +93,13 @@ class Session:
         }
 
 
+#: Length of a name.
+ID = 16
+
+
 def new_id() -> str:
     """A name that no other process, session or object has."""
-    return secrets.token_hex(8)
+    return secrets.token_hex(ID // 2)
 
 
 def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
@@ -123,8 +127,17 @@ class OwnedSession(Session):
     before_end: list[Callable[[], None]] = field(default_factory=list)
     #: Called when workers have been told.
     after_end: list[Callable[[], None]] = field(default_factory=list)
+    #: Called in a child that the program forks by itself.
+    in_child: list[Callable[[], None]] = field(default_factory=list)
     keeper: subprocess.Popen[bytes] | None = None
     _pid: int = field(default_factory=os.getpid)
+
+    def let_go(self) -> None:
+        """In a forked child: close what tells others, by its end, that the client is gone."""
+        if self.keeper is not None and self.keeper.stdin is not None:
+            self.keeper.stdin.close()
+        for callback in self.in_child:
+            callback()
 
     def end(self) -> None:
         """End the session: workers are told, keys deleted; the keeper stops an embedded server and leaves."""

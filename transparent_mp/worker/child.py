@@ -21,11 +21,12 @@ from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import memory, pids
 from transparent_mp.primitives import session as sessions
-from transparent_mp.ship.frames import Head
+from transparent_mp.ship.frames import decode
 from transparent_mp.store.content import unpack
 from transparent_mp.store.session import Session, join
-from transparent_mp.worker import surroundings
+from transparent_mp.worker import preload, surroundings
 from transparent_mp.worker.programs import load
+from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
 
 #: Exit code when the process could not even be made: as for an interpreter that fails to start.
@@ -34,17 +35,26 @@ UNMADE = 1
 _PR_SET_PDEATHSIG = 1
 
 
-def run(head: Head, body: bytes, ticket: dict[str, Any], shelf: Shelf, parent_sentinel: int) -> NoReturn:
-    """Run the process of that frame in this forked child; never returns."""
+def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel: int) -> NoReturn:
+    """Run the process that the supervisor gives this forked child; never returns."""
     code = UNMADE
+    had = frozenset(sys.modules)
     try:
         _die_with_supervisor()
         _stand_alone()
+        frame = channel.receive()
+        if not frame:
+            os._exit(0)
+        head, body = decode(frame)
         session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
         sessions.attach(session)
         code = _run(session, shelf, head["pid"], body, parent_sentinel)
         # Writes nobody waited for must have arrived before the exit is told.
-        session.store.call(*memory.publish(), ("PING",))
+        last = memory.publish()
+        if last:
+            session.store.cast(*last)
+        session.store.settle()
+        channel.say(preload.imported(had))
     except StoreError as error:
         sys.stderr.write(f"transparent_mp: a process ends: {error}\n")
     except BaseException:  # noqa: BLE001  the process ends here, whatever it was

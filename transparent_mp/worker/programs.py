@@ -44,13 +44,20 @@ def load(session: Session, shelf: Shelf, method: str, prepared: bytes, obj: byte
     """Return the process object, in an interpreter that is ready to run it."""
     sources = ClientSources(session, shelf)
     sys.meta_path.append(ClientFinder(sources.ask))
-    data = pickle.loads(prepared)
-    if method == "fork":
-        _inherit(data)
-        restore(data["image"], sources)
-    else:
-        spawn.prepare(data, source=sources.source)
-    return pickle.loads(obj)
+    # By this the standard library tells a program that starts processes while it is being imported, and
+    # managers' proxies that what is inherited is counted by the parent.
+    current: Any = process.current_process()
+    current._inheriting = True
+    try:
+        data = pickle.loads(prepared)
+        if method == "fork":
+            _inherit(data)
+            restore(data["image"], sources)
+        else:
+            spawn.prepare(data, source=sources.source)
+        return pickle.loads(obj)
+    finally:
+        del current._inheriting
 
 
 def _inherit(data: dict[str, Any]) -> None:

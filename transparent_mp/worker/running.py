@@ -9,18 +9,22 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from typing import Any
 
 #: One read of a child's output.
 READ = 64 * 1024
 
 
 class Running:
-    """One forked child. Made before the fork; each side then takes its own ends."""
+    """One forked child. Made before the fork; each side then takes its own ends.
 
-    def __init__(self, head: dict[str, Any]) -> None:
-        self.pid: int = head["pid"]
+    Which process it is comes later: the supervisor gives the frame that the child receives.
+    """
+
+    def __init__(self) -> None:
+        self.pid = 0
         self.child = 0
+        self._frame_reader, self._frame_writer = os.pipe()
+        self._words_reader, self._words_writer = os.pipe()
         out, err, parent = os.pipe(), os.pipe(), os.pipe()
         self.outputs = {out[0]: 1, err[0]: 2}
         self._writers = (out[1], err[1])
@@ -28,18 +32,40 @@ class Running:
 
     def child_side(self) -> tuple[int, int, int]:
         """In the child: the fds for its stdout and stderr, and its parent sentinel."""
-        for fd in self.outputs:
+        for fd in (*self.outputs, self._parent_writer, self._frame_writer, self._words_reader):
             os.close(fd)
-        os.close(self._parent_writer)
         return (*self._writers, self._parent_reader)
 
     def parent_side(self, child: int) -> None:
         """In the supervisor."""
         self.child = child
-        for fd in (*self._writers, self._parent_reader):
+        for fd in (*self._writers, self._parent_reader, self._frame_reader, self._words_writer):
             os.close(fd)
-        for fd in self.outputs:
+        for fd in (*self.outputs, self._words_reader):
             os.set_blocking(fd, False)
+
+    def give(self, pid: int, frame: bytes) -> None:
+        """In the supervisor: the child is to run this process."""
+        self.pid = pid
+        # A child that is gone is about to be reaped, with its exit code.
+        with contextlib.suppress(BrokenPipeError), open(self._frame_writer, "wb") as file:
+            file.write(frame)
+        self._frame_writer = -1
+
+    def receive(self) -> bytes:
+        """In the child: wait for its frame; b'' when there will be none."""
+        with open(self._frame_reader, "rb") as file:
+            return file.read()
+
+    def say(self, words: list[str]) -> None:
+        """In the child: leave a word for the supervisor; what it cannot take at once is lost."""
+        os.set_blocking(self._words_writer, False)
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._words_writer, " ".join(words).encode())
+
+    def said(self) -> list[str]:
+        """In the supervisor: what the child has said."""
+        return (self.read(self._words_reader) or b"").decode().split()
 
     def read(self, fd: int) -> bytes | None:
         """Output that is there; b'' at its end, None when there is none yet."""
@@ -66,4 +92,8 @@ class Running:
     def close(self) -> None:
         for fd in list(self.outputs):
             self.close_output(fd)
+        for fd in (self._frame_writer, self._words_reader):
+            if fd >= 0:
+                os.close(fd)
+        self._frame_writer = self._words_reader = -1
         self.orphan()

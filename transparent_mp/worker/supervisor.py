@@ -6,6 +6,10 @@
     DRAINING  the session is over or lost: children killed    -> EXITED
     EXITED    left
 
+A child is forked ahead, whenever there is nothing else to do: the *spare*, which has done everything
+that needs no process to be known, and waits for its frame. A process that comes while there is none
+is forked for.
+
 It waits in one place for: frames in its control list (a pop that is always outstanding), ends and
 output of children, the lifeline, and the time to renew its lease. It never unpickles: children do.
 
@@ -33,6 +37,7 @@ from transparent_mp.launch.fleet import report_exit
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
+from transparent_mp.worker import preload
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
 
@@ -42,8 +47,8 @@ log = logging.getLogger("transparent_mp")
 #: over. Long enough to flush, short enough that "within seconds" holds.
 GRACE = 1.0
 
-#: Runs a process in the forked child; never returns.
-RunChild = Callable[[Head, bytes, dict[str, Any], Shelf, int], NoReturn]
+#: Runs, in the forked child, the process that its first argument receives; never returns.
+RunChild = Callable[[Running, dict[str, Any], Shelf, int], NoReturn]
 
 
 class State(enum.Enum):
@@ -80,6 +85,9 @@ class Supervisor:
         self._host = socket.gethostname()
         self._shelf = Shelf()
         self._running: dict[int, Running] = {}
+        self._spare: Running | None = None
+        # Modules to import before the next fork.
+        self._wanted: list[str] = []
         self._selector = selectors.DefaultSelector()
         self._control = session.keys("control", self._name)
         self._renew_at = 0.0
@@ -91,13 +99,13 @@ class Supervisor:
             self._move(State.EXITED)
             return 0
         served = 0
-        try:
-            with self._watching():
+        with self._watching():
+            try:
                 while self.state is not State.EXITED:
                     served += self._turn()
-        except StoreError as error:
-            log.warning("worker leaves: %s", error)
-            self._kill_all(signal.SIGKILL)
+            except StoreError as error:
+                log.warning("worker leaves: %s", error)
+                self._kill_all(signal.SIGKILL)
         return served
 
     def _check_in(self) -> bool:
@@ -137,6 +145,10 @@ class Supervisor:
         finally:
             signal.set_wakeup_fd(-1)
             self._selector.close()
+            self._drop_spare()
+            self._link.close()
+            os.close(woken)
+            os.close(waker)
             self._shelf.clear()
 
     def _pop_next(self) -> None:
@@ -145,7 +157,15 @@ class Supervisor:
     def _turn(self) -> int:
         """Wait for one round of happenings and see to them; returns the processes begun."""
         begun = 0
-        for key, _ in self._selector.select(max(0.0, self._due() - time.monotonic())):
+        happened = self._selector.select(0)
+        if not happened:
+            if self._wanted:
+                self._import_ahead()
+                return begun
+            if self._spare is None:
+                self._spare = self._fork()
+            happened = self._selector.select(max(0.0, self._due() - time.monotonic()))
+        for key, _ in happened:
             begun += key.data(key.fileobj) or 0
             if self.state is State.EXITED:
                 return begun
@@ -187,10 +207,10 @@ class Supervisor:
         if not isinstance(reply, list):
             raise StoreError(f"the store ended a worker's wait: {reply}")
         self._pop_next()
-        head, body = decode(reply[1])
+        head, _ = decode(reply[1])
         kind = head["kind"]
         if kind == "run":
-            self._begin(head, body)
+            self._begin(head, reply[1])
             return 1
         if kind == "signal":
             running = self._running.get(head["pid"])
@@ -207,20 +227,38 @@ class Supervisor:
             self._drain()
         return 0
 
-    def _begin(self, head: Head, body: bytes) -> None:
-        running = Running(head)
-        child = os.fork()
-        if child == 0:
-            self._become_child(running, head, body)
-        running.parent_side(child)
-        self._running[head["pid"]] = running
+    def _begin(self, head: Head, frame: bytes) -> None:
+        running, self._spare = self._spare or self._fork(), None
+        running.give(head["pid"], frame)
+        self._running[running.pid] = running
         if self.state is State.READY:
             self._move(State.RUNNING)
         for fd in running.outputs:
             self._selector.register(fd, selectors.EVENT_READ, self._on_output)
-        self._tell("started", name=head["name"], pid=head["pid"], worker=self._name, host=self._host)
+        self._tell("started", name=head["name"], pid=running.pid, worker=self._name, host=self._host)
 
-    def _become_child(self, running: Running, head: Head, body: bytes) -> NoReturn:
+    def _import_ahead(self) -> None:
+        """One module, then a look whether something has come; the spare that lacks it is replaced."""
+        name = self._wanted.pop(0)
+        if name not in sys.modules:
+            preload.also(name)
+            self._drop_spare()
+
+    def _fork(self) -> Running:
+        running = Running()
+        child = os.fork()
+        if child == 0:
+            self._become_child(running)
+        running.parent_side(child)
+        return running
+
+    def _drop_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            # It reads the end of its input and leaves.
+            spare.close()
+
+    def _become_child(self, running: Running) -> NoReturn:
         signal.set_wakeup_fd(-1)
         os.close(self._woken)
         os.close(self._waker)
@@ -228,6 +266,7 @@ class Supervisor:
         self._selector.close()
         for other in self._running.values():
             other.close()
+        self._drop_spare()
         if self._lifeline >= 0:
             os.close(self._lifeline)
         self._session.store.reset()
@@ -237,7 +276,7 @@ class Supervisor:
         os.dup2(stderr, 2)
         os.close(stdout)
         os.close(stderr)
-        self._run_child(head, body, self._ticket, self._shelf, parent)
+        self._run_child(running, self._ticket, self._shelf, parent)
 
     def _on_output(self, fd: Any) -> None:
         for running in self._running.values():
@@ -272,6 +311,8 @@ class Supervisor:
         for pid, running in list(self._running.items()):
             if running.child in ended:
                 self._ended(pid, running, ended[running.child])
+        if self._spare is not None and self._spare.child in ended:
+            self._drop_spare()
 
     def _ended(self, pid: int, running: Running, code: int) -> None:
         for fd in list(running.outputs):
@@ -280,6 +321,7 @@ class Supervisor:
                 pass
             if fd in running.outputs:
                 self._selector.unregister(fd)
+        self._wanted += running.said()
         running.close()
         del self._running[pid]
         report_exit(self._session, pid, code, self._name)
@@ -298,6 +340,11 @@ class Supervisor:
             return
         self._move(State.DRAINING)
         self._kill_all(signal.SIGTERM)
+        # In this order no end of the session can leave a word for us that nobody reads; the store may be
+        # gone as well.
+        with contextlib.suppress(StoreError):
+            workers = self._session.keys("workers")
+            self._session.store.call(("ZREM", workers, self._name), ("DEL", self._control))
         self._move(State.EXITED)
 
     def _kill_all(self, first: int) -> None:

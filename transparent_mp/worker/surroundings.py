@@ -13,6 +13,8 @@ import tempfile
 import warnings
 from typing import Any
 
+from transparent_mp.primitives.spawn import merged_path
+
 #: Variables that describe the worker's machine or runtime and stay the worker's.
 OWN = ("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LAMBDA_TASK_ROOT")
 #: And those of the runtime, by prefix.
@@ -24,7 +26,7 @@ def enter(around: dict[str, Any]) -> None:
     _environ(around["environ"])
     _directory(around["cwd"])
     sys.argv[:] = around["argv"]
-    _path(around["path"])
+    sys.path[:] = merged_path(around["path"], sys.path)
     _streams(around["terminal"])
     if around["warnings"] != sys.warnoptions:
         sys.warnoptions[:] = around["warnings"]
@@ -56,11 +58,6 @@ def _directory(cwd: str) -> None:
         # temporary directory, which is the one place that can be written everywhere.
         os.chdir(tempfile.gettempdir())
         os.environ["PWD"] = cwd
-
-
-def _path(theirs: list[str]) -> None:
-    own = [path for path in sys.path if path not in theirs]
-    sys.path[:] = [path for path in theirs if path == "" or os.path.exists(path)] + own
 
 
 def _streams(terminal: list[bool]) -> None:

@@ -194,3 +194,23 @@ def test_copies_are_found_in_other_people_s_modules(
         f"{__name__}.plain (foreign_here.plain)",
         "app_here.mine (foreign_here.plain)",
     ]
+
+
+@pytest.mark.parametrize("name", ["plain", "Plain.static", "Plain.inherited"])
+def test_row_that_wraps_is_given_the_original(foreign: types.ModuleType, name: str) -> None:
+    def wrapping(stock: Callable[..., str]) -> Callable[..., str]:
+        call = getattr(stock, "__func__", stock)
+        return lambda *args: "wrapped " + call(*args)
+
+    sys.modules["ours_here"].wrapping = wrapping  # type: ignore[attr-defined]
+    before = dict(vars(foreign)), dict(vars(Plain))
+    wraps = Patch("foreign_here", name, "ours_here:wrapping", "test", wraps=True)
+    applied = Applied()
+    # A second time it would find its own value there.
+    for _ in range(2):
+        applied.apply(foreign, [wraps])
+    holder = Plain if "." in name else foreign
+    value = vars(holder)[name.rpartition(".")[2]]
+    assert value(*[None] * (name == "Plain.inherited")) == "wrapped plain"
+    applied.close()
+    assert (dict(vars(foreign)), dict(vars(Plain))) == before

@@ -18,4 +18,5 @@ local waiting = redis.call('LLEN', KEYS[4])
 local share = math.min(math.ceil(waiting / (1 + redis.call('SCARD', KEYS[3]))), tonumber(ARGV[3]))
 for _ = 1, share do give(base, worker, redis.call('LPOP', KEYS[4]), ttl) end
 redis.call('ZADD', KEYS[2], share, worker)
+redis.call('PEXPIRE', KEYS[2], ttl)
 return share

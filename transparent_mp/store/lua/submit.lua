@@ -6,7 +6,9 @@
 -- INVARIANT: a process is either in ready, or in running:W of exactly one worker W.
 --@include workers
 local base, ttl, limit = ARGV[1], ARGV[6], tonumber(ARGV[8])
-local pid = redis.call('INCR', KEYS[1]) + tonumber(ARGV[7]) - 1
+local number = redis.call('INCR', KEYS[1])
+if number == 1 then redis.call('PEXPIRE', KEYS[1], ttl) end
+local pid = number + tonumber(ARGV[7]) - 1
 local process, children = base .. 'process:' .. pid, base .. 'children:' .. ARGV[3]
 local head = cjson.encode({kind = 'run', pid = pid, uid = ARGV[2], parent = ARGV[3], name = ARGV[4]})
 local frame = head .. '\n' .. ARGV[5]

@@ -1,0 +1,6 @@
+CALLS = []
+
+
+def double(number):
+    CALLS.append(number)
+    return 2 * number

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.store.link import SCATTER, Link
+
+Ends = tuple[Link, socket.socket]
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    """A link, and the socket at its other end."""
+    ours, theirs = socket.socketpair()
+    link = Link(ours, "redis://test")
+    yield link, theirs
+    link.close()
+    theirs.close()
+
+
+def test_small_and_large_arguments_are_one_command(ends: Ends) -> None:
+    link, server = ends
+    large = bytearray(b"x" * SCATTER)
+    link.send([("SET", "key", 1.5), ("RPUSH", b"list", memoryview(large), 7)])
+    expected = b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$3\r\n1.5\r\n"
+    expected += b"*4\r\n$5\r\nRPUSH\r\n$4\r\nlist\r\n$%d\r\n%s\r\n$1\r\n7\r\n" % (SCATTER, large)
+    got = b""
+    while len(got) < len(expected):
+        got += server.recv(1 << 20)
+    assert got == expected
+
+
+def test_a_reply_in_pieces_is_waited_for_and_errors_are_returned(ends: Ends) -> None:
+    link, server = ends
+    assert not link.wait(0)
+    server.sendall(b":1\r\n-ERR no\r\n$5\r\nab")
+    assert link.wait(None)
+    assert link.read() == 1
+    error = link.read()
+    assert isinstance(error, StoreReplyError)
+    assert str(error) == "ERR no"
+    server.sendall(b"cde\r\n")
+    assert link.read() == b"abcde"
+    assert link.read_ready() == []
+
+
+def test_an_answer_that_no_redis_gives_is_named(ends: Ends) -> None:
+    link, server = ends
+    server.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with pytest.raises(StoreError, match=r"redis://test .*is it a Redis server\?"):
+        link.read()
+
+
+def test_a_closed_connection_is_named_and_the_link_unusable(ends: Ends) -> None:
+    link, server = ends
+    assert link.usable
+    server.close()
+    with pytest.raises(StoreError, match="lost the connection to the store at redis://test"):
+        link.read()
+    assert not link.usable

@@ -1,0 +1,132 @@
+"""Transitions of a session's state, each as the script that makes it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from transparent_mp.store.keys import FIRST_PID
+from transparent_mp.store.scripts import script
+from transparent_mp.store.session import OwnedSession
+
+
+class Book:
+    """The session's scripts, called as their callers do."""
+
+    def __init__(self, session: OwnedSession) -> None:
+        self._session = session
+        self._keys = session.keys
+
+    def ask(self, *command: Any) -> Any:
+        return self._session.store.ask(*command)
+
+    def run(self, name: str, parts: tuple[str, ...], *args: Any) -> Any:
+        return self.ask(*self._session.script(name, parts, args))
+
+    def submit(self, name: str = "p", limit: int = 0) -> list[int]:
+        parts = ("pids", "workers", "starting", "ready", "keys")
+        args = (self._keys.base, "uid-" + name, "parent", name, b"body", self._session.ttl, FIRST_PID, limit)
+        return list(self.run("submit", parts, *args))
+
+    def check_in(self, worker: str, slots: int = 10) -> int:
+        self.ask("SADD", self._keys("starting"), worker)
+        return self.check_in_again(worker, slots)
+
+    def check_in_again(self, worker: str, slots: int = 10) -> int:
+        parts = ("alive", "workers", "starting", "ready", "keys")
+        return int(
+            self.run("check_in", parts, self._keys.base, worker, slots, "host", 1000, self._session.ttl)
+        )
+
+    def exited(self, pid: int, code: int, worker: str) -> int:
+        args = (self._keys.base, self._keys.any_object, pid, code, self._session.ttl, worker)
+        return int(self.run("exited", ("workers", "ready", "objects", "keys"), *args))
+
+    def give_up(self, worker: str, when: str = "now") -> Any:
+        return self.run("give_up", ("workers", "starting", "keys"), self._keys.base, worker, when)
+
+    def renew(self, worker: str) -> int:
+        names = [self._keys("alive"), self._keys("workers"), self._keys("lease", worker)]
+        return int(self.ask(*script("renew", names, (worker, 1000))))
+
+    def signal(self, pid: int, number: int) -> int:
+        return int(self.run("signal", ("ready", "keys"), self._keys.base, pid, number, self._session.ttl))
+
+    def frames(self, part: str, of: str) -> list[Any]:
+        found = self.ask("LRANGE", self._keys(part, of), 0, -1)
+        return [json.loads(frame.partition(b"\n")[0]) for frame in found]
+
+
+@pytest.fixture
+def book(session: OwnedSession) -> Book:
+    return Book(session)
+
+
+def test_a_process_waits_for_a_worker_which_gets_it_by_checking_in(book: Book) -> None:
+    assert book.submit() == [FIRST_PID, 0, 0, 0, 1]
+    assert book.check_in("w") == 1
+    (frame,) = book.frames("control", "w")
+    assert (frame["kind"], frame["pid"], frame["name"]) == ("run", FIRST_PID, "p")
+    assert book.submit("q")[:2] == [FIRST_PID + 1, 0]
+
+
+def test_an_idle_worker_gets_it_at_once(book: Book) -> None:
+    book.check_in("w")
+    assert book.submit() == [FIRST_PID, 1, 1, 0, 0]
+
+
+def test_a_worker_checks_in_once_and_not_for_a_session_that_is_over(
+    book: Book, session: OwnedSession
+) -> None:
+    book.check_in("w")
+    assert book.check_in_again("w") == -2
+    book.ask("DEL", session.keys("alive"))
+    assert book.check_in("v") == -1
+
+
+def test_an_exit_is_told_once_and_the_worker_takes_what_waits(book: Book) -> None:
+    book.check_in("w")
+    book.submit("first")
+    book.submit("second")
+    assert book.exited(FIRST_PID, 3, "w") == 1
+    assert book.exited(FIRST_PID, 3, "w") == 0
+    assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3}]
+    assert [frame["name"] for frame in book.frames("control", "w")] == ["first", "second"]
+
+
+def test_only_the_worker_that_holds_a_process_may_tell_its_end(book: Book) -> None:
+    book.check_in("w")
+    book.submit()
+    assert book.exited(FIRST_PID, 0, "another") == 0
+    assert book.frames("inbox", "parent") == []
+
+
+def test_a_worker_that_was_given_up_never_comes_back(book: Book, session: OwnedSession) -> None:
+    book.check_in("w")
+    book.submit()
+    assert book.renew("w") == 1
+    assert book.give_up("w", "lease") is None
+    assert book.give_up("w") == [str(FIRST_PID).encode()]
+    assert (book.renew("w"), book.check_in_again("w"), book.give_up("w")) == (-1, -2, None)
+    assert book.ask("EXISTS", session.keys("lease", "w")) == 0
+
+
+def test_a_waiting_process_is_withdrawn_only_by_what_would_end_it(book: Book) -> None:
+    book.submit()
+    assert book.signal(FIRST_PID, 10) == 3
+    assert book.signal(FIRST_PID, 15) == 2
+    assert book.check_in("w") == 0
+    assert book.signal(FIRST_PID + 1, 15) == 0
+
+
+def test_no_key_is_without_a_time_to_live(book: Book, session: OwnedSession) -> None:
+    book.submit("waits")
+    book.check_in("w")
+    book.submit("runs")
+    book.signal(FIRST_PID, 15)
+    book.exited(FIRST_PID, 0, "w")
+    session.store.call(*session.push_event("someone", b"{}\n"))
+    lasting = [key for key in book.ask("KEYS", "*") if book.ask("PTTL", key) < 0]
+    assert lasting == []

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.store.session import OwnedSession
+from transparent_mp.store.store import OWED_MAX, Store
+
+
+@pytest.fixture
+def store(session: OwnedSession) -> Store:
+    return session.store
+
+
+def test_casts_arrive_in_order_and_are_not_waited_for(store: Store) -> None:
+    waits, seen = store.waits, []
+    for number in range(3):
+        store.cast(("RPUSH", "list", number), on_reply=seen.append)
+    assert store.waits == waits
+    assert store.call(("LRANGE", "list", 0, -1), ("LLEN", "list")) == [[b"0", b"1", b"2"], 3]
+    assert (store.waits, seen) == (waits + 1, [1, 2, 3])
+
+
+def test_more_casts_than_are_left_unread(store: Store) -> None:
+    for _ in range(OWED_MAX * 2):
+        store.cast(("INCR", "counter"))
+    assert len(store._owed) <= OWED_MAX
+    assert store.ask("GET", "counter") == str(OWED_MAX * 2).encode()
+
+
+def test_an_error_of_a_cast_is_raised_by_the_next_command_once(store: Store) -> None:
+    store.cast(("SET", "text", "x"))
+    store.cast(("RPUSH", "text", "y"))
+    with pytest.raises(StoreReplyError, match="WRONGTYPE"):
+        store.settle()
+    assert store.ask("GET", "text") == b"x"
+
+
+def test_an_error_of_a_call_is_raised_after_all_replies_are_read(store: Store) -> None:
+    with pytest.raises(StoreReplyError):
+        store.call(("SET", "text", "x"), ("INCR", "text"), ("SET", "text", "z"))
+    assert store.ask("GET", "text") == b"z"
+
+
+def test_pop(store: Store) -> None:
+    assert store.pop("list", 0.01) is None
+    store.cast(("RPUSH", "list", "a", "b"))
+    store.settle()
+    assert store.pop("list", 5, [("LLEN", "list")]) == [b"a", 1]
+    assert store.pop("list") == [b"b"]
+
+
+def test_a_pop_that_an_exception_ends_takes_nothing(store: Store) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            store.pop("list")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    store.call(("RPUSH", "list", "there"))
+    assert store.pop("list", 5) == [b"there"]
+
+
+def test_a_pop_without_its_own_list_raises(store: Store) -> None:
+    store.call(("SET", "text", "x"))
+    with pytest.raises(StoreReplyError, match="WRONGTYPE"):
+        store.pop("text", 5)
+
+
+def test_a_closed_store_says_so_and_finalisers_keep_silent(store: Store) -> None:
+    other = Store(store._connect)
+    other.close()
+    other.soon(("PING",))
+    with pytest.raises(StoreError, match="has left its session"):
+        other.ask("PING")
+
+
+def test_a_lost_connection_is_made_anew_for_the_next_command(store: Store) -> None:
+    number = store.ask("CLIENT", "ID")
+    other = Store(store._connect)
+    other.ask("CLIENT", "KILL", "ID", number)
+    with pytest.raises(StoreError, match="lost the connection"):
+        store.ask("PING")
+    assert store.ask("PING") == b"PONG"
+    other.close()

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from transparent_mp.worker.running import Running
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
+
+
+def forked(running: Running) -> int:
+    """A child that writes what it receives to its stdout, and leaves with the length."""
+    child = os.fork()
+    if child == 0:
+        stdout, _, _ = running.child_side()
+        frame = running.receive()
+        os.write(stdout, frame[:10])
+        os._exit(min(len(frame), 100))
+    running.parent_side(child)
+    return child
+
+
+def exit_code(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_child_receives_the_frame_it_is_given() -> None:
+    running = Running()
+    child = forked(running)
+    running.give(7, b"frame")
+    assert running.pid == 7
+    assert exit_code(child) == 5
+    assert running.read(next(iter(running.outputs))) == b"frame"
+    running.close()
+
+
+def test_a_frame_larger_than_a_pipe() -> None:
+    running = Running()
+    child = forked(running)
+    running.give(7, b"x" * 1_000_000)
+    assert exit_code(child) == 100
+    running.close()
+
+
+def test_a_spare_that_is_closed_receives_nothing() -> None:
+    running = Running()
+    child = forked(running)
+    running.close()
+    assert exit_code(child) == 0
+
+
+def test_a_frame_for_a_child_that_is_gone_is_lost() -> None:
+    running = Running()
+    child = os.fork()
+    if child == 0:
+        os._exit(3)
+    running.parent_side(child)
+    assert exit_code(child) == 3
+    running.give(7, b"x" * 1_000_000)
+    running.close()
+
+
+def test_every_fd_is_closed_in_the_end() -> None:
+    before = os.listdir("/proc/self/fd")
+    running = Running()
+    child = forked(running)
+    running.give(7, b"frame")
+    exit_code(child)
+    running.close()
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_what_a_child_says_is_read_after_its_end() -> None:
+    running = Running()
+    child = os.fork()
+    if child == 0:
+        running.child_side()
+        running.say(["one", "two"])
+        os._exit(0)
+    running.parent_side(child)
+    assert exit_code(child) == 0
+    assert running.said() == ["one", "two"]
+    running.close()
+
+
+def test_a_child_that_says_too_much_does_not_wait() -> None:
+    running = Running()
+    child = os.fork()
+    if child == 0:
+        running.child_side()
+        running.say(["x" * 200_000])
+        running.say(["more"])
+        os._exit(0)
+    running.parent_side(child)
+    assert exit_code(child) == 0
+    running.close()

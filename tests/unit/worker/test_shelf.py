@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+
+import pytest
+
+from transparent_mp.errors import SessionLostError, UntrustedPayloadError
+from transparent_mp.ship import contents
+from transparent_mp.store.session import OwnedSession
+from transparent_mp.worker.shelf import Shelf
+
+CONTENT = b"content" * 1000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def stored(session: OwnedSession) -> OwnedSession:
+    session.store.call(*contents.put(session, {DIGEST: CONTENT}, set()))
+    return session
+
+
+def test_a_content_is_fetched_once_and_each_view_is_its_own(stored: OwnedSession) -> None:
+    shelf = Shelf()
+    first = shelf.content(stored, DIGEST)
+    stored.store.call(("DEL", stored.keys("content", DIGEST)))
+    first[0:1] = b"C"
+    second = shelf.content(stored, DIGEST)
+    assert (bytes(first[:7]), bytes(second[:7])) == (b"Content", b"content")
+    assert bytes(second[:]) == CONTENT
+    shelf.clear()
+    assert not os.path.exists(shelf._place)
+
+
+def test_without_a_directory_a_process_has_its_own_copy(
+    stored: OwnedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: str) -> str:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    shelf = Shelf()
+    assert shelf.content(stored, DIGEST) == bytearray(CONTENT)
+    shelf.clear()
+
+
+def test_what_is_gone_or_another_is_an_error(stored: OwnedSession) -> None:
+    shelf = Shelf()
+    stored.store.call(("RPUSH", stored.keys("content", DIGEST), b"more"))
+    with pytest.raises(UntrustedPayloadError, match="not what its digest says"):
+        shelf.content(stored, DIGEST)
+    stored.store.call(("DEL", stored.keys("content", DIGEST)))
+    with pytest.raises(SessionLostError, match="no longer in the store"):
+        shelf.content(stored, DIGEST)
+    shelf.clear()

@@ -1,0 +1,82 @@
+"""What a supervisor does without a child; with children it is tested in real programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, Callable, NoReturn
+
+import pytest
+
+from transparent_mp.store.session import OwnedSession, join, new_id
+from transparent_mp.worker.supervisor import State, Supervisor, mismatch, refuse
+
+HERE = list(sys.version_info[:2])
+
+
+def never(*_: Any) -> NoReturn:
+    os._exit(99)
+
+
+@pytest.fixture
+def ticket(session: OwnedSession) -> dict[str, Any]:
+    session.store.call(("SADD", session.keys("starting"), "w"))
+    return dict(session.ticket(), worker="w", python=HERE, slots=4, linger=0.05)
+
+
+@pytest.fixture
+def supervisor(session: OwnedSession, ticket: dict[str, Any]) -> Iterator[Callable[..., Supervisor]]:
+    """Make the worker of that ticket, with changes to it."""
+    joined = join(ticket, new_id(), session.config)
+    yield lambda lifeline=-1, **changes: Supervisor({**ticket, **changes}, joined, never, lifeline)
+    joined.store.close()
+
+
+def test_an_idle_worker_leaves_after_its_time(session: OwnedSession, supervisor: Any) -> None:
+    worker = supervisor()
+    assert worker.run() == 0
+    assert worker.state is State.EXITED
+    assert session.store.ask("ZCARD", session.keys("workers")) == 0
+    told = session.store.ask("LRANGE", session.keys("inbox", session.client), 0, -1)
+    assert [json.loads(frame)["kind"] for frame in told] == ["ready"]
+
+
+@pytest.mark.parametrize("why", ["not awaited", "session over"])
+def test_a_worker_that_is_not_needed_says_nothing(session: OwnedSession, supervisor: Any, why: str) -> None:
+    session.store.call(("DEL", session.keys("starting" if why == "not awaited" else "alive")))
+    worker = supervisor(linger=600)
+    assert (worker.run(), worker.state) == (0, State.EXITED)
+    assert session.store.ask("EXISTS", session.keys("inbox", session.client)) == 0
+
+
+def test_the_end_of_its_lifeline_ends_it_and_leaves_no_key(session: OwnedSession, supervisor: Any) -> None:
+    reader, writer = os.pipe()
+    os.close(writer)
+    worker = supervisor(linger=600, lifeline=reader)
+    worker.run()
+    os.close(reader)
+    assert worker.state is State.EXITED
+    assert session.store.ask("EXISTS", session.keys("control", "w"), session.keys("workers")) == 0
+
+
+def test_the_session_s_end_ends_it(session: OwnedSession, supervisor: Any) -> None:
+    session.store.call(("RPUSH", session.keys("control", "w"), b'{"kind": "end"}\n'))
+    worker = supervisor(linger=600)
+    worker.run()
+    assert worker.state is State.EXITED
+
+
+@pytest.mark.parametrize("python", [[3, 1], [HERE[0], HERE[1] + 1]])
+def test_another_python_version_is_named_with_the_remedy(python: list[int]) -> None:
+    why = mismatch({"python": python})
+    assert f"the worker runs Python {HERE[0]}.{HERE[1]} and the client Python {python[0]}.{python[1]}" in why
+    assert "give the worker the client's version" in why
+    assert mismatch({"python": HERE}) == ""
+
+
+def test_a_refusal_is_told_to_the_client(session: OwnedSession, ticket: dict[str, Any]) -> None:
+    refuse(session, ticket, "because")
+    (frame,) = session.store.ask("LRANGE", session.keys("inbox", session.client), 0, -1)
+    assert json.loads(frame) == {"kind": "refused", "worker": "w", "why": "because"}

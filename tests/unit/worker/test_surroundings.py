@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+ENTER = """
+import json, os, sys
+sys.path.append(sys.argv.pop(1))
+from transparent_mp.worker import surroundings
+around = {
+    "environ": {"KEPT": "theirs", "NEW": "theirs", "PATH": "their path", "AWS_LAMBDA_X": "theirs"},
+    "cwd": os.getcwd(), "argv": ["app.py", "x"], "path": ["", "/not/here"],
+    "terminal": [False, False], "warnings": [],
+}
+around.update(json.loads(sys.argv[1]))
+surroundings.enter(around)
+"""
+
+
+def entered(code: str, changes: str = "{}", **environ: str) -> str:
+    """What `code` prints after those surroundings were entered, in an interpreter of its own."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::EncodingWarning", "-c", ENTER + code, str(ROOT), changes],
+        env={"PATH": os.environ["PATH"], "KEPT": "own", "GONE": "own", **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_environment_is_the_client_s_but_for_what_describes_the_machine() -> None:
+    code = "print(*map(os.environ.get, ('KEPT', 'NEW', 'GONE')), os.environ['PATH'] != 'their path')"
+    assert entered(code) == "theirs theirs None True"
+    assert entered("print(os.environ.get('AWS_LAMBDA_X'))", AWS_LAMBDA_X="own") == "own"
+
+
+def test_arguments_and_module_path_are_the_client_s_and_what_is_here_follows() -> None:
+    first, *paths = entered("print(sys.argv); print(*sys.path, sep='\\n')").splitlines()
+    assert first == "['app.py', 'x']"
+    # The first is the empty one, of the interactive interpreter and -c.
+    assert paths[:2] == ["", "/not/here"]
+    assert str(ROOT) in paths
+
+
+def test_output_is_buffered_as_the_client_s(tmp_path: Path) -> None:
+    code = "print(sys.stdout.line_buffering, sys.stderr.line_buffering, sys.stdout is sys.__stdout__)"
+    assert entered(code) == "False True True"
+    assert entered(code, '{"terminal": [true, false]}') == "True True True"
+
+
+@pytest.mark.parametrize("cwd", ["/not/here", ""])
+def test_a_directory_that_is_not_here_does_not_stop_a_process(cwd: str) -> None:
+    assert os.path.isdir(entered("print(os.getcwd())", f'{{"cwd": "{cwd}"}}'))
+
+
+def test_warnings_are_filtered_as_the_client_filters_them() -> None:
+    code = "import warnings\ntry:\n  warnings.warn('x')\nexcept UserWarning: print('raised')"
+    assert entered(code, '{"warnings": ["error"]}') == "raised"
