@@ -330,6 +330,9 @@ class Launcher:
     def close(self):
         pass
 
+    def let_go(self):
+        pass
+
 
 class Client:
     """A session that the test process owns, its starter, and the workers it is given."""

@@ -160,10 +160,11 @@ class TestMessages:
         with pytest.raises(UntrustedPayloadError):
             two.recv()
 
-    def test_a_large_message_leaves_no_key_behind_once_read(self, own_session):
+    def test_a_large_message_leaves_no_key_behind_once_read(self, own_session, waiting):
         one, two = shared_pipe()
-        one.send_bytes(bytes(SIZES[-1]))
+        sent = waiting(one.send_bytes, bytes(SIZES[-1]))
         two.recv_bytes()
+        sent.result(LONG)
         assert own_session.store.ask("KEYS", own_session.keys("blob", "*")) == []
 
 

@@ -9,19 +9,20 @@ import pytest
 from transparent_mp import background
 from transparent_mp.errors import ConfigError
 from transparent_mp.primitives import session as sessions
+from transparent_mp.store.session import OwnedSession
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
-class Opened:
+class Opened(OwnedSession):
     """Stands for a session that was opened."""
 
-    def __init__(self):
-        self.ended = 0
+    def __init__(self, order):
+        self.order = order
         self.uid = "opened"
 
     def end(self):
-        self.ended += 1
+        self.order.append("ended")
 
 
 @pytest.fixture
@@ -34,18 +35,16 @@ def place(monkeypatch):
 
 @pytest.fixture
 def opening(place, monkeypatch):
-    """What is opened, and with which settings; what is to be done at the exit."""
-    opened, finalizers = [], []
+    """The settings of what is opened, and what is done at the exit."""
+    settings, order = [], []
 
     def open_session(config):
-        opened.append((config, Opened()))
-        return opened[-1][1]
+        settings.append(config)
+        return Opened(order)
 
     monkeypatch.setattr(sessions, "open_session", open_session)
-    monkeypatch.setattr(
-        sessions.util, "Finalize", lambda *args, **options: finalizers.append((args, options))
-    )
-    return opened, finalizers
+    monkeypatch.setattr(sessions.util, "_exit_function", lambda: order.append("joined"))
+    return settings, order
 
 
 def in_child(body):
@@ -69,12 +68,12 @@ def test_is_opened_once_with_the_settings_of_the_environment(opening, monkeypatc
     monkeypatch.setenv("TRANSPARENT_MP_LEASE", "7")
     session = sessions.current()
     assert sessions.current() is sessions.attached() is session
-    assert [config.lease for config, _session in opening[0]] == [7.0]
+    assert [settings.lease for settings in opening[0]] == [7.0]
 
 
 def test_threads_open_one_together(opening):
     with ThreadPoolExecutor(8) as threads:
-        found = set(threads.map(lambda _: sessions.current(), range(50)))
+        found = set(threads.map(lambda _: id(sessions.current()), range(50)))
     assert len(found) == len(opening[0]) == 1
 
 
@@ -84,24 +83,27 @@ def test_one_that_cannot_be_opened_is_tried_again(opening, monkeypatch):
         with pytest.raises(ConfigError, match="TRANSPARENT_MP_LEASE"):
             sessions.current()
     assert sessions.attached() is None
-    assert opening[1] == []
+    assert opening[0] == []
     assert sessions.current()
 
 
 def test_ends_after_everything_that_multiprocessing_finalises(opening):
-    session = sessions.current()
-    ((_obj, leave), options) = opening[1][0]
-    assert options["exitpriority"] < -100
-    leave()
-    assert session.ended == 1
+    sessions.current()
+    sessions.leave()
+    assert opening[1] == ["joined", "ended"]
 
 
 def test_one_that_others_own_is_only_left(opening, own_session):
     sessions.attach(own_session)
     assert sessions.current() is own_session
+    sessions.leave()
     assert opening == ([], [])
-    sessions._leave()
     assert own_session.store.ask("PING") == b"PONG"
+
+
+def test_leaving_none_opens_none(opening):
+    sessions.leave()
+    assert opening == ([], [])
 
 
 def test_a_ticket_admits_to_the_same_session(place, store_session):

@@ -325,25 +325,21 @@ class TestSharing:
             other(theirs.release)
         assert mine._get_value() == 1
 
-    def test_an_interrupt_as_a_token_comes_loses_none(self, own_session, interrupted):
+    def test_a_token_that_comes_while_an_interrupt_is_seen_to_is_put_back(self, own_session, interrupted):
         lock = SemLock(SEMAPHORE, 0, 1)
-        lock.share()
-        for pause in (0.0, 0.001, 0.002, 0.005):
+        giver = SemLock._rebuild(lock.share(), SEMAPHORE, 1, None)
+        for pause in (0.0, 0.0002, 0.0005, 0.001) * 3:
             both = threading.Timer(
-                SHORT, lambda pause=pause: (lock.release(), time.sleep(pause), interrupted())
+                SHORT / 5, lambda pause=pause: (interrupted(), time.sleep(pause), giver.release())
             )
-            taken = False
-            try:
-                both.start()
-                taken = lock.acquire(True, LONG)
-                both.join()
-            except Interrupted:
-                both.join()
-            lock._acquired = 1 if taken else 0
-            if taken:
-                lock.release()
+            both.start()
+            with pytest.raises(Interrupted):
+                lock.acquire(True, LONG)
+            both.join()
+            assert lock._count() == 0
             assert lock._get_value() == 1
             assert lock.acquire(False) is True
+            lock._acquired = 0
 
     def test_who_is_killed_while_it_waits_takes_none(self, own_session, interpreter, blocked, until):
         lock = SemLock(SEMAPHORE, 0, 1)
