@@ -298,6 +298,20 @@ def waiting(until):
     return begin
 
 
+@pytest.fixture
+def meanwhile(until):
+    """Runs a function in a thread of its own once the main thread, which calls this, sleeps in the kernel."""
+
+    def begin(function):
+        def run():
+            until(lambda: _sleeps(threading.main_thread().native_id))
+            return function()
+
+        return in_thread(run)
+
+    return begin
+
+
 def _sleeps(thread):
     """Whether a thread has nothing to do: asleep, and not for want of the interpreter's lock."""
     seen = []

@@ -171,9 +171,9 @@ class TestEverywhere:
         assert (lock._get_value(), lock._count()) == (0, 0)
 
     @pytest.mark.parametrize("timeout", [None, LONG])
-    def test_an_interrupted_wait_takes_nothing(self, make, interrupted, timeout):
+    def test_an_interrupted_wait_takes_nothing(self, make, interrupted, meanwhile, timeout):
         lock = make(SEMAPHORE, 0, 1)
-        threading.Timer(SHORT, interrupted).start()
+        meanwhile(interrupted)
         with pytest.raises(Interrupted):
             lock.acquire(True, timeout)
         assert lock._count() == 0
@@ -181,7 +181,7 @@ class TestEverywhere:
         assert lock._get_value() == 1
         assert lock.acquire(False) is True
 
-    def test_who_is_interrupted_leaves_what_came_to_the_next(self, make, waiting):
+    def test_who_is_interrupted_leaves_what_came_to_the_next(self, make, waiting, meanwhile):
         lock = make(SEMAPHORE, 0, SEM_VALUE_MAX)
         others = []
 
@@ -196,7 +196,7 @@ class TestEverywhere:
 
         before = signal.signal(signal.SIGUSR1, handler)
         try:
-            threading.Timer(SHORT, after_main_waits).start()
+            meanwhile(after_main_waits)
             with pytest.raises(Interrupted):
                 lock.acquire(True, LONG)
         finally:
@@ -325,17 +325,17 @@ class TestSharing:
             other(theirs.release)
         assert mine._get_value() == 1
 
-    def test_a_token_that_comes_while_an_interrupt_is_seen_to_is_put_back(self, own_session, interrupted):
+    @pytest.mark.parametrize("pause", [0.0, 0.0002, 0.0005, 0.001])
+    def test_a_token_that_comes_while_an_interrupt_is_seen_to_is_put_back(
+        self, own_session, interrupted, meanwhile, pause
+    ):
         lock = SemLock(SEMAPHORE, 0, 1)
         giver = SemLock._rebuild(lock.share(), SEMAPHORE, 1, None)
-        for pause in (0.0, 0.0002, 0.0005, 0.001) * 3:
-            both = threading.Timer(
-                SHORT / 5, lambda pause=pause: (interrupted(), time.sleep(pause), giver.release())
-            )
-            both.start()
+        for _ in range(5):
+            both = meanwhile(lambda: (interrupted(), time.sleep(pause), giver.release()))
             with pytest.raises(Interrupted):
                 lock.acquire(True, LONG)
-            both.join()
+            both.result(LONG)
             assert lock._count() == 0
             assert lock._get_value() == 1
             assert lock.acquire(False) is True
