@@ -95,7 +95,7 @@ class Starter:
         """Send a signal to a process of the session; False when there is none of that id."""
         session = self.session
         answer = session.store.ask(
-            *session.script("signal", ("ready", "keys"), (session.keys.base, pid, sig, session.ttl))
+            *session.script("signal", ("ready", "keys"), (session.keys.base, pid, int(sig), session.ttl))
         )
         if answer == 2:
             report_exit(session, pid, -sig, "")

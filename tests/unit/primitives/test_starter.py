@@ -204,6 +204,17 @@ class TestSignal:
             {"kind": "signal", "pid": child.pid, "signal": signal.SIGUSR1}
         ]
 
+    def test_may_be_a_number_that_shows_otherwise(self, running):
+        # As the members of `signal.Signals` do before Python 3.11.
+        class Named(int):
+            def __str__(self):
+                return "its name"
+
+        client, child, worker = running
+        client.frames(worker)
+        assert client.starter.signal(child.pid, Named(10)) is True
+        assert [head["signal"] for head, _body in client.frames(worker)] == [10]
+
     def test_that_ends_a_waiting_process_withdraws_it(self, running, child):
         client, _first, _worker = running
         waits = child("waits")
