@@ -373,6 +373,8 @@ class TestPickles:
     @pytest.mark.parametrize("method", ["spawn", "forkserver"])
     def test_a_lock_of_a_fork_context_does_not_go_to_others(self, ours, pickled, method):
         lock = self.context("fork").Lock()
+        if not hasattr(lock, "_is_fork_ctx"):
+            pytest.skip("this Python lets it travel")
         with pytest.raises(
             RuntimeError, match="created in a fork context is being shared with a process in a spawn"
         ):
