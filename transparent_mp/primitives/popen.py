@@ -78,6 +78,10 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         try:
             around = {**_surroundings(), "environ": self._environ(process_obj)}
             body = pickle.dumps((around, self.method, *self._pickled(process_obj)), 5)
+        except BaseException:
+            # What was pickled by then is held for a process that will not be.
+            _forget(session, self.uid)
+            raise
         finally:
             _context.set_spawning_popen(None)
         first, message = pack(session, "process:" + self.uid, body)
@@ -152,6 +156,11 @@ def _forget_when_gone(session: Session, uid: str, sentinel: int) -> None:
     """No supervisor sees that process end, so its holds end here."""
     select.select([sentinel], [], [])
     os.close(sentinel)
+    _forget(session, uid)
+
+
+def _forget(session: Session, uid: str) -> None:
+    """End what a holder holds."""
     parts = session.keys.base, session.keys.any_object, uid, session.ttl
     # A session that has ended meanwhile holds nothing any more.
     with contextlib.suppress(StoreError):

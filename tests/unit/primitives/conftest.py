@@ -25,9 +25,14 @@ import pytest
 
 from transparent_mp.config import Config
 from transparent_mp.intercept.patches import TABLE
+from transparent_mp.launch import fleet
 from transparent_mp.primitives import session as sessions
-from transparent_mp.primitives import sharing
-from transparent_mp.store.session import join, new_id, open_session
+from transparent_mp.primitives import sharing, starter
+from transparent_mp.ship.frames import decode, encode
+from transparent_mp.store.connect import connect
+from transparent_mp.store.scripts import loading
+from transparent_mp.store.session import OwnedSession, join, new_id, open_session
+from transparent_mp.store.store import Store
 
 ROOT = Path(sharing.__file__).parents[2]
 
@@ -218,7 +223,7 @@ def player(monkeypatch, own_session, joined):
 
 @pytest.fixture
 def interpreter(own_session):
-    """Runs a program as a process of the session in an interpreter of its own; `given` is what it is given."""
+    """Runs a program as a process of the session, in an interpreter of its own that is `given` a pickle."""
     running = []
 
     def run(code, given=b"", uid=None):
@@ -297,8 +302,103 @@ def _sleeps(thread):
     """Whether a thread has nothing to do: asleep, and not for want of the interpreter's lock."""
     seen = []
     for _ in range(3):
-        status = Path(f"/proc/self/task/{thread}/status").read_text()
+        try:
+            status = Path(f"/proc/self/task/{thread}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            # It has ended; so will its future.
+            return False
         seen.append([line for line in status.splitlines() if line.startswith(("State", "voluntary"))])
         # Gives the interpreter's lock away, so that a thread that only waits for it goes on.
         time.sleep(0.01)
     return "S (" in seen[0][0] and seen[0] == seen[1] == seen[2]
+
+
+class Launcher:
+    """Stands for what makes workers exist; the test plays them."""
+
+    def __init__(self):
+        self.limit = None
+        self.slots = 4
+        self.launched = []
+        self.refuses = None
+
+    def launch(self, worker, ticket, on_gone):
+        if self.refuses is not None:
+            raise self.refuses
+        self.launched.append((worker, ticket, on_gone))
+
+    def close(self):
+        pass
+
+
+class Client:
+    """A session that the test process owns, its starter, and the workers it is given."""
+
+    def __init__(self, session, launcher):
+        self.session = session
+        self.launcher = launcher
+
+    @property
+    def starter(self):
+        return starter.current()
+
+    def event(self, **head):
+        self.session.store.call(*self.session.push_event(self.session.uid, encode(head)))
+
+    def check_in(self):
+        """The worker that was launched last takes its place; its name."""
+        session, worker = self.session, self.launcher.launched[-1][0]
+        args = (session.keys.base, worker, self.launcher.slots, "host", 20_000, session.ttl)
+        given = session.store.ask(
+            *session.script("check_in", ("alive", "workers", "starting", "ready", "keys"), args)
+        )
+        assert given >= 0
+        self.event(kind="ready", worker=worker)
+        return worker
+
+    def frames(self, worker):
+        """What the worker has been told: heads and bodies."""
+        control = self.session.keys("control", worker)
+        frames, _ = self.session.store.call(("LRANGE", control, 0, -1), ("DEL", control))
+        return [decode(frame) for frame in frames]
+
+    def exited(self, pid, code, worker):
+        """That worker reports the end of a process."""
+        fleet.report_exit(self.session, pid, code, worker)
+        self.session.store.settle()
+
+    def keys(self, pattern):
+        return [key.decode() for key in self.session.store.ask("KEYS", self.session.keys.base + pattern)]
+
+
+@pytest.fixture
+def client(store_session, monkeypatch, until):
+    """A client with a session of its own; keyword arguments are its settings."""
+    before, made = sessions.attached(), []
+
+    def make(**settings):
+        uid, launcher = new_id(), Launcher()
+        session = OwnedSession(
+            id=new_id(),
+            secret=b"s" * 32,
+            worker_url=store_session.worker_url,
+            uid=uid,
+            client=uid,
+            limit=0,
+            lease=20.0,
+            machine="client",
+            store=Store(lambda: connect(store_session.worker_url), loading()),
+            config=Config(**settings),
+        )
+        session.store.call(("SET", session.keys("alive"), uid, "PX", 60_000))
+        monkeypatch.setattr(starter, "_launcher", lambda _session: launcher)
+        monkeypatch.setattr(starter._Place, "starter", None)
+        sessions.attach(session)
+        made.append(session)
+        return Client(session, launcher)
+
+    yield make
+    for session in made:
+        if not session.store._closed:
+            session.end()
+    sessions.attach(before)

@@ -105,7 +105,7 @@ class TestMessages:
     def test_too_long_for_maxlength_of_a_duplex_end_ends_its_reading(self, pipe):
         one, two = pipe()
         one.send_bytes(b"12345")
-        with pytest.raises(OSError, match="^bad message length$"):
+        with pytest.raises(OSError, match=r"^bad message length$"):
             two.recv_bytes(4)
         assert (two.closed, two.readable, two.writable) == (False, False, True)
         two.send_bytes(b"on")
@@ -115,7 +115,7 @@ class TestMessages:
         reader, writer = pipe(False)
         writer.send_bytes(b"12345")
         assert not reader.closed
-        with pytest.raises(OSError, match="^bad message length$"):
+        with pytest.raises(OSError, match=r"^bad message length$"):
             reader.recv_bytes(4)
         assert reader.closed
 
@@ -139,10 +139,10 @@ class TestMessages:
 
     def test_an_end_of_one_direction_refuses_the_other(self, pipe):
         reader, writer = pipe(False)
-        with pytest.raises(OSError, match="^connection is read-only$"):
+        with pytest.raises(OSError, match=r"^connection is read-only$"):
             reader.send(1)
         for use in (writer.recv, writer.poll):
-            with pytest.raises(OSError, match="^connection is write-only$"):
+            with pytest.raises(OSError, match=r"^connection is write-only$"):
                 use()
 
     def test_a_closed_end_refuses_everything(self, pipe):
@@ -151,7 +151,7 @@ class TestMessages:
         one.close()
         assert one.closed
         for use in (one.recv, one.poll, one.fileno, one.recv_bytes, lambda: one.send(1)):
-            with pytest.raises(OSError, match="^handle is closed$"):
+            with pytest.raises(OSError, match=r"^handle is closed$"):
                 use()
 
     def test_what_was_not_made_in_this_session_is_refused(self, own_session):
@@ -164,7 +164,7 @@ class TestMessages:
         one, two = shared_pipe()
         one.send_bytes(bytes(SIZES[-1]))
         two.recv_bytes()
-        assert not [key for key in own_session.store.ask("KEYS", own_session.keys("blob", "*"))]
+        assert own_session.store.ask("KEYS", own_session.keys("blob", "*")) == []
 
 
 class TestPoll:

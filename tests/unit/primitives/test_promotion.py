@@ -41,7 +41,7 @@ def test_what_lies_in_the_pipe_goes_along_in_both_directions(side, size):
     assert [ends[1].recv_bytes() for _ in sent] == sent
     assert [ends[0].recv_bytes() for _ in sent] == [content[::-1] + b"!" for content in sent]
     assert (ends[0].recv_bytes(), ends[1].recv_bytes()) == (b"later", b"later")
-    assert not ends[0].poll() and not ends[1].poll()
+    assert [end.poll() for end in ends] == [False, False]
 
 
 def test_of_one_direction(side):

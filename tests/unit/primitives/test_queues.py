@@ -38,7 +38,7 @@ def make(request, pickled):
             request.param
         ]
 
-    yield make
+    return make
 
 
 def end(queue):
@@ -55,7 +55,7 @@ class TestQueue:
         end(into)
 
     def test_nothing_in_it(self, make):
-        into, out = make()
+        _into, out = make()
         for call in (
             lambda: out.get(False),
             lambda: out.get_nowait(),
@@ -143,7 +143,7 @@ class TestQueue:
         into.close()
         into.close()
         for call in (lambda: into.put(1), lambda: into.get(), lambda: into.get(False)):
-            with pytest.raises(ValueError, match="is closed$"):
+            with pytest.raises(ValueError, match=r"is closed$"):
                 call()
 
     def test_is_joined_once_it_is_closed(self, make):
@@ -354,7 +354,7 @@ class TestJoinableQueue:
         out.task_done()
         into.join()
         into.close()
-        with pytest.raises(ValueError, match="is closed$"):
+        with pytest.raises(ValueError, match=r"is closed$"):
             into.put(3)
 
 
