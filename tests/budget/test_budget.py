@@ -46,7 +46,7 @@ TABLE = (
     Row("SimpleQueue.get", 1, 1),
     Row("bounded Queue.put", 0, 2, today=1),
     Row("bounded Queue.get", 1, 2),
-    Row("bounded Queue.get, put by another process", 1, 2, today=2),
+    Row("bounded Queue.get, put by another process", 1, 2),
     Row("JoinableQueue.put", 0, 4, today=1),
     Row("JoinableQueue.get", 1, 1),
     Row("JoinableQueue.task_done", 0, 4, today=3),
@@ -72,7 +72,7 @@ TABLE = (
     Row("Process.join", 0, 0),
     Row("Pool task, on the worker", 1, 2),
     Row("Pool.apply, at the client", 1, 2),
-    Row("executor task, on the worker", 1, 3, today=2),
+    Row("executor task, on the worker", 1, 3),
 )
 
 

@@ -32,16 +32,13 @@ PROGRAMS = {
 }
 
 
-#: Needs the program's directory, which a worker on another host has not.
-BESIDE_THE_FILES = {"directory.py"}
-
 RUNS = [
     pytest.param(program, method, place, id=f"{program[:-3]}-{method}-{place}")
     for program, methods in PROGRAMS.items()
     for method in methods
     for place in ("local", "sandbox")
     # On another host a fork server is what spawn is.
-    if place == "local" or not (method == "forkserver" or program in BESIDE_THE_FILES)
+    if place == "local" or method != "forkserver"
 ]
 
 

@@ -99,7 +99,8 @@ class Queue(_StockQueue):  # type: ignore[misc]
         if content is None:
             raise Empty
         if _bounded(self):
-            self._sem.release()
+            # The place was taken by whoever put this, so there is nothing to ask.
+            self._sem._semlock.give()
         return _loads(content)
 
     def qsize(self) -> int:

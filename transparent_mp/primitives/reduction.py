@@ -32,7 +32,7 @@ from typing import Any, Callable
 
 from cloudpickle import CloudPickler  # type: ignore[import-untyped]
 
-from transparent_mp.primitives import inherited, main_globals, own_modules
+from transparent_mp.primitives import ctypes_classes, inherited, main_globals, own_modules
 
 _LRU = type(functools.lru_cache(None)(lambda: None))
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -116,6 +116,8 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
         if cls.__module__ == "__main__":
             if self._by_name and _found_in(self._main, cls):
                 return main_global, (cls.__qualname__,)
+            if ctypes_classes.is_one(cls):
+                return ctypes_classes.reduce(cls)
             return _with_qualname(cls, super().reducer_override(cls))
         if id(cls) in self._forced:
             return own_modules.reduce_class_by_value(cls)

@@ -25,6 +25,7 @@ from transparent_mp.primitives import memory, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
+from transparent_mp.store.session import Session
 
 RECURSIVE_MUTEX, SEMAPHORE = 0, 1
 
@@ -124,6 +125,14 @@ class SemLock:
                     return
         self._release_shared()
 
+    def give(self) -> None:
+        """Release what another process is known to have acquired."""
+        if self._hold is None:
+            self.release()
+        else:
+            session = sessions.current()
+            session.store.cast(*memory.publish(), self._giving(session))
+
     def __enter__(self) -> bool:
         return self.acquire()
 
@@ -186,10 +195,13 @@ class SemLock:
         self._owner = _ident()
         return True
 
+    def _giving(self, session: Session) -> Command:
+        most = min(self.maxvalue, MOST_TOKENS) if self.maxvalue < SEM_VALUE_MAX else SEM_VALUE_MAX
+        return script("release", (self._holders, self._tokens), (most, session.ttl))
+
     def _release_shared(self) -> None:
         session = sessions.current()
-        most = min(self.maxvalue, MOST_TOKENS) if self.maxvalue < SEM_VALUE_MAX else SEM_VALUE_MAX
-        command: Command = script("release", (self._holders, self._tokens), (most, session.ttl))
+        command = self._giving(session)
         # Whoever has acquired it may release it, so the answer is known; else it must be asked for.
         if self._acquired > 0 or self.maxvalue >= SEM_VALUE_MAX:
             self._acquired -= 1

@@ -26,6 +26,8 @@ from typing import Callable, Optional
 from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.store.link import Command, Link, Reply
 
+_ident = threading.get_ident
+
 OnReply = Optional[Callable[[Reply], None]]
 
 #: Unread replies after which a cast looks for them. Smaller: a read for nearly every write;
@@ -33,6 +35,21 @@ OnReply = Optional[Callable[[Reply], None]]
 OWED_READ = 64
 #: Unread replies at which a cast waits for them: bounds what the store must buffer for us.
 OWED_MAX = 1024
+
+
+class _Exchange:
+    """Marks the thread that is in the middle of an exchange. Entered with the store's lock held."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._store._busy = _ident()
+
+    def __exit__(self, *_exc: object) -> None:
+        self._store._busy = 0
 
 
 class Store:
@@ -46,7 +63,10 @@ class Store:
 
     def reset(self) -> None:
         """Forget every link without a word on it: for the child of a fork, whose parent owns them."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        # The thread that is in the middle of an exchange on the shared link. A finaliser or signal handler
+        # that runs in it just then, and uses the store, gets a link aside.
+        self._busy = 0
         self._link: Link | None = None
         self._owed: deque[OnReply] = deque()
         self._failed: deque[StoreReplyError] = deque()
@@ -55,10 +75,16 @@ class Store:
         self._closed = False
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
+        self._exchange = _Exchange(self)
 
     def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
         """Send and go on. `on_reply` is given the last command's reply when it is read."""
-        with self._lock:
+        if self._busy == _ident():
+            replies = self._aside(commands)
+            if on_reply is not None:
+                on_reply(replies[-1])
+            return
+        with self._lock, self._exchange:
             link = self._shared()
             owed = self._owed
             owed.extend([None] * (len(commands) - 1))
@@ -81,8 +107,20 @@ class Store:
 
     def call(self, *commands: Command) -> list[Reply]:
         """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
+        if self._busy == _ident():
+            replies = self._aside(commands)
+        else:
+            replies = self._call(commands)
+        if self._later:
+            self._flush()
+        for reply in replies:
+            if isinstance(reply, StoreReplyError):
+                raise reply
+        return replies
+
+    def _call(self, commands: Sequence[Command]) -> list[Reply]:
         replies: list[Reply] = []
-        with self._lock:
+        with self._lock, self._exchange:
             link = self._shared()
             self._owed.extend([replies.append] * len(commands))
             self._send(link, commands)
@@ -90,11 +128,19 @@ class Store:
             while len(replies) < len(commands):
                 self._settle(self._read(link))
             self._raise_failed()
-        if self._later:
-            self._flush()
-        for reply in replies:
-            if isinstance(reply, StoreReplyError):
-                raise reply
+        return replies
+
+    def _aside(self, commands: Sequence[Command]) -> list[Reply]:
+        """An exchange while this thread is in the middle of another one."""
+        link = self._borrow()
+        try:
+            link.send(commands)
+            self.waits += 1
+            replies = [link.read() for _ in commands]
+        except BaseException:
+            link.close()
+            raise
+        self._idle.append(link)
         return replies
 
     def ask(self, *command: object) -> Reply:
@@ -103,7 +149,9 @@ class Store:
 
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""
-        with self._lock:
+        if self._busy == _ident():
+            return
+        with self._lock, self._exchange:
             if self._link is not None:
                 while self._owed:
                     self._settle(self._read(self._link))
@@ -111,7 +159,9 @@ class Store:
 
     def look(self) -> None:
         """Read the answers that are there, without waiting."""
-        with self._lock:
+        if self._busy == _ident():
+            return
+        with self._lock, self._exchange:
             if self._owed and self._link is not None:
                 for reply in self._link.read_ready():
                     self._settle(reply)
@@ -172,8 +222,9 @@ class Store:
 
     def _flush(self) -> None:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
-        while self._later and self._lock.acquire(blocking=False):
+        while self._later and self._busy != _ident() and self._lock.acquire(blocking=False):
             try:
+                self._busy = _ident()
                 while self._later:
                     commands = self._later.popleft()
                     link = self._shared()
@@ -183,6 +234,7 @@ class Store:
                 # A finaliser has nobody to tell; the next command meets the same trouble.
                 self._later.clear()
             finally:
+                self._busy = 0
                 self._lock.release()
 
     def _shared(self) -> Link:

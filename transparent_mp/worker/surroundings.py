@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from typing import Any
 
+from transparent_mp.primitives import directory
 from transparent_mp.primitives.spawn import merged_path
 
 #: Variables that describe the worker's machine or runtime and stay the worker's.
@@ -57,6 +58,7 @@ def _directory(cwd: str) -> None:
         # Files of the client are not here; relative paths of a process's own go to the worker's
         # temporary directory, which is the one place that can be written everywhere.
         os.chdir(tempfile.gettempdir())
+        directory.stand_in_for(cwd)
         os.environ["PWD"] = cwd
 
 
