@@ -154,7 +154,9 @@ def start_beside(local: Any, process_obj: Any) -> Any:
 
 def _forget_when_gone(session: Session, uid: str, sentinel: int) -> None:
     """No supervisor sees that process end, so its holds end here."""
-    select.select([sentinel], [], [])
+    end = select.poll()
+    end.register(sentinel)
+    end.poll()
     os.close(sentinel)
     _forget(session, uid)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Union
 
@@ -34,7 +35,7 @@ READ_SMALL, READ_LARGE = 16 * 1024, 1024 * 1024
 class Link:
     """A connected socket that speaks RESP2. `address` is for messages and holds no secret."""
 
-    __slots__ = ("_poll", "_read_size", "_reader", "_sock", "_torn", "address", "number")
+    __slots__ = ("_poll", "_read_size", "_reader", "_sock", "_torn", "address", "arrived", "number")
 
     def __init__(self, sock: socket.socket, address: str) -> None:
         self._sock = sock
@@ -45,6 +46,8 @@ class Link:
         # Set while bytes are between the socket and the reader: an exception that arrives there
         # (a signal handler's) leaves the stream unusable.
         self._torn = False
+        #: Replies that were read and not taken yet.
+        self.arrived: deque[Reply] = deque()
         #: The store's number for this connection (CLIENT ID), by which a wait can be ended.
         self.number = 0
 
@@ -76,22 +79,32 @@ class Link:
 
     def read(self) -> Reply:
         """Return the next reply, waiting for it. An error reply is returned, not raised."""
-        while True:
-            try:
-                reply = self._reader.gets()
-            except hiredis.ProtocolError as error:
-                raise garbled(self.address, str(error)) from None
-            if reply is not _MORE:
-                return reply
+        if not self.arrived:
+            self.gather(1)
+        return self.arrived.popleft()
+
+    def gather(self, count: int) -> None:
+        """Wait until `count` replies have arrived. They stay in `arrived` until they are taken from it."""
+        self._parse()
+        while len(self.arrived) < count:
             self._fill()
+            self._parse()
+
+    def _parse(self) -> None:
+        try:
+            # In one step that no signal handler can divide: what has left the reader has arrived.
+            self.arrived.extend(iter(self._reader.gets, _MORE))
+        except hiredis.ProtocolError as error:
+            raise garbled(self.address, str(error)) from None
 
     def wait(self, timeout: float | None) -> bool:
         """Whether a reply has begun to arrive within `timeout` seconds (None: for ever).
 
         Waits in poll, so that a signal handler's exception finds no half-read reply.
         """
-        if self._reader.has_data():
-            return True
+        return bool(self.arrived) or self._reader.has_data() or self._readable(timeout)
+
+    def _readable(self, timeout: float | None) -> bool:
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(self._sock, select.POLLIN)
@@ -99,15 +112,13 @@ class Link:
 
     def read_ready(self) -> Sequence[Reply]:
         """Return the replies that are there, without waiting."""
-        replies: list[Reply] = []
-        while True:
-            reply = self._reader.gets()
-            if reply is not _MORE:
-                replies.append(reply)
-            elif self.wait(0) and select.select([self._sock], [], [], 0)[0]:
-                self._fill()
-            else:
-                return replies
+        self._parse()
+        while self._readable(0):
+            self._fill()
+            self._parse()
+        replies = list(self.arrived)
+        self.arrived.clear()
+        return replies
 
     def close(self) -> None:
         self._sock.close()

@@ -107,10 +107,7 @@ class Store:
 
     def call(self, *commands: Command) -> list[Reply]:
         """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
-        if self._busy == _ident():
-            replies = self._aside(commands)
-        else:
-            replies = self._call(commands)
+        replies = self._aside(commands) if self._busy == _ident() else self._call(commands)
         if self._later:
             self._flush()
         for reply in replies:
@@ -179,7 +176,8 @@ class Store:
             self.waits += 1
             if not link.wait(timeout):
                 self._unblock(link)
-            replies = [link.read() for _ in range(1 + len(then))]
+            link.gather(1 + len(then))
+            replies = list(link.arrived)
         except StoreError:
             link.close()
             raise
@@ -189,6 +187,7 @@ class Store:
             else:
                 link.close()
             raise
+        link.arrived.clear()
         self._idle.append(link)
         for reply in replies:
             if isinstance(reply, StoreReplyError):
@@ -302,10 +301,11 @@ class Store:
         self.ask("CLIENT", "UNBLOCK", link.number)
 
     def _give_back(self, link: Link, key: str, count: int) -> None:
-        self._unblock(link)
-        first = link.read()
-        for _ in range(count - 1):
-            link.read()
+        if len(link.arrived) < count:
+            self._unblock(link)
+            link.gather(count)
+        first = link.arrived[0]
+        link.arrived.clear()
         if isinstance(first, list):
             self.cast(("LPUSH", key, first[1]))
         self._idle.append(link)
