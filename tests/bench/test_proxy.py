@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+import proxy
 import pytest
-
-from tests.bench import proxy
 
 LATENCY = 0.02
 
