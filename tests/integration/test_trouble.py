@@ -296,6 +296,11 @@ STORE_DIES = """
             started(queue.put, "up").join()
             queue.get()
             return queue.get
+        if waiting in ("pool", "map"):
+            pool = mp.Pool(1)
+            if waiting == "map":
+                return pool.map_async(hang, [there, there, there], chunksize=1).get
+            return pool.apply_async(hang, (there,)).get
         return ProcessPoolExecutor(1).submit(hang, there).result
 
     if __name__ == "__main__":
@@ -307,7 +312,7 @@ STORE_DIES = """
     """
 
 
-@pytest.mark.parametrize("waiting", ["recv", "lock", "join", "queue", "executor"])
+@pytest.mark.parametrize("waiting", ["recv", "lock", "join", "queue", "executor", "pool", "map"])
 def test_the_store_dies_in_the_middle(
     program: Start, redis: Any, survivors: Callable[..., Any], waiting: str
 ) -> None:

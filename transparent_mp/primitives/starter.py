@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Sequence
 
-from transparent_mp.errors import LaunchError
+from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.primitives import session as sessions
@@ -151,6 +152,9 @@ class Starter:
         if self._children:
             log.error("the store is lost, and with it the processes: %s", self._lost)
         self._end_all(VANISHED)
+        pools = sys.modules.get("transparent_mp.primitives.pool")
+        if pools is not None:
+            pools.fail_all(StoreError(self._lost))
 
     def _end_all(self, code: int) -> None:
         with self._lock:
