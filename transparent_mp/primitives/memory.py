@@ -55,10 +55,10 @@ class Engine:
         self.published = 0
         self.merged = 0
 
-    def share(self, memory: Memory) -> Replica:
-        """Make local memory a segment with the contents it has."""
+    def share(self, memory: Memory, oid: str = "") -> Replica:
+        """Make local memory a segment with the contents it has; `oid`: of an object that is there already."""
         session = self._current()
-        (hold,) = sharing.create(session)
+        hold = sharing.take(session, oid) if oid else sharing.create(session)[0]
         replica = self._replica(hold, memory)
         with self._lock:
             # One command at a time: the contents may be larger than what is free beside them.
@@ -123,6 +123,12 @@ class Engine:
         with self._lock:
             for replica in self._replicas():
                 replica.lost()
+
+    def leave(self, replica: Replica) -> None:
+        """In the child of a fork: the parent, with whom its memory stays shared, exchanges it."""
+        self.attached = tuple(ref for ref in self.attached if ref() is not replica)
+        self._by_oid.pop(replica.oid, None)
+        replica.mute()
 
     def exchange(self) -> None:
         """Exchange in the background while a segment is attached."""
@@ -195,6 +201,7 @@ replicate = _engine.replicate
 merge = _engine.merge
 synchronise = _engine.synchronise
 lost = _engine.lost
+leave = _engine.leave
 
 
 def publish() -> Sequence[Command]:

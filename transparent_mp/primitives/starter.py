@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
 from transparent_mp.launch.launcher import Launcher
+from transparent_mp.primitives import homes
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
 from transparent_mp.ship import modules, output
@@ -115,6 +116,8 @@ class Starter:
         answers.on("module", modules.answer)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
         inbox = self.inbox
+        answers.on("segment", homes.answer)
+        inbox.on("unlinked", homes.on_unlinked)
         inbox.on("output", output.write)
         inbox.on("request", answers.handle)
         inbox.on("ready", lambda head, _: fleet.ready(head["worker"]))
