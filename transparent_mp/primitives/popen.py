@@ -31,6 +31,7 @@ from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
 from transparent_mp.primitives.reduction import dump
 from transparent_mp.ship import contents
+from transparent_mp.ship.requests import ask
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import Session, new_id
 
@@ -182,6 +183,7 @@ def _surroundings() -> dict[str, Any]:
         "argv": list(getattr(sys, "argv", [])),
         "path": list(sys.path),
         "parent": pids.getpid(),
+        "client": pids.client(),
         "cpus": pids.cpu_count() or 1,
         "terminal": [_is_terminal(sys.stdout), _is_terminal(sys.stderr)],
         "warnings": list(sys.warnoptions),
@@ -198,3 +200,8 @@ def _is_terminal(stream: Any) -> bool:
 def signal_process(pid: int, sig: int) -> bool:
     """Signal any process of the session by its id; False when there is none."""
     return sessions.attached() is not None and starter.current().signal(pid, sig)
+
+
+def signal_client(sig: int) -> None:
+    """Signal the client, from a process on a worker."""
+    ask(sessions.current(), "signal", {"signal": int(sig)})

@@ -15,10 +15,12 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
 from transparent_mp.launch.launcher import Launcher
+from transparent_mp.originals import original
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
 from transparent_mp.ship import modules, output
@@ -113,6 +115,7 @@ class Starter:
         session.limit = fleet.launcher.limit or 0
         answers = Answers(session)
         answers.on("module", modules.answer)
+        answers.on("signal", _signal_oneself)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
         inbox = self.inbox
         inbox.on("output", output.write)
@@ -209,3 +212,8 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _signal_oneself(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    original("os", "kill")(os.getpid(), request["signal"])
+    return {}, b""

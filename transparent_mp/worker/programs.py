@@ -36,6 +36,11 @@ class ClientSources:
         head, text = self.ask("source", {"file": file})
         return text.decode("utf-8", "replace") if head.get("found") else None
 
+    def script(self, file: str) -> bytes | None:
+        """What is in the client's main script."""
+        head, content = self.ask("script", {"file": file})
+        return content if head.get("found") else None
+
     def ask(self, kind: str, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         return ask(self._session, "module", {**request, "kind": kind})
 
@@ -54,7 +59,7 @@ def load(session: Session, shelf: Shelf, method: str, prepared: bytes, obj: byte
             _inherit(data)
             restore(data["image"], sources)
         else:
-            spawn.prepare(data, source=sources.source)
+            spawn.prepare(data, script=sources.script)
         return pickle.loads(obj)
     finally:
         del current._inheriting
