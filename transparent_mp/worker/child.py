@@ -71,6 +71,7 @@ def _run(session: Session, shelf: Shelf, pid: int, body: bytes, parent_sentinel:
     surroundings.enter(around)
     memory.synchronise()
     program = load(session, shelf, method, prepared, process)
+    surroundings.forget_directory(program._config)
     code: int = program._bootstrap(parent_sentinel=parent_sentinel)
     if method != "fork":
         atexit._run_exitfuncs()
