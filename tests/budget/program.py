@@ -161,7 +161,14 @@ def values() -> None:
             for at in range(100):
                 array[at] += 1
 
-    with Holder(value, array):
+    lock = mp.Lock()
+
+    def other() -> None:
+        lock.acquire()
+        lock.release()
+
+    with Holder(value, array, lock):
+        FOUND["another lock, Values and Arrays shared"] = count(other)
         FOUND["with value.get_lock(): value.value += 1"] = count(add)
         FOUND["with array.get_lock(): 100 elements += 1"] = count(section)
 

@@ -116,6 +116,17 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.heap", "BufferWrapper", _P + "heap:BufferWrapper",
           "memory of Value and Array is a replica of a segment, not a mapping"),
 
+    Patch("multiprocessing.sharedctypes", "Synchronized", _P + "sharedctypes:Synchronized",
+          "what is read and written under its own lock only rides on that lock"),
+    Patch("multiprocessing.sharedctypes", "SynchronizedArray", _P + "sharedctypes:SynchronizedArray",
+          "as Synchronized"),
+    Patch("multiprocessing.sharedctypes", "SynchronizedString", _P + "sharedctypes:SynchronizedString",
+          "as Synchronized"),
+    Patch("multiprocessing.sharedctypes", "Value", _P + "sharedctypes:Value",
+          "knows that nothing but the wrapper reaches the data"),
+    Patch("multiprocessing.sharedctypes", "Array", _P + "sharedctypes:Array",
+          "as Value"),
+
     Patch("multiprocessing.pool", "Pool._get_sentinels", _P + "pool:get_sentinels",
           "to wait on the results' fd costs a look at the store for each result"),
 
