@@ -58,6 +58,11 @@ def put(end: Any, queue: Any) -> None:
         end.send(None)
 
 
+def meet(end: Any, barrier: Any) -> None:
+    while end.recv():
+        barrier.wait()
+
+
 class Beside:
     """A process that does its part with objects for the length of a block, told by an end of a pipe."""
 
@@ -200,6 +205,12 @@ def conditions() -> None:
         condition.release()
 
 
+def barriers() -> None:
+    barrier = mp.Barrier(2)
+    with Beside(meet, barrier) as end:
+        FOUND["Barrier.wait"] = count(barrier.wait, lambda: end.send(True))
+
+
 def managers() -> None:
     with mp.Manager() as manager:
         table = manager.dict(k=1)
@@ -251,7 +262,19 @@ def _between(found: list[tuple[int, int]]) -> dict[str, float]:
 
 if __name__ == "__main__":
     mp.set_start_method("fork")
-    for part in (pipes, queues, consumer, locks, values, events, conditions, managers, processes, pools):
+    for part in (
+        pipes,
+        queues,
+        consumer,
+        locks,
+        values,
+        events,
+        conditions,
+        barriers,
+        managers,
+        processes,
+        pools,
+    ):
         try:
             part()
         except Exception:

@@ -94,6 +94,12 @@ TABLE: tuple[Patch, ...] = (
           "goes with SemLock, whose names are ours"),
     Patch("multiprocessing.synchronize", "SemLock.__getstate__", _P + "synchronize:getstate",
           "locks of a fork context refuse to be pickled, but here they travel by value"),
+    Patch("multiprocessing.synchronize", "Condition", _P + "condition:Condition",
+          "CPython's counts by three semaphores, a round trip each"),
+    Patch("multiprocessing.synchronize", "Event", _P + "event:Event",
+          "as Condition, on which CPython's stands"),
+    Patch("multiprocessing.synchronize", "Barrier", _P + "barrier:Barrier",
+          "as Condition, with a count in shared memory"),
 
     Patch("multiprocessing.connection", "Connection", _P + "connection:Connection",
           "an end that goes to another process reads and writes the store"),
