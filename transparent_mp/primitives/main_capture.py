@@ -18,7 +18,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from transparent_mp.primitives import main_globals, own_modules
+from transparent_mp.primitives import main_globals, own_modules, submodules
 from transparent_mp.primitives.reduction import DYNAMIC, ForkPickler, is_of_main, main_callables
 
 #: Bytes from which a global travels by digest.
@@ -56,13 +56,13 @@ class Left(NamedTuple):
     module: str = ""
 
 
-def capture(names: Iterable[str] = ()) -> Capture:
-    """Capture `__main__`; `names` are globals that code outside of it loads (`ForkPickler.names`)."""
+def capture(names: Iterable[str] = (), mentioned: Iterable[str] = ()) -> Capture:
+    """Capture `__main__`; `names` and `mentioned` are those of code outside of it (see `ForkPickler`)."""
     main = sys.modules["__main__"]
     hopeless: dict[str, str] = {}
     tried: set[str] = set()
     while True:
-        attempt = _Attempt(main, set(names), hopeless)
+        attempt = _Attempt(main, set(names), set(mentioned), hopeless)
         try:
             attempt.run()
         except _SuspectError as found:
@@ -106,10 +106,13 @@ class _LargeBufferError(Exception):
 class _Attempt:
     """One try at the joint pickle."""
 
-    def __init__(self, main: types.ModuleType, names: set[str], hopeless: dict[str, str]) -> None:
+    def __init__(
+        self, main: types.ModuleType, names: set[str], mentioned: set[str], hopeless: dict[str, str]
+    ) -> None:
         self._module = main
         self._main = dict(vars(main))
         self._names = names
+        self._mentioned = mentioned
         self._whole = isinstance(main, main_globals.RestoredMain)
         self._stream = io.BytesIO()
         self._references: dict[int, str] = {}
@@ -161,6 +164,9 @@ class _Attempt:
             "stream": self._stream.getvalue(),
             "segments": self._segments,
             "modules": self._modules,
+            "reached": submodules.reached(
+                set(self._modules.values()), self._mentioned | self._pickler.mentioned
+            ),
             "borrowed": self._borrowed,
             "lost": self._lost,
             "apart": {name: (type(entry).__name__, tuple(entry)) for name, entry in self._apart.items()},
@@ -227,6 +233,7 @@ class _Attempt:
         pickler = _solo(buffer, self._references, value, keep)
         pickler.dump(value)
         self._names |= pickler.names
+        self._mentioned |= pickler.mentioned
         stream: Any = buffer.getvalue()
         if len(stream) > LARGE:
             stream = self._keep(stream)

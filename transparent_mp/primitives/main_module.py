@@ -7,7 +7,8 @@ The image holds, by what happens to a global:
 - data beyond `LARGE`: its pickle and buffers are `externals` by digest, fetched at first use;
 - data that no code names: only its type; its value of that later moment is asked for when touched
   (`__main__.x`), which costs nothing when, as nearly always, it is not;
-- modules: by name; an object that a module of the program's own holds too: by that module and name;
+- modules: by name, and submodules that code reaches through them; an object that a module of the
+  program's own holds too: by that module and name;
 - data of the program's own modules: see `own_modules`;
 - what cannot be pickled, or not be rebuilt over there: a stand-in that says so when it is used.
 
@@ -69,6 +70,8 @@ def restore(image: bytes, sources: Sources) -> None:
         space[name] = main_globals.lost_global(name, kind, why)
     for name, module in parts["modules"].items():
         space[name] = _imported(name, module)
+    for module in parts["reached"]:
+        _reach(module)
     for name, (module, attribute) in parts["borrowed"].items():
         home = _imported(name, module)
         space[name] = getattr(home, attribute) if isinstance(home, types.ModuleType) else home
@@ -100,6 +103,13 @@ def _imported(name: str, module: str) -> Any:
         return own_modules.imported(module)
     except Exception as error:  # noqa: BLE001 - a module that nobody uses must not keep the process from running
         return main_globals.lost_module(name, module, error)
+
+
+def _reach(module: str) -> None:
+    parent, _, name = module.rpartition(".")
+    found = _imported(name, module)
+    if isinstance(found, main_globals.LostGlobal) and parent in sys.modules:
+        setattr(sys.modules[parent], name, found)
 
 
 def _load(stream: bytes, segments: list[tuple[str, str]], space: dict[str, Any]) -> None:

@@ -109,7 +109,8 @@ class _ByValue(RemotePopen):
 
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
         pickled = io.BytesIO()
-        captured = capture(dump(process_obj, pickled, 5).names)
+        pickler = dump(process_obj, pickled, 5)
+        captured = capture(pickler.names, pickler.mentioned)
         self._contents = captured.externals
         current = process.current_process()
         prepared = {
