@@ -141,6 +141,11 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.pool", "Pool._get_sentinels", _P + "pool:get_sentinels",
           "to wait on the results' fd costs a look at the store for each result"),
 
+    Patch("multiprocessing.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
+          why="its processes inherit one and the same memory, so one copy of it does"),
+    Patch("concurrent.futures.process", "ProcessPoolExecutor._launch_processes",
+          _P + "snapshot:at_one_moment", wraps=True, optional=True, why="as Pool._repopulate_pool"),
+
     # The popen modules stay as they are: they start managers' servers.
     Patch("multiprocessing.context", "ForkProcess._Popen", _P + "context:fork_popen",
           "the process starts on a worker, from what was in memory"),

@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Callable
 
 from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
@@ -23,6 +23,8 @@ from transparent_mp.launch.launcher import Launcher
 from transparent_mp.originals import original
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
+from transparent_mp.primitives.packing import kept
+from transparent_mp.primitives.snapshot import Snapshots
 from transparent_mp.ship import modules, output
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
@@ -37,8 +39,9 @@ log = logging.getLogger("transparent_mp")
 class Child:
     """A started process as its parent sees it. `sentinel` is readable once `code` is set."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, at_end: Callable[[], None] = lambda: None) -> None:
         self.name = name
+        self._at_end = at_end
         self.pid = 0
         self.code: int | None = None
         self.ended = threading.Event()
@@ -50,6 +53,7 @@ class Child:
             self.code = code
             os.close(self._writer)
             self.ended.set()
+            self._at_end()
 
 
 class Starter:
@@ -67,6 +71,7 @@ class Starter:
         #: Digests of the contents this process has stored.
         self.stored: set[str] = set()
         self.fleet: Fleet | None = None
+        self.snapshots: Snapshots | None = None
         # A real child that was forked from the client has its session, but is not the client.
         if isinstance(session, OwnedSession) and session.uid == session.client:
             self._serve(session)
@@ -117,6 +122,8 @@ class Starter:
         answers.on("module", modules.answer)
         answers.on("signal", _signal_oneself)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
+        self.snapshots = snapshots = Snapshots(session, kept)
+        answers.on("kept", snapshots.answer, slow=True)
         inbox = self.inbox
         inbox.on("output", output.write)
         inbox.on("request", answers.handle)

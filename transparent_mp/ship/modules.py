@@ -266,12 +266,12 @@ def _list(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 def _source(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     file = str(request["file"])
-    if file not in linecache.cache and not any(
-        _file_of(module) == file for module in list(sys.modules.values())
-    ):
+    known = [vars(module) for module in list(sys.modules.values()) if _file_of(module) == file]
+    if file not in linecache.cache and not known:
         raise PermissionError(13, "not the source of a loaded module", file)
     linecache.checkcache(file)
-    lines = linecache.getlines(file)
+    # What is in no file of its own (a zip's) is had from the module's loader.
+    lines = linecache.getlines(file, known[0] if known else None)
     return {"found": bool(lines)}, "".join(lines).encode()
 
 

@@ -32,6 +32,14 @@ class ClientSources:
     def late_global(self, name: str) -> bytes:
         return ask(self._session, "global", {"name": name})[1]
 
+    def kept(self, snapshot: str, module: str, name: str) -> tuple[Any, ...]:
+        request = {"snapshot": snapshot, "module": module, "name": name}
+        head, fields = ask(self._session, "kept", request)
+        if "gone" in head:
+            raise LookupError(head["gone"])
+        entry: tuple[Any, ...] = pickle.loads(fields)
+        return entry
+
     def source(self, file: str) -> str | None:
         head, text = self.ask("source", {"file": file})
         return text.decode("utf-8", "replace") if head.get("found") else None
