@@ -138,6 +138,21 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.sharedctypes", "Array", _P + "sharedctypes:Array",
           "as Value"),
 
+    Patch("multiprocessing.shared_memory", "_posixshmem", _P + "shared_memory:posixshmem", optional=True,
+          why="a name means the same to every process of the session, whatever machine it is on"),
+    Patch("multiprocessing.shared_memory", "SharedMemory.__init__", _P + "shared_memory:init", wraps=True,
+          why="says which mapping is of which segment"),
+    Patch("multiprocessing.shared_memory", "SharedMemory.name", _P + "shared_memory:name", wraps=True,
+          why="a segment that nobody can know the name of needs no session"),
+    Patch("multiprocessing.shared_memory", "SharedMemory.buf", _P + "shared_memory:buf", wraps=True,
+          why="contents travel when they are first looked at"),
+    Patch("multiprocessing.shared_memory", "SharedMemory.__reduce__", _P + "shared_memory:reduce",
+          wraps=True, why="a fork inherits the mapping, even of a name that is gone"),
+    Patch("multiprocessing.resource_tracker", "register", _P + "shared_memory:register", wraps=True,
+          why="only files of this machine are its tracker's to remove"),
+    Patch("multiprocessing.resource_tracker", "unregister", _P + "shared_memory:unregister", wraps=True,
+          why="as register"),
+
     Patch("multiprocessing.pool", "Pool._get_sentinels", _P + "pool:get_sentinels",
           "to wait on the results' fd costs a look at the store for each result"),
 

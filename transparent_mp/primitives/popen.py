@@ -25,7 +25,7 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import listener, memory, pids, spawn, starter
+from transparent_mp.primitives import homes, listener, memory, pids, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
@@ -78,6 +78,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
     def _launch(self, process_obj: Any) -> None:
         session = sessions.current()
         listener.enter_all(session)
+        homes.enter_all(session)
         _context.set_spawning_popen(self)
         try:
             around = {**_surroundings(), "environ": self._environ(process_obj)}
@@ -166,6 +167,7 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     """
     starter.current()
     session, uid = sessions.current(), new_id()
+    homes.enter_all(session)
     with sessions.naming_child(uid), spawn.passing_on(dict(session.ticket(), uid=uid)):
         popen = local(process_obj)
     background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))

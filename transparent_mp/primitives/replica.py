@@ -162,6 +162,10 @@ class Replica:
         self.known = latest
         return None
 
+    def mute(self) -> None:
+        """Publish nothing at the end."""
+        self._publish_last = _nothing
+
     def settle(self) -> None:
         """Take memory as exchanged, and nothing as away: for the child of a fork.
 
@@ -219,6 +223,10 @@ class Replica:
         if self._keys is None:
             self._keys = tuple(session.keys.object(self.oid, part) for part in ("h0", "d", "v", "g"))
         return self._keys
+
+
+def _nothing(_replica: Replica) -> None:
+    """What a replica that is not exchanged publishes at its end."""
 
 
 class _SmallTwin:

@@ -21,6 +21,7 @@ from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.originals import original
+from transparent_mp.primitives import homes
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
 from transparent_mp.primitives.packing import kept
@@ -125,6 +126,8 @@ class Starter:
         self.snapshots = snapshots = Snapshots(session, kept)
         answers.on("kept", snapshots.answer, slow=True)
         inbox = self.inbox
+        answers.on("segment", homes.answer)
+        inbox.on("unlinked", homes.on_unlinked)
         inbox.on("output", output.write)
         inbox.on("request", answers.handle)
         inbox.on("ready", lambda head, _: fleet.ready(head["worker"]))

@@ -25,6 +25,8 @@ session keys (S = tmp:{SESSION})
     S:answer:ID    list     one answer to a request; client -> asker, seconds
     S:content:D   list     chunks of the large content whose SHA-256 is D; client -> workers
     S:names        hash     listener address -> object id; listeners -> clients
+    S:segments     hash     name of a SharedMemory -> "OID SIZE WHERE"; enter, moved, unlink -> attach;
+                            the names together are one holder, `names`
 
 object keys (O = tmp:{SESSION.OID}); an object has one or two sides
     O:h0, O:h1     set      holders of that side; the object side lives while the set is there

@@ -85,7 +85,7 @@ class Store:
                 on_reply(replies[-1])
             return
         with self._lock, self._exchange:
-            link = self._shared()
+            link = self._turn()
             owed = self._owed
             owed.extend([None] * (len(commands) - 1))
             owed.append(on_reply)
@@ -118,7 +118,7 @@ class Store:
     def _call(self, commands: Sequence[Command]) -> list[Reply]:
         replies: list[Reply] = []
         with self._lock, self._exchange:
-            link = self._shared()
+            link = self._turn()
             self._owed.extend([replies.append] * len(commands))
             self._send(link, commands)
             self.waits += 1
@@ -224,17 +224,22 @@ class Store:
         while self._later and self._busy != _ident() and self._lock.acquire(blocking=False):
             try:
                 self._busy = _ident()
-                while self._later:
-                    commands = self._later.popleft()
-                    link = self._shared()
-                    self._owed.extend([None] * len(commands))
-                    self._send(link, commands)
+                self._turn()
             except OSError:
                 # A finaliser has nobody to tell; the next command meets the same trouble.
                 self._later.clear()
             finally:
                 self._busy = 0
                 self._lock.release()
+
+    def _turn(self) -> Link:
+        """The shared link, on which what finalisers wanted to send has gone ahead."""
+        link = self._shared()
+        while self._later:
+            commands = self._later.popleft()
+            self._owed.extend([None] * len(commands))
+            self._send(link, commands)
+        return link
 
     def _shared(self) -> Link:
         if self._closed:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from typing import Any
 
 import pytest
@@ -90,3 +91,23 @@ def test_a_lost_connection_is_made_anew_for_the_next_command(store: Store) -> No
         store.ask("PING")
     assert store.ask("PING") == b"PONG"
     other.close()
+
+
+def test_what_a_finaliser_sends_goes_before_what_its_thread_sends_next(store: Store) -> None:
+    held, over = threading.Event(), threading.Event()
+
+    def exchange() -> None:
+        # As a thread does that waits for an answer: it looks for what is to be sent when it has let go.
+        with store._lock:
+            held.set()
+            over.wait()
+
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    held.wait()
+    store.soon(("RPUSH", "order", "finaliser"))
+    over.set()
+    thread.join()
+    store.cast(("RPUSH", "order", "next"))
+    assert store.ask("LRANGE", "order", 0, -1) == [b"finaliser", b"next"]
+    store.ask("DEL", "order")
