@@ -1,8 +1,9 @@
 """A process on a worker, from the fork to its exit code: the far side of `primitives.popen`.
 
 It becomes the process its parent sees (id, surroundings, session), opens the sealed body, and lets
-CPython's own `Process._bootstrap` run it. It leaves through os._exit, as a forked child does; a
-spawned one runs its exit handlers first, as an interpreter of its own would.
+CPython's own `Process._bootstrap` run it. It leaves through os._exit, as a forked child does, and
+runs exit handlers where a local child would: a spawned one always, as at the end of an interpreter,
+the others from the Python version on that does so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pickle
 import signal
 import sys
 import traceback
+from multiprocessing import popen_fork, util
 from typing import Any, NoReturn
 
 from transparent_mp.config import Config
@@ -31,6 +33,9 @@ from transparent_mp.worker.shelf import Shelf
 
 #: Exit code when the process could not even be made: as for an interpreter that fails to start.
 UNMADE = 1
+
+#: Whether forked children and those of a fork server run exit handlers here: both or neither do.
+FORKED_RUN_EXIT_HANDLERS = hasattr(popen_fork, "atexit")
 
 _PR_SET_PDEATHSIG = 1
 
@@ -70,17 +75,27 @@ def _run(session: Session, shelf: Shelf, pid: int, body: bytes, parent_sentinel:
     pids.become(pid, around["parent"], around["cpus"], around["client"])
     surroundings.enter(around)
     memory.synchronise()
+    if method == "fork":
+        # What the program has registered in the parent is the parent's; only multiprocessing's is both's.
+        atexit._clear()
+        atexit.register(util._exit_function)  # type: ignore[attr-defined]
     program = load(session, shelf, method, prepared, process)
     surroundings.forget_directory(program._config)
     code: int = program._bootstrap(parent_sentinel=parent_sentinel)
-    if method != "fork":
-        atexit._run_exitfuncs()
+    if method == "spawn" or FORKED_RUN_EXIT_HANDLERS:
+        _run_exit_handlers()
     return code
+
+
+def _run_exit_handlers() -> None:
+    try:
+        atexit._run_exitfuncs()
+    except Exception:  # noqa: BLE001  a handler's; before Python 3.10 raised after it was reported
+        return
 
 
 def _stand_alone() -> None:
     """Undo what a supervisor has and a fresh process has not."""
-    atexit._clear()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
