@@ -68,6 +68,8 @@ def _loky(package: str) -> tuple[Patch, ...]:
               why="the process starts on a worker, from what loky pickles"),
         Patch(backend + ".utils", "kill_process_tree", ours + "kill_process_tree",
               "the kernel and psutil do not know a process on a worker"),
+        Patch(package + ".process_executor", "_process_worker", _P + "lifetime:passing_on", sides=WORKER,
+              wraps=True, why="as a pool's process"),
         Patch(backend + ".synchronize", "SemLock.__init__", ours + "semlock_init",
               "our semaphores have no name to be tracked and unlinked by"),
         Patch(backend + ".synchronize", "SemLock.__getstate__", ours + "semlock_getstate",
@@ -152,6 +154,11 @@ TABLE: tuple[Patch, ...] = (
           why="only files of this machine are its tracker's to remove"),
     Patch("multiprocessing.resource_tracker", "unregister", _P + "shared_memory:unregister", wraps=True,
           why="as register"),
+
+    Patch("multiprocessing.pool", "worker", _P + "lifetime:passing_on", sides=WORKER, wraps=True,
+          why="a pool's process outlives its worker: between tasks it goes on elsewhere"),
+    Patch("concurrent.futures.process", "_process_worker", _P + "lifetime:passing_on", sides=WORKER,
+          wraps=True, why="as a pool's"),
 
     Patch("multiprocessing.pool", "Pool._get_sentinels", _P + "pool:get_sentinels",
           "to wait on the results' fd costs a look at the store for each result"),

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, Callable
 
 from transparent_mp.errors import LaunchError, StoreError
-from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
+from transparent_mp.launch.fleet import VANISHED, Fleet, send_signal
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.originals import original
 from transparent_mp.primitives import homes
@@ -102,13 +102,7 @@ class Starter:
 
     def signal(self, pid: int, sig: int) -> bool:
         """Send a signal to a process of the session; False when there is none of that id."""
-        session = self.session
-        answer = session.store.ask(
-            *session.script("signal", ("ready", "keys"), (session.keys.base, pid, int(sig), session.ttl))
-        )
-        if answer == 2:
-            report_exit(session, pid, -sig, "")
-        return bool(answer)
+        return send_signal(self.session, pid, sig)
 
     def close(self) -> None:
         """Stop watching: nobody waits for children any more."""
@@ -118,7 +112,7 @@ class Starter:
 
     def _serve(self, session: OwnedSession) -> None:
         self.fleet = fleet = Fleet(session, _launcher(session))
-        session.limit = fleet.launcher.limit or 0
+        session.limit = fleet.limit or 0
         answers = Answers(session)
         answers.on("module", modules.answer)
         answers.on("signal", _signal_oneself)
@@ -130,7 +124,9 @@ class Starter:
         inbox.on("unlinked", homes.on_unlinked)
         inbox.on("output", output.write)
         inbox.on("request", answers.handle)
-        inbox.on("ready", lambda head, _: fleet.ready(head["worker"]))
+        inbox.on("ready", lambda head, _: fleet.ready(head["worker"], head.get("cores", 1)))
+        inbox.on("left", lambda head, _: fleet.left(head["worker"]))
+        inbox.on("gone", lambda head, _: fleet.gone(head["worker"], head["why"]))
         inbox.on("refused", lambda head, _: fleet.refused(head["worker"], head["why"]))
         inbox.on("started", self._on_started)
         inbox.on("want", self._on_want)
@@ -209,7 +205,9 @@ def current() -> Starter:
 
 def _launcher(session: Session) -> Launcher:
     if session.config.backend == "lambda":
-        raise LaunchError(0, "the backend 'lambda' is not there yet; use TRANSPARENT_MP_BACKEND=local")
+        from transparent_mp.launch.aws import LambdaLauncher
+
+        return LambdaLauncher(session.config)
     from transparent_mp.launch.local import LocalLauncher
 
     return LocalLauncher(session.config)
