@@ -106,6 +106,11 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.connection", "Client", _P + "listener:Client",
           "dials the listeners that listen in the store"),
 
+    Patch("multiprocessing.reduction", "send_handle", _P + "descriptors:send_handle", wraps=True,
+          why="a descriptor sent to another machine would never come, and its receiver wait for ever"),
+    Patch("multiprocessing.reduction", "recv_handle", _P + "descriptors:recv_handle", wraps=True,
+          why="as send_handle"),
+
     Patch("multiprocessing.queues", "Queue", _P + "queues:Queue",
           "a list of the store needs neither pipe nor lock nor feeder thread"),
     Patch("multiprocessing.queues", "JoinableQueue", _P + "queues:JoinableQueue",

@@ -27,6 +27,7 @@ from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import listener, memory, pids, spawn, starter
 from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
 from transparent_mp.primitives.reduction import dump
 from transparent_mp.ship import contents
@@ -50,11 +51,11 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         self._contents: Mapping[str, Any] = {}
         super().__init__(process_obj)
 
+    #: Looked up before `duplicate_for_child` is called.
+    DupFd = int
+
     def duplicate_for_child(self, fd: int) -> int:
-        raise OSError(
-            f"file descriptor {fd} cannot travel to another machine: "
-            "pass a path or a multiprocessing Connection"
-        )
+        raise refusal(fd)
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         if self.returncode is None:
