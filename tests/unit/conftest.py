@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from aws_fixtures import aws, aws_server, wheels  # noqa: F401  fixtures
 
 HERE = Path(__file__).parent
 

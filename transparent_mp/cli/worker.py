@@ -14,6 +14,7 @@ from typing import Any
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
 from transparent_mp.intercept import install
+from transparent_mp.launch.bucket import equip
 from transparent_mp.store.session import Session, join, new_id
 
 
@@ -39,6 +40,9 @@ def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1) -> int:
     if why:
         supervisor.refuse(session, ticket, why)
         return 0
+    equip(session)
+    if session.depot is not None:
+        session.depot.prepare()
     preload.modules()
     return supervisor.Supervisor(ticket, session, child.run, lifeline).run()
 

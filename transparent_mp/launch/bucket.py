@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from transparent_mp.errors import DepotError, UntrustedPayloadError
 from transparent_mp.launch.clients import Clients, explained, found
+from transparent_mp.originals import original
 from transparent_mp.store.depot import Buffer
+from transparent_mp.store.session import OwnedSession, Session
+
+log = logging.getLogger("transparent_mp")
 
 #: Below which everything of ours lies, in a bucket that others may use as well.
 PREFIX = "transparent-mp/"
@@ -39,9 +44,8 @@ class Place:
         prefix = prefix.strip("/")
         return cls(name, prefix + "/" if prefix else PREFIX)
 
-    def clear(self, clients: Clients) -> None:
+    def clear(self, s3: Any) -> None:
         """Delete everything below the prefix."""
-        s3 = clients("s3")
         for keys in self._pages(s3):
             objects = [{"Key": key} for key in keys]
             s3.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
@@ -68,6 +72,7 @@ class Bucket:
         self._place = Place(place.bucket, f"{place.prefix}{session}/")
         self._clients = clients or Clients()
         self._put: set[str] = set()
+        self._user = 0
 
     def __repr__(self) -> str:
         return f"<Bucket {self._place.bucket}/{self._place.prefix}>"
@@ -81,15 +86,13 @@ class Bucket:
         if digest in self._put:
             return
         with self._explained("be written"):
-            self._clients("s3").put_object(
-                Bucket=self._place.bucket, Key=self._key(digest), Body=_body(content)
-            )
+            self._s3().put_object(Bucket=self._place.bucket, Key=self._key(digest), Body=_body(content))
         self._put.add(digest)
 
     def get(self, digest: str) -> bytes:
         with self._explained("be read"):
             answer = found(
-                self._clients("s3").get_object, "NoSuchKey", Bucket=self._place.bucket, Key=self._key(digest)
+                self._s3().get_object, "NoSuchKey", Bucket=self._place.bucket, Key=self._key(digest)
             )
             if answer is None:
                 raise DepotError(
@@ -107,7 +110,15 @@ class Bucket:
 
     def clear(self) -> None:
         with self._explained("be cleared"):
-            self._place.clear(self._clients)
+            self._place.clear(self._s3())
+
+    def _s3(self) -> Any:
+        # The child of a fork has its parent's connections, once there are any, and must not use them.
+        me = original("os", "getpid")()
+        if self._user not in (0, me):
+            self._clients = Clients()
+        self._user = me
+        return self._clients("s3")
 
     def _key(self, digest: str) -> str:
         return self._place.prefix + digest
@@ -122,6 +133,28 @@ class Bucket:
                 f"the bucket {self._place.bucket} cannot {purpose}: {error}; TRANSPARENT_MP_BUCKET names it, "
                 "and `transparent-mp doctor` tries it"
             ) from error.__cause__
+
+
+def equip(session: Session) -> None:
+    """Give a session its depot, if it is to have one; the client's clears it at the end, if it was used."""
+    if not session.bucket:
+        return
+    depot = session.depot = Bucket(session.bucket, session.id)
+    if isinstance(session, OwnedSession):
+        session.before_end.append(lambda: _clear_at_end(session, depot))
+
+
+def _clear_at_end(session: OwnedSession, depot: Bucket) -> None:
+    def clear() -> None:
+        try:
+            depot.clear()
+        except DepotError as error:
+            # The program has done its work; the bucket's own rule removes what is left.
+            log.warning("contents of this session stay behind: %s", error)
+
+    if session.store.ask("EXISTS", session.keys("depot")):
+        # When the workers have gone: they may still put something.
+        session.after_end.append(clear)
 
 
 def _body(content: Buffer) -> Any:

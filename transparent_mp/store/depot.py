@@ -20,6 +20,9 @@ __all__ = ["LARGE", "Buffer", "Depot"]
 class Depot(Protocol):
     """Large contents by digest. Raises DepotError when it cannot do its work."""
 
+    def prepare(self) -> None:
+        """In a supervisor, before it forks: do what each process would have to. Makes no connection."""
+
     def put(self, digest: str, content: Buffer) -> None:
         """Return when the content is there for everyone."""
 

@@ -47,6 +47,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
             os._exit(0)
         head, body = decode(frame)
         session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
+        session.depot = shelf.depot
         sessions.attach(session)
         code = _run(session, shelf, head["pid"], body, parent_sentinel)
         # Writes nobody waited for must have arrived before the exit is told.

@@ -108,5 +108,5 @@ def lifecycle_rule(place: Place) -> dict[str, Any]:
 
 
 def _delete(made: Made, name: str) -> None:
-    Place(name, "").clear(made.clients)
+    Place(name, "").clear(made.clients("s3"))
     made.clients("s3").delete_bucket(Bucket=name)
