@@ -16,5 +16,5 @@ def test_a_bucket_is_a_name_and_perhaps_a_prefix(text: str, bucket: str) -> None
 
 @pytest.mark.parametrize("text", ["Name", "a", "/x", "https://host/name", "na_me"])
 def test_what_is_no_bucket_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="TRANSPARENT_MP_BUCKET=.* is no bucket"):
+    with pytest.raises(ConfigError, match=r"TRANSPARENT_MP_BUCKET=.* is no bucket"):
         Config.from_environ({"TRANSPARENT_MP_BUCKET": text})
