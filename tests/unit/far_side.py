@@ -46,8 +46,8 @@ def ship(target: Any, *args: Any) -> Any:
     from transparent_mp.primitives import main_module, reduction
 
     buffer = io.BytesIO()
-    names = reduction.dump((target, args), buffer).names
-    image, externals = main_module.capture(names)
+    pickler = reduction.dump((target, args), buffer)
+    image, externals = main_module.capture(pickler.names, pickler.mentioned)
     first = {"image": image, "process": buffer.getvalue()}
     return exchange(first, externals)
 

@@ -47,8 +47,6 @@ def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1) -> int:
         supervisor.refuse(session, ticket, why)
         return 0
     equip(session)
-    if session.depot is not None:
-        session.depot.prepare()
     preload.modules()
     return supervisor.Supervisor(ticket, session, child.run, lifeline).run()
 

@@ -94,6 +94,12 @@ TABLE: tuple[Patch, ...] = (
           "goes with SemLock, whose names are ours"),
     Patch("multiprocessing.synchronize", "SemLock.__getstate__", _P + "synchronize:getstate",
           "locks of a fork context refuse to be pickled, but here they travel by value"),
+    Patch("multiprocessing.synchronize", "Condition", _P + "condition:Condition",
+          "CPython's counts by three semaphores, a round trip each"),
+    Patch("multiprocessing.synchronize", "Event", _P + "event:Event",
+          "as Condition, on which CPython's stands"),
+    Patch("multiprocessing.synchronize", "Barrier", _P + "barrier:Barrier",
+          "as Condition, with a count in shared memory"),
 
     Patch("multiprocessing.connection", "Connection", _P + "connection:Connection",
           "an end that goes to another process reads and writes the store"),
@@ -121,8 +127,24 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.heap", "BufferWrapper", _P + "heap:BufferWrapper",
           "memory of Value and Array is a replica of a segment, not a mapping"),
 
+    Patch("multiprocessing.sharedctypes", "Synchronized", _P + "sharedctypes:Synchronized",
+          "what is read and written under its own lock only rides on that lock"),
+    Patch("multiprocessing.sharedctypes", "SynchronizedArray", _P + "sharedctypes:SynchronizedArray",
+          "as Synchronized"),
+    Patch("multiprocessing.sharedctypes", "SynchronizedString", _P + "sharedctypes:SynchronizedString",
+          "as Synchronized"),
+    Patch("multiprocessing.sharedctypes", "Value", _P + "sharedctypes:Value",
+          "knows that nothing but the wrapper reaches the data"),
+    Patch("multiprocessing.sharedctypes", "Array", _P + "sharedctypes:Array",
+          "as Value"),
+
     Patch("multiprocessing.pool", "Pool._get_sentinels", _P + "pool:get_sentinels",
           "to wait on the results' fd costs a look at the store for each result"),
+
+    Patch("multiprocessing.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
+          why="its processes inherit one and the same memory, so one copy of it does"),
+    Patch("concurrent.futures.process", "ProcessPoolExecutor._launch_processes",
+          _P + "snapshot:at_one_moment", wraps=True, optional=True, why="as Pool._repopulate_pool"),
 
     # The popen modules stay as they are: they start managers' servers.
     Patch("multiprocessing.context", "ForkProcess._Popen", _P + "context:fork_popen",

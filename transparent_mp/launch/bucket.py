@@ -4,7 +4,8 @@
 
 Workers on Lambda have each their own way to object storage, while all share one to the store. What is
 there is deleted at the end of the session by its client; a killed one leaves it to the bucket's rule.
-boto3 is made ready by a supervisor before it forks, so that no process pays for it.
+boto3 is made ready by client and supervisors before they fork, so that no process pays for it, and none
+imports it while a thread of its parent did.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ log = logging.getLogger("transparent_mp")
 
 #: Below which everything of ours lies, in a bucket that others may use as well.
 PREFIX = "transparent-mp/"
+#: Bytes of a content that are read at once.
+PIECE = 8 << 20
 #: Objects that one call may delete.
 _DELETED_AT_ONCE = 1000
 
@@ -78,7 +81,7 @@ class Bucket:
         return f"<Bucket {self._place.bucket}/{self._place.prefix}>"
 
     def prepare(self) -> None:
-        """Import boto3 and make the client, in a supervisor, before it forks. Makes no connection."""
+        """Import boto3 and make the client. Makes no connection."""
         with explained(DepotError):
             self._clients("s3")
 
@@ -89,7 +92,8 @@ class Bucket:
             self._s3().put_object(Bucket=self._place.bucket, Key=self._key(digest), Body=_body(content))
         self._put.add(digest)
 
-    def get(self, digest: str) -> bytes:
+    def stream(self, digest: str) -> Iterator[bytes]:
+        seen = hashlib.sha256()
         with self._explained("be read"):
             answer = found(
                 self._s3().get_object, "NoSuchKey", Bucket=self._place.bucket, Key=self._key(digest)
@@ -100,13 +104,14 @@ class Bucket:
                     "the session ended, or is the bucket's lifecycle rule shorter than the session?"
                 )
             with answer["Body"] as body:
-                content: bytes = body.read()
-        if hashlib.sha256(content).hexdigest() != digest:
+                for piece in body.iter_chunks(PIECE):
+                    seen.update(piece)
+                    yield piece
+        if seen.hexdigest() != digest:
             raise UntrustedPayloadError(
                 f"the content {digest[:12]} in {self._place.bucket} is not what its digest says: "
                 "it was not used"
             )
-        return content
 
     def clear(self) -> None:
         with self._explained("be cleared"):
@@ -136,10 +141,14 @@ class Bucket:
 
 
 def equip(session: Session) -> None:
-    """Give a session its depot, if it is to have one; the client's clears it at the end, if it was used."""
+    """Give a session its depot, if it is to have one; the client's clears it at the end, if it was used.
+
+    Raises DepotError when no client can be made.
+    """
     if not session.bucket:
         return
     depot = session.depot = Bucket(session.bucket, session.id)
+    depot.prepare()
     if isinstance(session, OwnedSession):
         session.before_end.append(lambda: _clear_at_end(session, depot))
 

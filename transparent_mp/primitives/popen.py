@@ -30,7 +30,9 @@ from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
 from transparent_mp.primitives.reduction import dump
+from transparent_mp.primitives.snapshot import Snapshot
 from transparent_mp.ship import contents
+from transparent_mp.ship.requests import ask
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import Session, new_id
 
@@ -49,6 +51,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         #: Holder id of the process being started: what its pickle hands over is held under it.
         self.uid = new_id()
         self._contents: Mapping[str, Any] = {}
+        self._snapshot: Snapshot | None = None
         super().__init__(process_obj)
 
     #: Looked up before `duplicate_for_child` is called.
@@ -82,11 +85,12 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         except BaseException:
             # What was pickled by then is held for a process that will not be.
             _forget(session, self.uid)
+            self._release()
             raise
         finally:
             _context.set_spawning_popen(None)
         first, message = pack(session, "process:" + self.uid, body)
-        self._child = child = starter.Child(process_obj.name)
+        self._child = child = starter.Child(process_obj.name, self._release)
         self.sentinel = child.sentinel
         self.finalizer = util.Finalize(self, _util.close_fds, (child.sentinel,))
         starting = starter.current()
@@ -95,6 +99,12 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
         self._contents = {}
         self.pid = child.pid
+
+    def _release(self) -> None:
+        """The process has ended, or never began: nobody asks for what was kept for it."""
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.release()
 
     def _environ(self, _process_obj: Any) -> dict[str, str]:
         return dict(os.environ)
@@ -109,7 +119,10 @@ class _ByValue(RemotePopen):
 
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
         pickled = io.BytesIO()
-        captured = capture(dump(process_obj, pickled, 5).names)
+        pickler = dump(process_obj, pickled, 5)
+        captured = capture(
+            pickler.names, pickler.mentioned, self._keep if starter.current().snapshots else None
+        )
         self._contents = captured.externals
         current = process.current_process()
         prepared = {
@@ -120,6 +133,12 @@ class _ByValue(RemotePopen):
             "start_method": _context._default_context.get_start_method(allow_none=True),
         }
         return pickle.dumps(prepared, 5), pickled.getvalue()
+
+    def _keep(self) -> str:
+        snapshots = starter.current().snapshots
+        assert snapshots is not None
+        self._snapshot = snapshots.take()
+        return self._snapshot.name
 
 
 class _ByImport(RemotePopen):
@@ -182,6 +201,7 @@ def _surroundings() -> dict[str, Any]:
         "argv": list(getattr(sys, "argv", [])),
         "path": list(sys.path),
         "parent": pids.getpid(),
+        "client": pids.client(),
         "cpus": pids.cpu_count() or 1,
         "terminal": [_is_terminal(sys.stdout), _is_terminal(sys.stderr)],
         "warnings": list(sys.warnoptions),
@@ -198,3 +218,8 @@ def _is_terminal(stream: Any) -> bool:
 def signal_process(pid: int, sig: int) -> bool:
     """Signal any process of the session by its id; False when there is none."""
     return sessions.attached() is not None and starter.current().signal(pid, sig)
+
+
+def signal_client(sig: int) -> None:
+    """Signal the client, from a process on a worker."""
+    ask(sessions.current(), "signal", {"signal": int(sig)})

@@ -67,7 +67,7 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_threads", "_twin", "_view", "hold", "known", "oid",
+        "_seen", "_threads", "_twin", "_view", "hold", "known", "lock", "oid",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +81,8 @@ class Replica:
         """`numbers`: of the process's parts, never twice the same; `publish_last`: called at the end."""
         self.oid = oid
         self.hold = hold
+        #: What it rides on; None: it follows every release and acquire.
+        self.lock: Any = None
         self.known = 0
         # Version of the latest answer applied, complete or not: an older one would undo it.
         self._seen = 0

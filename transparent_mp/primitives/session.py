@@ -48,7 +48,11 @@ def current() -> Session:
             session = _place.session
             if session is None:
                 session = open_session(Config.from_environ())
-                equip(session)
+                try:
+                    equip(session)
+                except BaseException:
+                    session.end()
+                    raise
                 _place.session = session
     return session
 

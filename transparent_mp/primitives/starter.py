@@ -15,12 +15,16 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Any, Callable
 
 from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
 from transparent_mp.launch.launcher import Launcher
+from transparent_mp.originals import original
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
+from transparent_mp.primitives.packing import kept
+from transparent_mp.primitives.snapshot import Snapshots
 from transparent_mp.ship import modules, output
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
@@ -35,8 +39,9 @@ log = logging.getLogger("transparent_mp")
 class Child:
     """A started process as its parent sees it. `sentinel` is readable once `code` is set."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, at_end: Callable[[], None] = lambda: None) -> None:
         self.name = name
+        self._at_end = at_end
         self.pid = 0
         self.code: int | None = None
         self.ended = threading.Event()
@@ -48,6 +53,7 @@ class Child:
             self.code = code
             os.close(self._writer)
             self.ended.set()
+            self._at_end()
 
 
 class Starter:
@@ -65,6 +71,7 @@ class Starter:
         #: Digests of the contents this process has stored.
         self.stored: set[str] = set()
         self.fleet: Fleet | None = None
+        self.snapshots: Snapshots | None = None
         # A real child that was forked from the client has its session, but is not the client.
         if isinstance(session, OwnedSession) and session.uid == session.client:
             self._serve(session)
@@ -113,7 +120,10 @@ class Starter:
         session.limit = fleet.launcher.limit or 0
         answers = Answers(session)
         answers.on("module", modules.answer)
+        answers.on("signal", _signal_oneself)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
+        self.snapshots = snapshots = Snapshots(session, kept)
+        answers.on("kept", snapshots.answer, slow=True)
         inbox = self.inbox
         inbox.on("output", output.write)
         inbox.on("request", answers.handle)
@@ -209,3 +219,8 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _signal_oneself(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    original("os", "kill")(os.getpid(), request["signal"])
+    return {}, b""

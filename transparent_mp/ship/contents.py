@@ -7,7 +7,7 @@ content computes its digest again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transparent_mp.errors import SessionLostError, UntrustedPayloadError
@@ -30,7 +30,7 @@ def put(session: Session, contents: Mapping[str, Any], known: set[str]) -> list[
             key = session.keys("content", digest)
             view = memoryview(content).cast("B")
             chunks: Sequence[Buffer] = [view[at : at + CHUNK] for at in range(0, len(view), CHUNK)]
-            if session.depot is not None and len(view) >= LARGE:
+            if _goes_to_depot(session, len(view)):
                 commands += deposit(session, digest, view)
                 chunks = [IN_DEPOT]
             # Another process may have stored it: then this replaces it by the same.
@@ -40,14 +40,39 @@ def put(session: Session, contents: Mapping[str, Any], known: set[str]) -> list[
     return commands
 
 
-def get(session: Session, digest: str) -> bytes:
-    """The content. Raises SessionLostError when it is gone, UntrustedPayloadError when it is another."""
-    chunks = session.store.ask("LRANGE", session.keys("content", digest), 0, -1)
+def has(session: Session, digest: str, size: int) -> bool:
+    """Whether the session has the whole content, which is `size` bytes long."""
+    chunks: int = session.store.ask("LLEN", session.keys("content", digest))
+    return chunks == (1 if _goes_to_depot(session, size) else -(-size // CHUNK))
+
+
+def stream(session: Session, digest: str) -> Iterator[bytes]:
+    """The content, chunk by chunk, so that no more than one is in memory.
+
+    Raises SessionLostError when it is gone, UntrustedPayloadError, after the last chunk, when it is another.
+    """
+    key = session.keys("content", digest)
+    count, chunks = session.store.call(("LLEN", key), ("LRANGE", key, 0, 0))
     if not chunks:
         raise SessionLostError(f"the content {digest[:12]} is no longer in the store: has the session ended?")
     if chunks == [IN_DEPOT]:
-        return withdraw(session, digest)
-    content: bytes = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    if hashlib.sha256(content).hexdigest() != digest:
+        yield from withdraw(session, digest)
+        return
+    seen = hashlib.sha256()
+    for at in range(count):
+        if at:
+            chunks = session.store.ask("LRANGE", key, at, at)
+        seen.update(chunks[0])
+        yield chunks[0]
+    if seen.hexdigest() != digest:
         raise UntrustedPayloadError(f"the content {digest[:12]} is not what its digest says and was not used")
-    return content
+
+
+def get(session: Session, digest: str) -> bytes:
+    """The whole content. Raises as `stream` does."""
+    chunks = list(stream(session, digest))
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _goes_to_depot(session: Session, size: int) -> bool:
+    return session.depot is not None and size >= LARGE

@@ -7,6 +7,7 @@ Requests and answers are a header (plain values) and a body:
     data    module, path    -> found, the file's bytes; path is relative to the module's directory
     list    module, path    -> found, entries: [[name, is_directory]]
     source  file            -> found, the text of a source file in UTF-8
+    script  file            -> found, the main script as it is in its file, or else its text
 
 `kind` is source, bytecode, package forms of these by `is_package`, namespace, extension or missing; the
 body is the concatenation of the modules' bytes, in order, `size` each. A package is answered together
@@ -265,13 +266,21 @@ def _list(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 def _source(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     file = str(request["file"])
-    if file not in linecache.cache and not any(
-        _file_of(module) == file for module in list(sys.modules.values())
-    ):
+    known = [vars(module) for module in list(sys.modules.values()) if _file_of(module) == file]
+    if file not in linecache.cache and not known:
         raise PermissionError(13, "not the source of a loaded module", file)
     linecache.checkcache(file)
-    lines = linecache.getlines(file)
+    # What is in no file of its own (a zip's) is had from the module's loader.
+    lines = linecache.getlines(file, known[0] if known else None)
     return {"found": bool(lines)}, "".join(lines).encode()
+
+
+def _script(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    file = str(request["file"])
+    if file == _file_of(sys.modules["__main__"]) and os.path.isfile(file):
+        with open(file, "rb") as script:
+            return {"found": True}, script.read()
+    return _source(request)
 
 
 def _file_of(module: Any) -> Any:
@@ -289,4 +298,5 @@ _HANDLERS: dict[str, Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]] =
     "data": _data,
     "list": _list,
     "source": _source,
+    "script": _script,
 }

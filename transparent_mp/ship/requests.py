@@ -9,12 +9,16 @@ Both are sealed: a request because it makes the client read files, an answer bec
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any, Callable
 
-from transparent_mp.errors import SessionLostError, UntrustedPayloadError
+from transparent_mp import background
+from transparent_mp.errors import SessionLostError, StoreError, UntrustedPayloadError
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.session import Session, new_id
+
+log = logging.getLogger("transparent_mp")
 
 Answerer = Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]
 
@@ -44,10 +48,16 @@ class Answers:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._answerers: dict[str, Answerer] = {}
+        self._slow: set[str] = set()
 
-    def on(self, topic: str, answerer: Answerer) -> None:
-        """Let `answerer(request)` return head and body for requests of that topic."""
+    def on(self, topic: str, answerer: Answerer, *, slow: bool = False) -> None:
+        """Let `answerer(request)` return head and body for requests of that topic.
+
+        A slow one has a thread for each request, and answers with an error what it raises.
+        """
         self._answerers[topic] = answerer
+        if slow:
+            self._slow.add(topic)
 
     def handle(self, head: Head, body: bytes) -> None:
         """Handler for the inbox."""
@@ -56,7 +66,25 @@ class Answers:
         if not key.startswith(session.keys("answer") + ":"):
             raise UntrustedPayloadError("a request wants its answer outside this session's keys")
         request = json.loads(bytes(session.seal.open(session.keys("inbox", session.client), body)))
-        answer, content = self._answerers[head["topic"]](request)
+        topic = head["topic"]
+        if topic in self._slow:
+            background.start(self._answer_slowly, key, topic, request)
+        else:
+            self._answer(key, *self._answerers[topic](request))
+
+    def _answer_slowly(self, key: str, topic: str, request: dict[str, Any]) -> None:
+        try:
+            try:
+                answer, content = self._answerers[topic](request)
+            except Exception as error:  # noqa: BLE001 - whoever asked shall read it
+                answer, content = {"error": f"{type(error).__name__}: {error}"}, b""
+            self._answer(key, answer, content)
+        except StoreError as error:
+            # The inbox meets the same trouble, and tells everyone who waits.
+            log.info("a request could not be answered: %s", error)
+
+    def _answer(self, key: str, answer: dict[str, Any], content: bytes) -> None:
+        session = self._session
         first, message = pack(session, key, encode(answer, content))
         expire = ("PEXPIRE", key, int(ANSWER_TIMEOUT * 1000))
         session.store.cast(*first, ("RPUSH", key, message), expire)

@@ -13,7 +13,7 @@ megabytes, and no value comes near the store's limit of 512 MB.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from transparent_mp.errors import DepotError
 from transparent_mp.store.depot import LARGE, Depot
@@ -63,7 +63,7 @@ def unpack(session: Session, place: str, message: bytes) -> Buffer:
         content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     session.seal.check(place, message[:TAG], kind, content)
     if kind[:1] in (b"D", b"d"):
-        content = withdraw(session, bytes(content).decode())
+        content = b"".join(withdraw(session, bytes(content).decode()))
     if len(kind) > 1:
         key = session.keys("ack", kind[1:].decode())
         session.store.cast(
@@ -79,9 +79,9 @@ def deposit(session: Session, digest: str, content: Buffer) -> list[Command]:
     return [("SET", key, 1, "PX", session.ttl), ("SADD", session.keys("keys"), key)]
 
 
-def withdraw(session: Session, digest: str) -> bytes:
-    """The content of that digest, from the depot."""
-    return _depot(session).get(digest)
+def withdraw(session: Session, digest: str) -> Iterator[bytes]:
+    """The content of that digest in pieces, from the depot."""
+    return _depot(session).stream(digest)
 
 
 def _depot(session: Session) -> Depot:

@@ -6,6 +6,7 @@ sealed payload has sent the content.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from transparent_mp.store.seal import Buffer
@@ -20,14 +21,11 @@ __all__ = ["LARGE", "Buffer", "Depot"]
 class Depot(Protocol):
     """Large contents by digest. Raises DepotError when it cannot do its work."""
 
-    def prepare(self) -> None:
-        """In a supervisor, before it forks: do what each process would have to. Makes no connection."""
-
     def put(self, digest: str, content: Buffer) -> None:
         """Return when the content is there for everyone."""
 
-    def get(self, digest: str) -> bytes:
-        """The content, checked. Raises UntrustedPayloadError when it is another."""
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """The content in pieces. Raises UntrustedPayloadError, after the last, when it is another."""
 
     def clear(self) -> None:
         """Delete what the session has put there."""

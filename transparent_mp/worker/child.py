@@ -51,7 +51,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         sessions.attach(session)
         code = _run(session, shelf, head["pid"], body, parent_sentinel)
         # Writes nobody waited for must have arrived before the exit is told.
-        last = memory.publish()
+        last = memory.publish_all()
         if last:
             session.store.cast(*last)
         session.store.settle()
@@ -68,10 +68,11 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
 def _run(session: Session, shelf: Shelf, pid: int, body: bytes, parent_sentinel: int) -> int:
     content = unpack(session, "process:" + session.uid, body)
     around, method, prepared, process = pickle.loads(content)
-    pids.become(pid, around["parent"], around["cpus"])
+    pids.become(pid, around["parent"], around["cpus"], around["client"])
     surroundings.enter(around)
     memory.synchronise()
     program = load(session, shelf, method, prepared, process)
+    surroundings.forget_directory(program._config)
     code: int = program._bootstrap(parent_sentinel=parent_sentinel)
     if method != "fork":
         atexit._run_exitfuncs()

@@ -89,5 +89,5 @@ def bucket_round_trip(text: str) -> float:
     content = b"doctor " + os.uname().nodename.encode()
     begun = time.perf_counter()
     depot.put(hashlib.sha256(content).hexdigest(), content)
-    depot.get(hashlib.sha256(content).hexdigest())
+    b"".join(depot.stream(hashlib.sha256(content).hexdigest()))
     return round((time.perf_counter() - begun) * 1000, 1)

@@ -32,9 +32,22 @@ class ClientSources:
     def late_global(self, name: str) -> bytes:
         return ask(self._session, "global", {"name": name})[1]
 
+    def kept(self, snapshot: str, module: str, name: str) -> tuple[Any, ...]:
+        request = {"snapshot": snapshot, "module": module, "name": name}
+        head, fields = ask(self._session, "kept", request)
+        if "gone" in head:
+            raise LookupError(head["gone"])
+        entry: tuple[Any, ...] = pickle.loads(fields)
+        return entry
+
     def source(self, file: str) -> str | None:
         head, text = self.ask("source", {"file": file})
         return text.decode("utf-8", "replace") if head.get("found") else None
+
+    def script(self, file: str) -> bytes | None:
+        """What is in the client's main script."""
+        head, content = self.ask("script", {"file": file})
+        return content if head.get("found") else None
 
     def ask(self, kind: str, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         return ask(self._session, "module", {**request, "kind": kind})
@@ -54,7 +67,7 @@ def load(session: Session, shelf: Shelf, method: str, prepared: bytes, obj: byte
             _inherit(data)
             restore(data["image"], sources)
         else:
-            spawn.prepare(data, source=sources.source)
+            spawn.prepare(data, script=sources.script)
         return pickle.loads(obj)
     finally:
         del current._inheriting

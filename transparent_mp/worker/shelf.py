@@ -55,11 +55,12 @@ class Shelf:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def _fetch(self, session: Session, digest: str, path: str) -> None:
-        content = contents.get(session, digest)
         try:
             with open(path + ".part", "wb") as file:
-                file.write(content)
-        except OSError:
-            os.unlink(path + ".part")
+                for chunk in contents.stream(session, digest):
+                    file.write(chunk)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path + ".part")
             raise
         os.rename(path + ".part", path)

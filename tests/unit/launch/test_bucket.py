@@ -38,7 +38,7 @@ def test_a_place_is_a_bucket_and_a_prefix(text: str, prefix: str) -> None:
 def test_a_content_lies_below_its_session_by_digest(s3: Any) -> None:
     Bucket("bucket", "session").put(DIGEST, memoryview(CONTENT))
     assert keys(s3) == [KEY]
-    assert Bucket("bucket", "session").get(DIGEST) == CONTENT
+    assert b"".join(Bucket("bucket", "session").stream(DIGEST)) == CONTENT
 
 
 def test_a_content_is_put_once_by_a_process(s3: Any) -> None:
@@ -52,13 +52,13 @@ def test_a_content_is_put_once_by_a_process(s3: Any) -> None:
 def test_another_content_is_not_used(s3: Any) -> None:
     s3.put_object(Bucket="bucket", Key=KEY, Body=b"other")
     with pytest.raises(UntrustedPayloadError, match="is not what its digest says"):
-        Bucket("bucket", "session").get(DIGEST)
+        b"".join(Bucket("bucket", "session").stream(DIGEST))
 
 
 @pytest.mark.usefixtures("s3")
 def test_what_is_gone_is_said_with_the_causes() -> None:
     with pytest.raises(DepotError, match=r"not \(any more\) in the bucket bucket.*lifecycle rule"):
-        Bucket("bucket", "session").get(DIGEST)
+        b"".join(Bucket("bucket", "session").stream(DIGEST))
 
 
 def test_who_may_not_is_told_which_permission(s3: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_a_forked_child_does_not_use_its_parents_connections() -> None:
     child = os.fork()
     if child == 0:
         mine = depot._s3()
-        os._exit(0 if mine is not before and depot.get(DIGEST) == CONTENT else 1)
+        os._exit(0 if mine is not before and b"".join(depot.stream(DIGEST)) == CONTENT else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert depot._s3() is before
 

@@ -370,7 +370,7 @@ class TestExchange:
             published = merged = 0
             attached = (1,)
 
-            def synchronise(self):
+            def poll(self):
                 tries.release()
                 raise StoreError("no store")
 
@@ -399,7 +399,7 @@ class TestExchange:
 
             attached = (1,)
 
-            def synchronise(self):
+            def poll(self):
                 self.calls += 1
 
         busy = Busy()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,16 +15,15 @@ from transparent_mp.store.session import OwnedSession
 class Shelf(dict):  # type: ignore[type-arg]
     """A depot in memory."""
 
-    def prepare(self) -> None: ...
-
     def put(self, digest: str, content: Buffer) -> None:
         assert hashlib.sha256(content).hexdigest() == digest
         self[digest] = bytes(content)
 
     def clear(self) -> None: ...
 
-    def get(self, digest: str) -> bytes:
-        return self[digest]
+    def stream(self, digest: str) -> Iterator[bytes]:
+        yield self[digest][:100]
+        yield self[digest][100:]
 
 
 @pytest.fixture

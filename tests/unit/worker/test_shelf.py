@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -80,10 +81,8 @@ class Depot:
     def put(self, digest: str, content: Buffer) -> None:
         self.held[digest] = bytes(content)
 
-    def get(self, digest: str) -> bytes:
-        return self.held[digest]
+    def stream(self, digest: str) -> Iterator[bytes]:
+        yield self.held[digest]
 
-    def prepare(self) -> None:
+    def clear(self) -> None:
         """Nothing to do."""
-
-    clear = prepare

@@ -65,9 +65,9 @@ def judge(said: dict[str, Any], what: str, remedy: str, store: bool = True) -> I
 
 
 _NETWORK = (
-    "TRANSPARENT_MP_WORKER_REDIS_URL is the address that workers use. A function must be in a VPC with a "
-    "route to it (transparent-mp deploy --subnets ... --security-groups ...), and the security groups must let the "
-    "function out and Redis's port in"
+    "TRANSPARENT_MP_WORKER_REDIS_URL is the address that workers use. A function must be in a VPC with "
+    "a route to it (transparent-mp deploy --subnets ... --security-groups ...), and the security groups must "
+    "let the function out and Redis's port in"
 )
 _BUCKET = (
     "the function's role needs s3:GetObject and s3:PutObject (transparent-mp deploy --bucket ...), and in a "
