@@ -58,6 +58,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
             os._exit(0)
         head, body = decode(frame)
         session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
+        session.depot = shelf.depot
         sessions.attach(session)
         content = unpack(session, "process:" + session.uid, body)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None

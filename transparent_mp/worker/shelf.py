@@ -16,13 +16,16 @@ import tempfile
 from typing import Any
 
 from transparent_mp.ship import contents
+from transparent_mp.store.depot import Depot
 from transparent_mp.store.session import Session
 
 
 class Shelf:
     """Made by the supervisor before it forks; used by its children."""
 
-    def __init__(self) -> None:
+    def __init__(self, depot: Depot | None = None) -> None:
+        #: Where the session's largest contents come from; made ready before there are processes.
+        self.depot = depot
         try:
             self._place = tempfile.mkdtemp(prefix="transparent_mp-")
         except OSError:
