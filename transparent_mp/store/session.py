@@ -56,6 +56,8 @@ class Session:
     machine: str
     store: Store
     config: Config
+    #: What processes may find of the client's files (`ship.served`).
+    served: dict[str, Any] = field(default_factory=dict)
     keys: Keys = field(init=False)
     seal: Seal = field(init=False)
 
@@ -90,6 +92,7 @@ class Session:
             "limit": self.limit,
             "lease": self.lease,
             "machine": self.machine,
+            "served": self.served,
         }
 
 
@@ -116,6 +119,7 @@ def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
         machine=ticket["machine"],
         store=Store(lambda: connect(url), loading()),
         config=config,
+        served=ticket.get("served", {}),
     )
 
 
