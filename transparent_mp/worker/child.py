@@ -22,9 +22,11 @@ from transparent_mp.errors import StoreError
 from transparent_mp.primitives import memory, pids
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import decode
+from transparent_mp.ship.served import sees_the_same
 from transparent_mp.store.content import unpack
 from transparent_mp.store.session import Session, join
 from transparent_mp.worker import preload, surroundings
+from transparent_mp.worker.files import state as files
 from transparent_mp.worker.programs import load
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
@@ -49,6 +51,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
         sessions.attach(session)
         code = _run(session, shelf, head["pid"], body, parent_sentinel)
+        files.leave()
         # Writes nobody waited for must have arrived before the exit is told.
         last = memory.publish()
         if last:
@@ -68,6 +71,10 @@ def _run(session: Session, shelf: Shelf, pid: int, body: bytes, parent_sentinel:
     content = unpack(session, "process:" + session.uid, body)
     around, method, prepared, process = pickle.loads(content)
     pids.become(pid, around["parent"], around["cpus"])
+    served = around["served"]
+    if served.get("roots") and shelf.place and not sees_the_same(served):
+        session.served = served
+        files.enter(session, served["roots"], shelf.place)
     surroundings.enter(around)
     memory.synchronise()
     program = load(session, shelf, method, prepared, process)
