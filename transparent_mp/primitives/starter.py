@@ -30,6 +30,7 @@ from transparent_mp.ship import modules, output
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
 from transparent_mp.ship.requests import Answers
+from transparent_mp.ship.served import Served
 from transparent_mp.store.keys import FIRST_PID
 from transparent_mp.store.link import Command
 from transparent_mp.store.session import OwnedSession, Session
@@ -73,6 +74,7 @@ class Starter:
         self.stored: set[str] = set()
         self.fleet: Fleet | None = None
         self.snapshots: Snapshots | None = None
+        self.served: Served | None = None
         # A real child that was forked from the client has its session, but is not the client.
         if isinstance(session, OwnedSession) and session.uid == session.client:
             self._serve(session)
@@ -131,6 +133,9 @@ class Starter:
         inbox.on("started", self._on_started)
         inbox.on("want", self._on_want)
         inbox.every_tick(fleet.look)
+        self.served = served = Served(session)
+        served.start()
+        session.before_end.append(served.stop)
         session.before_end.append(self.close)
         session.after_end.append(fleet.launcher.close)
         session.in_child.append(fleet.launcher.let_go)
