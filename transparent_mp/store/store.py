@@ -229,7 +229,7 @@ class Store:
                     link = self._shared()
                     self._owed.extend([None] * len(commands))
                     self._send(link, commands)
-            except OSError:
+            except StoreError:
                 # A finaliser has nobody to tell; the next command meets the same trouble.
                 self._later.clear()
             finally:
