@@ -24,7 +24,7 @@ local function tell_orphans()
   redis.call('SREM', KEYS[4], children)
 end
 
-drop_holds(base, ARGV[2], uid, ttl, KEYS[3], KEYS[4])
+drop_holds({base = base, any_object = ARGV[2], ttl = ttl, objects = KEYS[3], keys = KEYS[4]}, uid)
 tell_orphans()
 redis.call('DEL', process, base .. 'inbox:' .. uid)
 redis.call('SREM', KEYS[4], process, base .. 'inbox:' .. uid)
