@@ -62,6 +62,7 @@ class Starter:
         self.inbox = Inbox(session)
         self.inbox.on("exit", self._on_exit)
         self.inbox.on("lost", self._on_lost)
+        self.inbox.on("signal", lambda head, _: os.kill(os.getpid(), head["signal"]))
         #: Digests of the contents this process has stored.
         self.stored: set[str] = set()
         self.fleet: Fleet | None = None

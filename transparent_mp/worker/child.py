@@ -67,7 +67,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
 def _run(session: Session, shelf: Shelf, pid: int, body: bytes, parent_sentinel: int) -> int:
     content = unpack(session, "process:" + session.uid, body)
     around, method, prepared, process = pickle.loads(content)
-    pids.become(pid, around["parent"], around["cpus"])
+    pids.become(pid, around["parent"], around["cpus"], around["ancestor"])
     surroundings.enter(around)
     memory.synchronise()
     program = load(session, shelf, method, prepared, process)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 
 #: One read of a child's output.
 READ = 64 * 1024
@@ -77,7 +76,7 @@ class Running:
     def signal(self, number: int) -> None:
         # It may have ended a moment ago, and its end not been seen yet.
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.child, signal.Signals(number))
+            os.kill(self.child, number)
 
     def orphan(self) -> None:
         """Its parent has ended."""
