@@ -87,7 +87,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
 
 def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[str, Any]:
     around, method, prepared, process = pickle.loads(content)
-    pids.become(pid, around["parent"], around["cpus"], around["client"])
+    pids.become(pid, around["parent"], around["cpus"], around["ancestor"])
     served = around["served"]
     if served.get("roots") and shelf.place and not sees_the_same(served):
         session.served = served
