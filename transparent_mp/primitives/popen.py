@@ -79,7 +79,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         listener.enter_all(session)
         _context.set_spawning_popen(self)
         try:
-            around = {**_surroundings(), "environ": self._environ(process_obj)}
+            around = {**_surroundings(), "environ": self._environ(process_obj), "code": _current_code()}
             body = pickle.dumps((around, self.method, *self._pickled(process_obj)), 5)
         except BaseException:
             # What was pickled by then is held for a process that will not be.
@@ -204,6 +204,12 @@ def _surroundings() -> dict[str, Any]:
         "terminal": [_is_terminal(sys.stdout), _is_terminal(sys.stderr)],
         "warnings": list(sys.warnoptions),
     }
+
+
+def _current_code() -> dict[str, str] | None:
+    """What of the client's code is still as it was served; only the client knows."""
+    batches = starter.current().batches
+    return None if batches is None else batches.current()
 
 
 def _is_terminal(stream: Any) -> bool:

@@ -71,7 +71,7 @@ def find_spec(name: str) -> ModuleSpec | None:
     parent = name.rpartition(".")[0]
     path = None
     if parent:
-        path = _search_path(parent)
+        path = search_path(parent)
         if path is None:
             return None
     for finder in sys.meta_path:
@@ -97,7 +97,8 @@ def _namespace(name: str, path: list[str]) -> ModuleSpec:
     return spec
 
 
-def _search_path(package: str) -> list[str] | None:
+def search_path(package: str) -> list[str] | None:
+    """Where modules of a package are looked for; None when it is none."""
     module = sys.modules.get(package)
     if module is not None:
         path = getattr(module, "__path__", None)
@@ -139,7 +140,7 @@ class _Batch:
         queue = [name]
         while queue and not self.full():
             package = queue.pop(0)
-            path = _search_path(package) or []
+            path = search_path(package) or []
             listed = list(pkgutil.iter_modules(path, package + "."))
             for info in listed:
                 if self.full():
@@ -199,7 +200,7 @@ def _neighbours(spec: ModuleSpec) -> Iterator[tuple[str, ModuleSpec]]:
 def _read(name: str, spec: ModuleSpec | None, asked: bool) -> tuple[dict[str, Any], bytes]:
     if spec is None:
         return {**_MISSING, "size": 0, "digest": None}, b""
-    path = None if spec.submodule_search_locations is None else _search_path(name) or []
+    path = None if spec.submodule_search_locations is None else search_path(name) or []
     kind, body = _content(name, spec, asked)
     entry = {
         "kind": kind,

@@ -70,7 +70,7 @@ def _run(session: Session, shelf: Shelf, pid: int, body: bytes, parent_sentinel:
     pids.become(pid, around["parent"], around["cpus"])
     surroundings.enter(around)
     memory.synchronise()
-    program = load(session, shelf, method, prepared, process)
+    program = load(session, shelf, around, method, prepared, process)
     code: int = program._bootstrap(parent_sentinel=parent_sentinel)
     if method != "fork":
         atexit._run_exitfuncs()

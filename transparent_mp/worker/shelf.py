@@ -17,12 +17,16 @@ from typing import Any
 
 from transparent_mp.ship import contents
 from transparent_mp.store.session import Session
+from transparent_mp.worker.pantry import Pantry
 
 
 class Shelf:
     """Made by the supervisor before it forks; used by its children."""
 
     def __init__(self) -> None:
+        #: Code, which outlives this worker.
+        self.pantry = Pantry()
+        self.pantry.trim()
         try:
             self._place = tempfile.mkdtemp(prefix="transparent_mp-")
         except OSError:
