@@ -162,6 +162,9 @@ TABLE: tuple[Patch, ...] = (
     Patch("os", "sched_getaffinity", _P + "pids:sched_getaffinity", lazy=True, optional=True,
           why="as cpu_count, for programs that mind containers; not on every platform"),
 
+    Patch("importlib._common", "fallback_resources", "transparent_mp.worker.importer:fallback_resources",
+          sides=WORKER, wraps=True, optional=True, why="Python 3.9 takes a package's files to be beside it"),
+
     *_loky("loky"),
     *_loky("joblib.externals.loky"),
 

@@ -98,7 +98,7 @@ class Batches:
             return {name: served.batch for name, served in self._served.items()}
 
     def _covering(self, name: str) -> str:
-        """The package with which the module came last time, which comes again when a file of it has changed."""
+        """The package with which the module came last time, and comes again when a file of it has changed."""
         parts = name.split(".")
         for end in range(1, len(parts)):
             package = ".".join(parts[:end])

@@ -7,6 +7,7 @@ Requests and answers are a header (plain values) and a body:
     data    module, path    -> found, the file's bytes; path is relative to the module's directory
     list    module, path    -> found, entries: [[name, is_directory]]
     source  file            -> found, the text of a source file in UTF-8
+    folder  path            -> found, modules: [[name, is_package]] in a directory of the program
 
 `kind` is source, bytecode, package forms of these by `is_package`, namespace, extension or missing; the
 body is the concatenation of the modules' bytes, in order, `size` each. A package is answered together
@@ -264,6 +265,17 @@ def _list(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         return {"found": True, "entries": sorted([entry.name, entry.is_dir()] for entry in entries)}, b""
 
 
+def _folder(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    path = str(request["path"])
+    packages = (getattr(module, "__path__", ()) for module in list(sys.modules.values()))
+    roots = {os.path.abspath(entry) for entry in sys.path}
+    roots.update(entry for locations in packages for entry in list(locations) if isinstance(entry, str))
+    if not any(f"{os.path.abspath(path)}{os.sep}".startswith(f"{root}{os.sep}") for root in roots):
+        raise PermissionError(13, "not a directory of the program's modules", path)
+    found = sorted([info.name, info.ispkg] for info in pkgutil.iter_modules([path]))
+    return {"found": True, "modules": found}, b""
+
+
 def _source(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     file = str(request["file"])
     known = [vars(module) for module in list(sys.modules.values()) if _file_of(module) == file]
@@ -290,4 +302,5 @@ _HANDLERS: dict[str, Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]] =
     "data": _data,
     "list": _list,
     "source": _source,
+    "folder": _folder,
 }

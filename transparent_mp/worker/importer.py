@@ -81,11 +81,22 @@ class ClientFinder:
         header, _ = self._ask("list", {"module": module, "path": path})
         return dict(header.get("entries", ()))
 
+    def folder(self, path: str) -> FolderFinder:
+        """Path hook, behind the others: a directory that is not here."""
+        if not os.path.isabs(path):
+            raise ImportError("only a directory of the client is looked into", path=path)
+        return FolderFinder(self, path)
+
+    def modules(self, path: str) -> list[tuple[str, bool]]:
+        """Names of modules in a directory, and which are packages."""
+        header, _ = self._ask("folder", {"path": path})
+        return [(name, package) for name, package in header.get("modules", ())]
+
     def _is_clients(self, package: str) -> bool:
         spec = getattr(sys.modules.get(package), "__spec__", None)
         loader = getattr(spec, "loader", None)
         # A namespace package may have portions here and there.
-        return isinstance(loader, (ClientLoader, ClientBytecodeLoader)) or (
+        return isinstance(loader, (ClientLoader, ClientBytecodeLoader, ClientNamespaceLoader)) or (
             spec is not None and (loader is None or "amespace" in type(loader).__name__)
         )
 
@@ -118,10 +129,12 @@ class ClientFinder:
             loader = ClientLoader(name, entry, self)
         elif header["kind"] == "bytecode":
             loader = ClientBytecodeLoader(name, entry, self)
+        elif header["kind"] == "namespace":
+            loader = ClientNamespaceLoader(name, entry, self)
         spec = ModuleSpec(name, loader, origin=header["origin"], is_package=header["is_package"])
         if header["is_package"]:
             spec.submodule_search_locations = list(header["path"])
-        spec.has_location = loader is not None and header["origin"] is not None
+        spec.has_location = header["kind"] != "namespace" and header["origin"] is not None
         return spec
 
     def _extension(self, name: str, entry: Entry) -> ModuleSpec:
@@ -186,6 +199,45 @@ class ClientBytecodeLoader(_ClientLoaderBase, importlib.machinery.SourcelessFile
     @property
     def path(self) -> str:  # type: ignore[override]
         return self.get_filename()
+
+
+class ClientNamespaceLoader(_ClientLoaderBase, importlib.abc.InspectLoader):
+    """Loader of a package without a file: what there is of it is at the client."""
+
+    def get_source(self, fullname: str) -> str:
+        del fullname
+        return ""
+
+    def exec_module(self, module: Any) -> None:
+        """Nothing to run."""
+
+
+class FolderFinder:
+    """Lists a directory of the client for pkgutil; its modules are found by `ClientFinder`."""
+
+    def __init__(self, finder: ClientFinder, path: str) -> None:
+        self._finder = finder
+        self._path = path
+
+    def find_spec(self, name: str, target: Any = None) -> None:
+        del name, target
+
+    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        return ((prefix + name, package) for name, package in self._finder.modules(self._path))
+
+
+def fallback_resources(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Stands for importlib's way to a package's files where it does not ask the loader (Python 3.9)."""
+
+    def resources(spec: Any) -> Any:
+        loader = spec.loader
+        return (
+            loader.get_resource_reader(spec.name).files()
+            if isinstance(loader, _ClientLoaderBase)
+            else original(spec)
+        )
+
+    return resources
 
 
 class ClientResources:

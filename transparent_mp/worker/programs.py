@@ -55,7 +55,9 @@ def load(
     """Return the process object, in an interpreter that is ready to run it."""
     sources = ClientSources(session, shelf)
     code = Code(session, sources.ask, shelf.pantry, around["code"])
-    sys.meta_path.append(ClientFinder(code.ask, code.refresh, shelf.pantry))
+    finder = ClientFinder(code.ask, code.refresh, shelf.pantry)
+    sys.meta_path.append(finder)
+    sys.path_hooks.append(finder.folder)
     # By this the standard library tells a program that starts processes while it is being imported, and
     # managers' proxies that what is inherited is counted by the parent.
     current: Any = process.current_process()
