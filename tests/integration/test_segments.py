@@ -15,7 +15,7 @@ Survivors = Callable[[str, float], "dict[int, str]"]
 #: Seconds within which what is told that its session has ended is gone.
 SOON = 5.0
 #: The standard library's own names on this machine.
-FILES = Path("/dev/shm")  # noqa: S108
+FILES = Path("/dev/shm")
 
 LEAKS = """
     import multiprocessing as mp, os, sys

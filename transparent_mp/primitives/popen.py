@@ -83,7 +83,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         homes.enter_all(session)
         _context.set_spawning_popen(self)
         try:
-            around = {**_surroundings(), "environ": self._environ(process_obj)}
+            around = {**_surroundings(), "environ": self._environ(process_obj), "code": _current_code()}
             around.update(_files(starter.current(), around["cwd"], self.method))
             body = pickle.dumps((around, self.method, *self._pickled(process_obj)), 5)
         except BaseException:
@@ -235,6 +235,12 @@ def _umask() -> int:
         mask = os.umask(0o077)
         os.umask(mask)
         return mask
+
+
+def _current_code() -> dict[str, str] | None:
+    """What of the client's code is still as it was served; only the client knows."""
+    batches = starter.current().batches
+    return None if batches is None else batches.current()
 
 
 def _is_terminal(stream: Any) -> bool:

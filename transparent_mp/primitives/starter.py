@@ -25,7 +25,8 @@ from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
 from transparent_mp.primitives.packing import kept
 from transparent_mp.primitives.snapshot import Snapshots
-from transparent_mp.ship import modules, output
+from transparent_mp.ship import output
+from transparent_mp.ship.batches import Batches
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
 from transparent_mp.ship.requests import Answers
@@ -75,6 +76,7 @@ class Starter:
         self.fleet: Fleet | None = None
         self.snapshots: Snapshots | None = None
         self.served: Served | None = None
+        self.batches: Batches | None = None
         # A real child that was forked from the client has its session, but is not the client.
         if isinstance(session, OwnedSession) and session.uid == session.client:
             self._serve(session)
@@ -116,7 +118,8 @@ class Starter:
         self.fleet = fleet = Fleet(session, _launcher(session))
         session.limit = fleet.limit or 0
         answers = Answers(session)
-        answers.on("module", modules.answer)
+        self.batches = batches = Batches(session)
+        answers.on("module", batches.answer)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
         self.snapshots = snapshots = Snapshots(session, kept)
         answers.on("kept", snapshots.answer, slow=True)

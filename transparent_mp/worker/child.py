@@ -98,7 +98,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         # What the program has registered in the parent is the parent's; only multiprocessing's is both's.
         atexit._clear()
         atexit.register(util._exit_function)  # type: ignore[attr-defined]
-    program = load(session, shelf, method, prepared, process)
+    program = load(session, shelf, around, method, prepared, process)
     surroundings.forget_directory(program._config)
     return method, program
 
