@@ -35,6 +35,10 @@ class WorkerMismatchError(LaunchError):
     """A worker runs another Python or another version of this package than the client."""
 
 
+class OutlivedError(TransparentError, TimeoutError):
+    """A task runs longer than its worker may."""
+
+
 class SessionLostError(TransparentError, ConnectionError):
     """The session has ended under our feet: its client is gone, or its keys are."""
 

@@ -27,7 +27,7 @@ def main() -> None:
 
         print(json.dumps(examine(ticket)))
         return
-    _log(ticket["log"])
+    log_as(ticket["log"])
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
     session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
@@ -37,21 +37,22 @@ def main() -> None:
         sys.exit(str(error))
 
 
-def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1) -> int:
-    """Supervise for that ticket; returns the number of processes run."""
+def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1, life: float | None = None) -> int:
+    """Supervise for that ticket, for `life` seconds at most; returns the number of processes run."""
     install(side="worker")
-    from transparent_mp.worker import child, preload, supervisor
+    from transparent_mp.worker import child, membership, preload, supervisor
 
-    why = supervisor.mismatch(ticket)
+    why = membership.mismatch(ticket)
     if why:
-        supervisor.refuse(session, ticket, why)
+        membership.refuse(session, ticket, why)
         return 0
     equip(session)
     preload.modules()
-    return supervisor.Supervisor(ticket, session, child.run, lifeline).run()
+    return supervisor.Supervisor(ticket, session, child.run, lifeline, life).run()
 
 
-def _log(level: str) -> None:
+def log_as(level: str) -> None:
+    """Write our own messages to stderr."""
     # Not the root logger: processes inherit it, and how a program logs is its own affair.
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("transparent_mp worker: %(message)s"))

@@ -74,6 +74,10 @@ class LocalLauncher:
             process.stdin.flush()
         background.start(self._watch, worker, process, on_gone)
 
+    def explain(self) -> str:
+        # Its last words come when it ends.
+        return ""
+
     def let_go(self) -> None:
         for process in self._workers.values():
             process.stdin.close()  # type: ignore[union-attr]

@@ -75,10 +75,13 @@ class Engine:
         self.published = 0
         self.merged = 0
 
-    def share(self, memory: Memory, lock: Lock | None = None) -> Replica:
-        """Make local memory a segment with the contents it has; `lock`: what it rides on."""
+    def share(self, memory: Memory, lock: Lock | None = None, *, oid: str = "") -> Replica:
+        """Make local memory a segment with the contents it has.
+
+        `lock`: what it rides on. `oid`: of an object that is there already.
+        """
         session = self._current()
-        (hold,) = sharing.create(session)
+        hold = sharing.take(session, oid) if oid else sharing.create(session)[0]
         replica = self._replica(hold, memory)
         with self._lock:
             # Before its contents are looked at: what a thread writes from here on, it publishes.
@@ -165,6 +168,13 @@ class Engine:
         with self._lock:
             for replica in self._replicas():
                 replica.lost()
+
+    def leave(self, replica: Replica) -> None:
+        """In the child of a fork: the parent, with whom its memory stays shared, exchanges it."""
+        self.attached = tuple(ref for ref in self.attached if ref() is not replica)
+        self.following = tuple(ref for ref in self.following if ref() is not replica)
+        self._by_oid.pop(replica.oid, None)
+        replica.mute()
 
     def exchange(self) -> None:
         """Exchange in the background while a segment is attached."""
@@ -275,6 +285,7 @@ merge = _engine.merge
 synchronise = _engine.synchronise
 publish_all = _engine.publish_all
 lost = _engine.lost
+leave = _engine.leave
 
 
 os.register_at_fork(

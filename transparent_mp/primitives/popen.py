@@ -25,7 +25,7 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import listener, memory, pids, spawn, starter
+from transparent_mp.primitives import homes, listener, memory, pids, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
@@ -78,9 +78,11 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
     def _launch(self, process_obj: Any) -> None:
         session = sessions.current()
         listener.enter_all(session)
+        homes.enter_all(session)
         _context.set_spawning_popen(self)
         try:
             around = {**_surroundings(), "environ": self._environ(process_obj)}
+            around.update(_files(starter.current(), around["cwd"], self.method))
             body = pickle.dumps((around, self.method, *self._pickled(process_obj)), 5)
         except BaseException:
             # What was pickled by then is held for a process that will not be.
@@ -166,6 +168,7 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     """
     starter.current()
     session, uid = sessions.current(), new_id()
+    homes.enter_all(session)
     with sessions.naming_child(uid), spawn.passing_on(dict(session.ticket(), uid=uid)):
         popen = local(process_obj)
     background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))
@@ -198,6 +201,7 @@ def _surroundings() -> dict[str, Any]:
         cwd = ""
     return {
         "cwd": cwd,
+        "umask": _umask(),
         "argv": list(getattr(sys, "argv", [])),
         "path": list(sys.path),
         "parent": pids.getpid(),
@@ -206,6 +210,26 @@ def _surroundings() -> dict[str, Any]:
         "terminal": [_is_terminal(sys.stdout), _is_terminal(sys.stderr)],
         "warnings": list(sys.warnoptions),
     }
+
+
+def _files(starting: starter.Starter, cwd: str, method: str) -> dict[str, Any]:
+    """What it finds of the client's files."""
+    if starting.served is not None:
+        starting.served.standing_in(cwd)
+    # A forked child has what its parent has found out, a fresh interpreter finds it out by itself.
+    temporary = sys.modules.get("tempfile") if method == "fork" else None
+    return {"served": starting.session.served, "tempdir": getattr(temporary, "tempdir", None)}
+
+
+def _umask() -> int:
+    # The kernel tells it only to who sets it, and this process's threads make files meanwhile.
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
+    except (OSError, StopIteration):
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
 
 
 def _is_terminal(stream: Any) -> bool:

@@ -1,6 +1,6 @@
 """How a process object is pickled by value where `fork` would have pickled nothing.
 
-`ForkPickler` is cloudpickle with three differences:
+`ForkPickler` is cloudpickle with four differences:
 
 - A function keeps its *module* as globals instead of a copy of the names it uses: one whose globals are
   the dict of module M runs, at the other side, in the dict of M as it is there (`__main__` included).
@@ -8,6 +8,7 @@
   object that `main_module.restore` has put there. `references` says which objects those are.
 - Objects that only a fork could have inherited (locks, thread-locals, weak references, open files)
   are rebuilt in a like state; sockets and generators are refused with cause and remedy.
+- Arrays and memoryviews over shared memory stay views of it (`views`).
 
 Reducers registered with multiprocessing's ForkingPickler or with copyreg keep their say.
 
@@ -33,7 +34,7 @@ from typing import Any, Callable
 
 from cloudpickle import CloudPickler  # type: ignore[import-untyped]
 
-from transparent_mp.primitives import ctypes_classes, inherited, main_globals, own_modules, submodules
+from transparent_mp.primitives import ctypes_classes, inherited, main_globals, own_modules, submodules, views
 
 _LRU = type(functools.lru_cache(None)(lambda: None))
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -83,6 +84,8 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
             return self._reduce_class(obj)
         if kind is main_globals.LostGlobal:
             return main_globals.reduce_lost(obj)
+        if kind.__name__ in views.KINDS:
+            return views.reduce(obj)
         return NotImplemented
 
     def _reduce_function(self, func: types.FunctionType) -> Any:

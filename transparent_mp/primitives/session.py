@@ -79,6 +79,11 @@ def naming_child(uid: str) -> Iterator[None]:
         _place.child_uid = ""
 
 
+def started_beside() -> bool:
+    """Whether this process was forked to run beside its parent, as a participant of its own."""
+    return bool(_place.child_uid)
+
+
 def leave() -> None:
     """End the session if this process opened one; children are joined first, as at any exit."""
     session = _place.session

@@ -26,6 +26,8 @@ session keys (S = tmp:{SESSION})
     S:content:D   list     chunks of the large content whose SHA-256 is D; client -> workers
     S:depot        string   something lies in the session's depot; who puts it -> client, at the end
     S:names        hash     listener address -> object id; listeners -> clients
+    S:segments     hash     name of a SharedMemory -> "OID SIZE WHERE"; enter, moved, unlink -> attach;
+                            the names together are one holder, `names`
 
 object keys (O = tmp:{SESSION.OID}); an object has one or two sides
     O:h0, O:h1     set      holders of that side; the object side lives while the set is there

@@ -346,6 +346,9 @@ class Launcher:
     def close(self):
         pass
 
+    def explain(self):
+        return ""
+
     def let_go(self):
         pass
 

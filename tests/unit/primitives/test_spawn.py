@@ -156,9 +156,10 @@ def test_the_path_of_another_machine_is_merged(tmp_path):
 
 
 def test_on_one_machine_the_clients_order_holds():
-    assert spawn.merged_path(["/app", *sys.path[1:]], [*sys.path[1:], "/own"]) == [
+    path = list(dict.fromkeys(sys.path[1:]))
+    assert spawn.merged_path(["/app", *path], [*path, "/own"]) == [
         "/app",
-        *sys.path[1:],
+        *path,
         "/own",
     ]
 
