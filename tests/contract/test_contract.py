@@ -17,6 +17,7 @@ BOTH = ("fork", "spawn")
 
 PROGRAMS = {
     "directory.py": BOTH,
+    "endings.py": ALL,
     "executors.py": BOTH,
     "exits.py": ALL,
     "inherited.py": ("fork",),

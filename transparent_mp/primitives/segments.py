@@ -106,7 +106,7 @@ class Segment:
         """Bring the contents into the store, if they are not there yet; `oid`: of the segment's object."""
         with self._lock:
             if self.state in (State.PRIVATE, State.HOME):
-                self._replica = memory.share(Mapping(self.descriptor(), self.size), oid)
+                self._replica = memory.share(Mapping(self.descriptor(), self.size), oid=oid)
                 self.oid = self._replica.oid
                 self._became(State.SHARED)
 

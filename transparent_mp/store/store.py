@@ -59,18 +59,23 @@ class Store:
         """`prepare`: commands sent first on a new shared link (scripts to load)."""
         self._connect = connect
         self._prepare = tuple(prepare)
+        self._link: Link | None = None
+        self._idle: list[Link] = []
         self.reset()
 
     def reset(self) -> None:
         """Forget every link without a word on it: for the child of a fork, whose parent owns them."""
+        # What is closed is the child's own descriptor, and nothing is sent.
+        for link in (self._link, *self._idle):
+            if link is not None:
+                link.close()
+        self._link, self._idle = None, []
         self._lock = threading.RLock()
         # The thread that is in the middle of an exchange on the shared link. A finaliser or signal handler
         # that runs in it just then, and uses the store, gets a link aside.
         self._busy = 0
-        self._link: Link | None = None
         self._owed: deque[OnReply] = deque()
         self._failed: deque[StoreReplyError] = deque()
-        self._idle: list[Link] = []
         self._later: deque[Sequence[Command]] = deque()
         self._closed = False
         #: Round trips waited for by this process: what the budget's tests count.
@@ -225,7 +230,7 @@ class Store:
             try:
                 self._busy = _ident()
                 self._turn()
-            except OSError:
+            except StoreError:
                 # A finaliser has nobody to tell; the next command meets the same trouble.
                 self._later.clear()
             finally:
