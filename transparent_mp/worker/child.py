@@ -99,7 +99,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         atexit._clear()
         atexit.register(util._exit_function)  # type: ignore[attr-defined]
     program = load(session, shelf, around, method, prepared, process)
-    surroundings.forget_directory(program._config)
+    surroundings.place_sockets(program._config, shelf.place, pid)
     return method, program
 
 
