@@ -23,6 +23,10 @@ class StoreReplyError(StoreError):
     """The store answered a command with an error."""
 
 
+class DepotError(StoreError):
+    """The depot (a bucket) cannot be used, or lacks a content that it had."""
+
+
 class LaunchError(TransparentError, OSError):
     """A worker could not be made to exist."""
 
@@ -41,3 +45,7 @@ class SessionLostError(TransparentError, ConnectionError):
 
 class UntrustedPayloadError(TransparentError, OSError):
     """A payload from the store does not carry this session's seal and was not unpickled."""
+
+
+class DeployError(TransparentError, RuntimeError):
+    """`transparent-mp deploy` or `destroy` cannot go on."""

@@ -1,6 +1,7 @@
-"""`python -m transparent_mp.cli.worker`: a worker; its ticket is the first line of its input.
+"""`python -m transparent_mp.cli.worker`: a worker; its ticket is the first line of its input, or a probe.
 
-It reads the ticket, is patched as a worker, and supervises until there is nothing to do.
+A probe is answered on standard output. With a ticket it is patched as a worker, and supervises until
+there is nothing to do.
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ from typing import Any
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
 from transparent_mp.intercept import install
+from transparent_mp.launch.bucket import equip
 from transparent_mp.store.session import Session, join, new_id
 
 
 def main() -> None:
     """Run the worker that standard input describes; exits with status 0 when it was not needed (any more)."""
     ticket = json.loads(_read_line(0))
+    if "probe" in ticket:
+        from transparent_mp.worker.examination import examine
+
+        print(json.dumps(examine(ticket)))
+        return
     log_as(ticket["log"])
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
@@ -39,6 +46,7 @@ def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1, life: fl
     if why:
         membership.refuse(session, ticket, why)
         return 0
+    equip(session)
     preload.modules()
     return supervisor.Supervisor(ticket, session, child.run, lifeline, life).run()
 

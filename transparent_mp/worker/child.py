@@ -1,8 +1,9 @@
 """A process on a worker, from the fork to its exit code: the far side of `primitives.popen`.
 
 It becomes the process its parent sees (id, surroundings, session), opens the sealed body, and lets
-CPython's own `Process._bootstrap` run it. It leaves through os._exit, as a forked child does; a
-spawned one runs its exit handlers first, as an interpreter of its own would.
+CPython's own `Process._bootstrap` run it. It leaves through os._exit, as a forked child does, and
+runs exit handlers where a local child would: a spawned one always, as at the end of an interpreter,
+the others from the Python version on that does so.
 
 Where the worker has a limit, a process that passes on (`primitives.lifetime`) is submitted again as its
 last act, under a new holder id; from then on its end here means nothing to anyone.
@@ -19,6 +20,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from multiprocessing import popen_fork, util
 from typing import Any, NoReturn
 
 from transparent_mp.config import Config
@@ -26,17 +28,22 @@ from transparent_mp.errors import StoreError
 from transparent_mp.primitives import lifetime, memory, pids, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import decode, encode
+from transparent_mp.ship.served import sees_the_same
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.link import Arg
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session, join, new_id
 from transparent_mp.worker import preload, surroundings
+from transparent_mp.worker.files import state as files
 from transparent_mp.worker.programs import load
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
 
 #: Exit code when the process could not even be made: as for an interpreter that fails to start.
 UNMADE = 1
+
+#: Whether forked children and those of a fork server run exit handlers here: both or neither do.
+FORKED_RUN_EXIT_HANDLERS = hasattr(popen_fork, "atexit")
 
 _PR_SET_PDEATHSIG = 1
 
@@ -53,14 +60,16 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
             os._exit(0)
         head, body = decode(frame)
         session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
+        session.depot = shelf.depot
         sessions.attach(session)
         content = unpack(session, "process:" + session.uid, body)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
         program = _made(session, shelf, head["pid"], content)
         first = sharing.held()
         code = _run(program, parent_sentinel)
+        files.leave()
         # Writes nobody waited for must have arrived before the exit is told.
-        last = memory.publish()
+        last = memory.publish_all()
         if last:
             session.store.cast(*last)
         session.store.settle()
@@ -78,18 +87,35 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
 
 def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[str, Any]:
     around, method, prepared, process = pickle.loads(content)
-    pids.become(pid, around["parent"], around["cpus"])
+    pids.become(pid, around["parent"], around["cpus"], around["ancestor"])
+    served = around["served"]
+    if served.get("roots") and shelf.place and not sees_the_same(served):
+        session.served = served
+        files.enter(session, served["roots"], shelf.place)
     surroundings.enter(around)
     memory.synchronise()
-    return method, load(session, shelf, method, prepared, process)
+    if method == "fork":
+        # What the program has registered in the parent is the parent's; only multiprocessing's is both's.
+        atexit._clear()
+        atexit.register(util._exit_function)  # type: ignore[attr-defined]
+    program = load(session, shelf, around, method, prepared, process)
+    surroundings.forget_directory(program._config)
+    return method, program
 
 
 def _run(program: tuple[str, Any], parent_sentinel: int) -> int:
     method, process = program
     code: int = process._bootstrap(parent_sentinel=parent_sentinel)
-    if method != "fork":
-        atexit._run_exitfuncs()
+    if method == "spawn" or FORKED_RUN_EXIT_HANDLERS:
+        _run_exit_handlers()
     return code
+
+
+def _run_exit_handlers() -> None:
+    try:
+        atexit._run_exitfuncs()
+    except Exception:  # noqa: BLE001  a handler's; before Python 3.10 raised after it was reported
+        return
 
 
 def _pass_on(session: Session, worker: str, pid: int, content: Buffer, holds: Sequence[str]) -> None:
@@ -107,7 +133,6 @@ def _pass_on(session: Session, worker: str, pid: int, content: Buffer, holds: Se
 
 def _stand_alone() -> None:
     """Undo what a supervisor has and a fresh process has not."""
-    atexit._clear()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)

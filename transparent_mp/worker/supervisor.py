@@ -96,7 +96,7 @@ class Supervisor:
         self._lifeline = lifeline
         self._name = ticket["worker"]
         self._membership = Membership(session, ticket)
-        self._shelf = Shelf()
+        self._shelf = Shelf(session.depot)
         self._running: dict[int, Running] = {}
         self._spare: Running | None = None
         # Modules to import before the next fork.

@@ -42,6 +42,8 @@ LEAVES = (
     "multiprocessing.synchronize",
     "multiprocessing.connection",
     "multiprocessing.queues",
+    "multiprocessing.heap",
+    "multiprocessing.sharedctypes",
 )
 
 #: Seconds after which a test that waits for something has failed.
