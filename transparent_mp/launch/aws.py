@@ -76,6 +76,10 @@ class LambdaLauncher:
     """Invokes a function for each worker. Thread-safe."""
 
     slots = SLOTS
+    hint = (
+        "the function answers and reaches the store, so its asynchronous invocations wait at AWS: raise its "
+        "concurrency, or lower TRANSPARENT_MP_WORKERS, or raise TRANSPARENT_MP_LAUNCH_TIMEOUT"
+    )
 
     def __init__(self, config: Config) -> None:
         self.limit = config.parallelism()
