@@ -230,6 +230,9 @@ TABLE: tuple[Patch, ...] = (
             "copies the functions of os, up to Python 3.10", of="_NormalAccessor."),
     *_files("glob", "lstat scandir", "copies those of os, in Python 3.13", of="_StringGlobber."),
 
+    Patch("importlib._common", "fallback_resources", "transparent_mp.worker.importer:fallback_resources",
+          sides=WORKER, wraps=True, optional=True, why="Python 3.9 takes a package's files to be beside it"),
+
     *_loky("loky"),
     *_loky("joblib.externals.loky"),
 

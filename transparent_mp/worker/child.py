@@ -87,7 +87,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
 
 def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[str, Any]:
     around, method, prepared, process = pickle.loads(content)
-    pids.become(pid, around["parent"], around["cpus"], around["client"])
+    pids.become(pid, around["parent"], around["cpus"], around["ancestor"])
     served = around["served"]
     if served.get("roots") and shelf.place and not sees_the_same(served):
         session.served = served
@@ -98,7 +98,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         # What the program has registered in the parent is the parent's; only multiprocessing's is both's.
         atexit._clear()
         atexit.register(util._exit_function)  # type: ignore[attr-defined]
-    program = load(session, shelf, method, prepared, process)
+    program = load(session, shelf, around, method, prepared, process)
     surroundings.forget_directory(program._config)
     return method, program
 

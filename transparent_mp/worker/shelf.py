@@ -18,6 +18,7 @@ from typing import Any
 from transparent_mp.ship import contents
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.session import Session
+from transparent_mp.worker.pantry import Pantry
 
 
 class Shelf:
@@ -26,6 +27,9 @@ class Shelf:
     def __init__(self, depot: Depot | None = None) -> None:
         #: Where the session's largest contents come from; made ready before there are processes.
         self.depot = depot
+        #: Code, which outlives this worker.
+        self.pantry = Pantry()
+        self.pantry.trim()
         #: Its directory, or '' when there can be none.
         try:
             self.place = tempfile.mkdtemp(prefix="transparent_mp-")
