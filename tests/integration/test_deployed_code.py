@@ -42,20 +42,22 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "python"
 
 
-@pytest.fixture
-def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The unpacked code of a function for this machine."""
-    wheels = tmp_path / "wheels"
+    folder = tmp_path_factory.mktemp("code")
+    wheels = folder / "wheels"
     wheels.mkdir()
     for name in packages.NEEDED:
         installed_as_wheel(wheels, name)
-    for name, value in {"NO_INDEX": "1", "FIND_LINKS": str(wheels), "CONFIG_FILE": "/dev/null"}.items():
-        monkeypatch.setenv("PIP_" + name, value)
     target = Platform(this_python(), ARCHITECTURES[platform.machine()])
-    archive = packages.function_code(tmp_path / "build", target)
+    with pytest.MonkeyPatch.context() as environ:
+        for name, value in {"NO_INDEX": "1", "FIND_LINKS": str(wheels), "CONFIG_FILE": "/dev/null"}.items():
+            environ.setenv("PIP_" + name, value)
+        archive = packages.function_code(folder / "build", target)
     with zipfile.ZipFile(io.BytesIO(archive.content)) as content:
-        content.extractall(tmp_path / "task")
-    return tmp_path / "task"
+        content.extractall(folder / "task")
+    return folder / "task"
 
 
 def test_the_handler_answers_from_it_alone(code: Path, bare: Path, redis: Callable[..., Any]) -> None:

@@ -119,7 +119,7 @@ class LambdaLauncher:
             return (
                 f"the function {name} says: {said['store_error']}. It must be in a VPC with "
                 "a route to the store, and the security groups must let the function out and the store's "
-                f"port in; TRANSPARENT_MP_WORKER_REDIS_URL (now {public(self._url)}) is the address workers use"
+                f"port in; workers use the address TRANSPARENT_MP_WORKER_REDIS_URL, now {public(self._url)}"
             )
         return ""
 
