@@ -388,6 +388,7 @@ class Launcher:
     def __init__(self):
         self.limit = None
         self.slots = 4
+        self.hint = ""
         self.launched = []
         self.refuses = None
 
