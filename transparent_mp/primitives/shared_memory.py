@@ -31,6 +31,8 @@ from transparent_mp.primitives.segments import Segment, State
 from transparent_mp.store.session import Session
 
 _CREATE = os.O_CREAT | os.O_EXCL
+#: Bytes that a name may have, as for a file.
+_LONGEST = 255
 
 
 class _Place:
@@ -58,12 +60,20 @@ def _at_home() -> bool:
     return session is None or session.uid == session.client or _place.home
 
 
+def _session() -> Session | None:
+    """The session, if there is one and it has not ended: finalisers of the program may come later."""
+    session = sessions.attached()
+    return None if session is None or session.store.closed else session
+
+
 class posixshmem:  # noqa: N801  stands for the module of that name
     """`_posixshmem` as multiprocessing.shared_memory sees it."""
 
     @staticmethod
     def shm_open(path: str, flags: int, mode: int = 0o777) -> int:
         name = path.lstrip("/")
+        if not name or "/" in name or len(os.fsencode(name)) > _LONGEST:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         while True:
             try:
                 if flags & _CREATE != _CREATE:
@@ -98,7 +108,7 @@ def _create(name: str, flags: int, mode: int) -> tuple[Segment, int]:
     try:
         fd = segments.open_file(name, flags, mode)
     except FileExistsError:
-        session = sessions.attached()
+        session = _session()
         if session is None or not homes.is_entered(name) or names.look_up(session, name) is not None:
             raise
         homes.bury(session, name)
@@ -112,7 +122,7 @@ def _attach(name: str, flags: int) -> tuple[Segment, int]:
     private = _place.private.get(name)
     if private is not None:
         return private, os.dup(private.fd) if private.fd >= 0 else segments.open_file(name, flags)
-    session = sessions.attached()
+    session = _session()
     entry = None if session is None else names.find(session, name)
     if entry is None:
         return _attach_unknown(session, name, flags)
@@ -140,11 +150,11 @@ def _attach_unknown(session: Session | None, name: str, flags: int) -> tuple[Seg
 
 def _unlink(name: str) -> bool:
     """Take a name away; False when there is none."""
-    session = sessions.attached()
+    session = _session()
     if _place.private.pop(name, None) is not None or session is None:
         homes.forget(name)
         segments.live.pop(name, None)
-        if _at_home():
+        if _at_home() and name not in _place.untracked:
             segments.unlink_file(name)
         return True
     found = names.unlink(session, name)
