@@ -38,6 +38,11 @@ CLASSES = [
             "TestPool",
             "TestPoolWorkerErrors",
             "TestPoolWorkerLifetime",
+            "TestValue",
+            "TestArray",
+            "TestHeap",
+            "TestSharedCTypes",
+            "TestSharedMemory",
         )
     ),
     *(

@@ -43,7 +43,7 @@ class _Place:
         self.opening: dict[int, Segment] = {}
         #: Made here under names that nobody was told.
         self.private: dict[str, Segment] = {}
-        #: Names without a file on this machine, which a resource tracker must not remove.
+        #: At the client, names that have no file there, which its resource tracker must not remove.
         self.untracked: set[str] = set()
         #: Whether this is a child that a process at home has forked by itself.
         self.home = False
@@ -102,7 +102,6 @@ def _create(name: str, flags: int, mode: int) -> tuple[Segment, int]:
     if not _at_home():
         if _place.private.setdefault(name, segment) is not segment:
             raise FileExistsError
-        _place.untracked.add(name)
         segment.fd = segments.nameless(0)
         return segment, os.dup(segment.fd)
     try:
@@ -129,7 +128,7 @@ def _attach(name: str, flags: int) -> tuple[Segment, int]:
     live = segments.live.get(name)
     if entry.where == names.CLIENT and _at_home():
         return live or Segment(name, State.HOME, oid=entry.oid), segments.open_file(name, flags)
-    if not _at_home() or entry.where == names.STORE:
+    if entry.where == names.STORE:
         _place.untracked.add(name)
     if live is None or live.oid != entry.oid:
         hold = sharing.take(sessions.current(), entry.oid)
@@ -330,7 +329,7 @@ def register(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
     def register(path: str, rtype: str) -> None:
         if rtype == "shared_memory":
-            if path.lstrip("/") in _place.untracked:
+            if not _is_file(path):
                 return
             homes.tracked.add(path.lstrip("/"))
         stock(path, rtype)
@@ -343,13 +342,16 @@ def unregister(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
     def unregister(path: str, rtype: str) -> None:
         if rtype == "shared_memory":
-            if path.lstrip("/") in _place.untracked:
-                _place.untracked.discard(path.lstrip("/"))
+            if not _is_file(path):
                 return
             homes.tracked.discard(path.lstrip("/"))
         stock(path, rtype)
 
     return unregister
+
+
+def _is_file(path: str) -> bool:
+    return _at_home() and path.lstrip("/") not in _place.untracked
 
 
 def _before_fork() -> None:
