@@ -68,7 +68,7 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_threads", "_twin", "_view", "hold", "known", "lock", "oid",
+        "_seen", "_threads", "_twin", "_view", "fresh", "hold", "known", "lock", "oid",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +85,8 @@ class Replica:
         #: What it rides on; None: it follows every release and acquire.
         self.lock: Any = None
         self.known = 0
+        #: While its first contents come: nobody has the memory yet, and it is zeros.
+        self.fresh = False
         # Version of the latest answer applied, complete or not: an older one would undo it.
         self._seen = 0
         self._memory = memory
@@ -183,6 +185,10 @@ class Replica:
     def _merge_block(self, block: int, data: bytes | None) -> None:
         view = self._slice(block)
         size = len(view)
+        if self.fresh:
+            view[:] = theirs = (data or b"").ljust(size, b"\0")
+            self._twin.set(block, theirs)
+            return
         busy = 0
         for part in self._away:
             for entry in part.entries:
