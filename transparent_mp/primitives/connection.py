@@ -195,7 +195,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         shared.sent.begin(session.store)
         first, message = pack(session, shared.outbound, buf, ack)
         push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
-        session.store.cast(*memory.publish(), *first, push, on_reply=shared.sent)
+        memory.cast(*first, push, on_reply=shared.sent)
 
     def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
         while self._shared is None:

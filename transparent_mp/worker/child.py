@@ -50,9 +50,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         sessions.attach(session)
         code = _run(session, shelf, head["pid"], body, parent_sentinel)
         # Writes nobody waited for must have arrived before the exit is told.
-        last = memory.publish_all()
-        if last:
-            session.store.cast(*last)
+        memory.leave()
         session.store.settle()
         channel.say(preload.imported(had))
     except StoreError as error:

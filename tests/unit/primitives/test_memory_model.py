@@ -69,11 +69,12 @@ class OracleProcess:
         self.known = store.version
         self.parts = []
 
-    def publish(self):
+    def publish(self, unsent):
         changes = {at: value for at, value in enumerate(self.local) if value != self.twin[at]}
         self.twin[:] = self.local
         if not changes:
-            return None
+            # What is not known to be sent goes along.
+            return unsent
         self.parts.append((len(self.parts) + 1, changes))
         return len(self.parts)
 
@@ -132,8 +133,10 @@ class Processes(RuleBasedStateMachine):
         if (e, thread) not in self.outbox:
             with mock.patch("transparent_mp.primitives.memory.threading.get_ident", return_value=thread):
                 commands = self.real[e].publish()
-            number = self.model[e].publish()
-            assert bool(commands) == (number is not None)
+            unsent = max((n for (who, _), (_, n) in self.outbox.items() if who == e), default=None)
+            number = self.model[e].publish(unsent)
+            if number is None:
+                assert not commands
             if commands:
                 self.outbox[e, thread] = (commands, number)
 
@@ -145,6 +148,9 @@ class Processes(RuleBasedStateMachine):
     def send_one(self, e, thread):
         commands, number = self.outbox.pop((e, thread))
         self.sessions[e].store.call(*commands)
+        ident = "transparent_mp.primitives.memory.threading.get_ident"
+        with mock.patch(ident, return_value=thread), self.real[e].sending():
+            pass
         self.store.apply(self.model[e], self.model[e].parts, number)
 
     @rule(e=engines, thread=threads)
