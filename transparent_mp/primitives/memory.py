@@ -26,6 +26,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from multiprocessing import util
+from typing import Callable
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
@@ -54,6 +55,8 @@ class Engine:
         #: How often this process has published and merged: what the exchange looks at.
         self.published = 0
         self.merged = 0
+        #: What else is done before a release.
+        self.releases: list[Callable[[], None]] = []
 
     def share(self, memory: Memory) -> Replica:
         """Make local memory a segment with the contents it has."""
@@ -197,8 +200,15 @@ synchronise = _engine.synchronise
 lost = _engine.lost
 
 
+def on_release(callback: Callable[[], None]) -> None:
+    """Have something else than memory done before a release as well."""
+    _engine.releases.append(callback)
+
+
 def publish() -> Sequence[Command]:
     """Commands that publish what this process changed; to be sent before the releasing command."""
+    for callback in _engine.releases:
+        callback()
     return _engine.publish() if _engine.attached else ()
 
 

@@ -75,6 +75,7 @@ def _run(session: Session, shelf: Shelf, pid: int, body: bytes, parent_sentinel:
     if served.get("roots") and shelf.place and not sees_the_same(served):
         session.served = served
         files.enter(session, served["roots"], shelf.place)
+        memory.on_release(files.hand_over)
     surroundings.enter(around)
     memory.synchronise()
     program = load(session, shelf, method, prepared, process)

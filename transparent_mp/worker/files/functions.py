@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import types
 from typing import Any, Callable
 
 from transparent_mp.originals import original
@@ -50,8 +51,20 @@ class Function:
 
 def ours(instead: Any) -> Any:
     """The function for an original; the original itself if there is none."""
-    found = _FUNCTIONS.get(instead)
-    return instead if found is None else found
+    try:
+        return _FUNCTIONS.get(instead, instead)
+    except TypeError:
+        return instead
+
+
+def defaults(instead: Any) -> Any:
+    """A function whose defaults are copies of originals, with ours in their place."""
+    same = types.FunctionType(
+        instead.__code__, instead.__globals__, instead.__name__, tuple(map(ours, instead.__defaults__)),
+        instead.__closure__,
+    )  # fmt: skip
+    same.__kwdefaults__, same.__qualname__ = instead.__kwdefaults__, instead.__qualname__
+    return same
 
 
 def _open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:

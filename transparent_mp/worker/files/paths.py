@@ -89,13 +89,14 @@ class Paths:
         self._files.remote.call("truncate", there, named=(named,), length=length)
 
     def utime(
-        self, there: str, named: Any, times: Any = None, *, ns: Any = None, follow_symlinks: bool = True
+        self, there: str, _named: Any, times: Any = None, *, ns: Any = None, follow_symlinks: bool = True
     ) -> None:
         if times is not None and ns is not None:
             raise ValueError("utime: you may specify either 'times' or 'ns' but not both")
         if times is not None:
             ns = [_nanoseconds(each) for each in times]
-        self._files.remote.call("utime", there, named=(named,), follow=follow_symlinks, ns=ns and list(ns))
+        # As the operating system's own error, this one names no file.
+        self._files.remote.call("utime", there, named=(None,), follow=follow_symlinks, ns=ns and list(ns))
 
     def chmod(self, there: str, named: Any, mode: int, *, follow_symlinks: bool = True) -> None:
         if not follow_symlinks:
