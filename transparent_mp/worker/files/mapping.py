@@ -6,10 +6,18 @@ is flushed or closed, when the process hands something to another, and when it e
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transparent_mp.worker.files.handles import Writing
-from transparent_mp.worker.files.state import Files, current
+if TYPE_CHECKING:
+    from transparent_mp.worker.files.handles import Writing
+    from transparent_mp.worker.files.state import Files
+
+
+def _files() -> Files | None:
+    # Late: what `state` imports may be what brings mmap in.
+    from transparent_mp.worker.files.state import current
+
+    return current()
 
 
 def mapping(instead: Any) -> Any:
@@ -19,12 +27,12 @@ def mapping(instead: Any) -> Any:
         _handle: Writing | None = None
 
         def __new__(cls, fileno: int, length: int, *args: Any, **kw: Any) -> Any:
-            files = current()
-            handle = files.table.find(fileno) if files is not None and fileno >= 0 else None
+            files = _files()
+            handle: Any = files.table.find(fileno) if files is not None and fileno >= 0 else None
             if handle is not None:
                 handle.ensure_all()
             self = super().__new__(cls, fileno, length, *args, **kw)
-            if files is not None and isinstance(handle, Writing) and _writes(args, kw):
+            if files is not None and handle is not None and handle.writes and _writes(args, kw):
                 self._handle = handle
                 files.table.mapped(handle)
             return self
@@ -36,7 +44,7 @@ def mapping(instead: Any) -> Any:
             return result
 
         def close(self) -> None:
-            handle, files = self._handle, current()
+            handle, files = self._handle, _files()
             if handle is not None:
                 handle.sync()
             super().close()
@@ -47,7 +55,7 @@ def mapping(instead: Any) -> Any:
 
         def __del__(self) -> None:
             if self._handle is not None:
-                self._let_go(current(), self._handle)
+                self._let_go(_files(), self._handle)
 
         def _let_go(self, files: Files | None, handle: Writing | None) -> None:
             self._handle = None
