@@ -62,7 +62,7 @@ _A = _P + "adapters."
 _F = "transparent_mp.worker.files."
 _OF_PATHS = (
     "open stat lstat access listdir scandir mkdir rmdir unlink remove rename replace link symlink readlink "
-    "truncate utime chmod chown lchown statvfs mkfifo mknod chdir umask "
+    "truncate utime chmod chown lchown statvfs mkfifo mknod chdir umask getcwd getcwdb "
     "listxattr getxattr setxattr removexattr"
 )
 _OF_DESCRIPTORS = "close write pwrite ftruncate fsync fdatasync fstat dup dup2 fchdir fchmod fstatvfs"
@@ -160,10 +160,6 @@ TABLE: tuple[Patch, ...] = (
           why="a process's pid is its Process.pid, unique in the session"),
     Patch("os", "getppid", _P + "pids:getppid", sides=WORKER,
           why="the parent is the process that called start(), not the supervisor"),
-    Patch("os", "getcwd", _P + "directory:getcwd", sides=WORKER,
-          why="a process stands in its parent's directory, which a worker may not have"),
-    Patch("os", "getcwdb", _P + "directory:getcwdb", sides=WORKER,
-          why="as getcwd"),
     Patch("os", "cpu_count", _P + "pids:cpu_count", lazy=True,
           why="programs size their pools by it: the session's parallelism"),
     Patch("os", "process_cpu_count", _P + "pids:process_cpu_count", lazy=True, optional=True,
@@ -188,7 +184,7 @@ TABLE: tuple[Patch, ...] = (
             optional=True, why="has a copy of os.unlink in its defaults")
       for name in ("close", "cleanup")),
     *_files("pathlib", "stat lstat open listdir scandir chmod mkdir unlink link link_to rmdir rename replace "
-                       "symlink utime readlink realpath",
+                       "symlink utime readlink realpath getcwd",
             "copies the functions of os, up to Python 3.10", of="_NormalAccessor."),
     *_files("glob", "lstat scandir", "copies those of os, in Python 3.13", of="_StringGlobber."),
 

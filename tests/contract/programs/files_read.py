@@ -3,6 +3,7 @@
 import bz2
 import configparser
 import csv
+import dbm.dumb
 import fileinput
 import glob
 import gzip
@@ -49,7 +50,7 @@ def make(folder):
         database.execute("create table t (n integer, s text)")
         database.executemany("insert into t values (?, ?)", [(n, str(n) * 3) for n in range(500)])
     database.close()
-    with shelve.open(os.path.join(folder, "shelf")) as shelf:
+    with shelve.Shelf(dbm.dumb.open(os.path.join(folder, "shelf"))) as shelf:
         shelf["key"] = [1, 2, 3]
     os.symlink("text.txt", os.path.join(folder, "link"))
 
@@ -108,7 +109,7 @@ def parsed(path):
         yield archive.namelist(), archive.read("inner/text.txt")
     with tarfile.open(path("all.tar.gz")) as archive:
         yield archive.getnames(), archive.extractfile("inside.txt").read()
-    with shelve.open(path("shelf"), "r") as shelf:
+    with shelve.Shelf(dbm.dumb.open(path("shelf"), "r")) as shelf:
         yield shelf["key"]
 
 

@@ -59,6 +59,8 @@ def ours(instead: Any) -> Any:
 
 def defaults(instead: Any) -> Any:
     """A function whose defaults are copies of originals, with ours in their place."""
+    if instead.__defaults__ is None:
+        return instead
     same = types.FunctionType(
         instead.__code__, instead.__globals__, instead.__name__, tuple(map(ours, instead.__defaults__)),
         instead.__closure__,
@@ -285,7 +287,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "open": _open, "close": _close, "write": _write, "pwrite": _pwrite, "ftruncate": _ftruncate,
     "fsync": _fsync, "fdatasync": _fsync, "fstat": _fstat, "dup": _dup, "dup2": _dup2, "chdir": _chdir,
     "fchdir": _chdir, "umask": _umask, "rename": _two("rename"), "replace": _two("replace"),
-    "link": _two("link"), "symlink": _symlink,
+    "link": _two("link"), "symlink": _symlink, "getcwd": directory.getcwd, "getcwdb": directory.getcwdb,
     **{name: _of_path(name) for name in (
         "stat", "lstat", "access", "listdir", "scandir", "mkdir", "rmdir", "unlink", "remove", "readlink",
         "truncate", "utime", "chmod", "chown", "lchown", "fchmod", "statvfs", "fstatvfs", "listxattr",

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from transparent_mp.worker.files.entries import ClientEntry, Scan, unpacked
 from transparent_mp.worker.files.state import Files
+
+#: Whether the error of os.utime says which file it was.
+_UTIME_NAMES = sys.version_info >= (3, 13)
 
 
 class Paths:
@@ -89,14 +93,19 @@ class Paths:
         self._files.remote.call("truncate", there, named=(named,), length=length)
 
     def utime(
-        self, there: str, _named: Any, times: Any = None, *, ns: Any = None, follow_symlinks: bool = True
+        self, there: str, named: Any, times: Any = None, *, ns: Any = None, follow_symlinks: bool = True
     ) -> None:
         if times is not None and ns is not None:
             raise ValueError("utime: you may specify either 'times' or 'ns' but not both")
         if times is not None:
             ns = [_nanoseconds(each) for each in times]
-        # As the operating system's own error, this one names no file.
-        self._files.remote.call("utime", there, named=(None,), follow=follow_symlinks, ns=ns and list(ns))
+        self._files.remote.call(
+            "utime",
+            there,
+            named=(named if _UTIME_NAMES else None,),
+            follow=follow_symlinks,
+            ns=ns and list(ns),
+        )
 
     def chmod(self, there: str, named: Any, mode: int, *, follow_symlinks: bool = True) -> None:
         if not follow_symlinks:
