@@ -3,7 +3,6 @@
 import bz2
 import configparser
 import csv
-import dbm.dumb
 import fileinput
 import glob
 import gzip
@@ -21,6 +20,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from dbm import dumb
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ def make(folder):
         database.execute("create table t (n integer, s text)")
         database.executemany("insert into t values (?, ?)", [(n, str(n) * 3) for n in range(500)])
     database.close()
-    with shelve.Shelf(dbm.dumb.open(os.path.join(folder, "shelf"))) as shelf:
+    with shelve.Shelf(dumb.open(os.path.join(folder, "shelf"))) as shelf:
         shelf["key"] = [1, 2, 3]
     os.symlink("text.txt", os.path.join(folder, "link"))
 
@@ -109,7 +109,7 @@ def parsed(path):
         yield archive.namelist(), archive.read("inner/text.txt")
     with tarfile.open(path("all.tar.gz")) as archive:
         yield archive.getnames(), archive.extractfile("inside.txt").read()
-    with shelve.Shelf(dbm.dumb.open(path("shelf"), "r")) as shelf:
+    with shelve.Shelf(dumb.open(path("shelf"), "r")) as shelf:
         yield shelf["key"]
 
 
