@@ -51,6 +51,8 @@ class Function:
 
 def ours(instead: Any) -> Any:
     """The function for an original; the original itself if there is none."""
+    if isinstance(instead, staticmethod):
+        return staticmethod(ours(instead.__func__))
     try:
         return _FUNCTIONS.get(instead, instead)
     except TypeError:

@@ -18,7 +18,7 @@ import zlib
 from typing import Any, Union
 
 from transparent_mp.store.seal import Buffer
-from transparent_mp.worker.files.copies import Parts
+from transparent_mp.worker.files.copies import Copies, Parts
 from transparent_mp.worker.files.entries import unpacked
 from transparent_mp.worker.files.real import real_os
 from transparent_mp.worker.files.remote import PIECE, Remote
@@ -100,6 +100,7 @@ class Writing:
         local: int,
         base: int,
         append: bool,
+        copies: Copies,
     ) -> None:
         self.fd = fd
         self.path = path
@@ -109,6 +110,7 @@ class Writing:
         self._local = local
         self._base = base
         self._append = append
+        self._copies = copies
         self._changed = False
         #: Mappings of the copy that are alive: writing to one need not change the time stamp.
         self.mappings = 0
@@ -136,7 +138,7 @@ class Writing:
     def pwrite(self, data: Any, at: int) -> int:
         self._catch_up()
         view = memoryview(data).cast("B")
-        done: int = real_os.pwrite(self.fd, view, at)
+        done = self._copies.in_room(lambda: int(real_os.pwrite(self.fd, view, at)))
         self._end = max(self._end, at + done)
         self._send(view[:done], -1 if self._append else at)
         self._mark()
@@ -202,8 +204,7 @@ class Writing:
             self._remote.send("close", h=self._h)
 
     def _write_here(self, view: memoryview) -> int:
-        done: int = real_os.write(self.fd, view)
-        return done
+        return self._copies.in_room(lambda: int(real_os.write(self.fd, view)))
 
     def _catch_up(self, *, sure: bool = False) -> None:
         if sure or real_os.fstat(self._local).st_mtime_ns != MARK:

@@ -102,10 +102,7 @@ class _Opened:
         reads = flags & os.O_ACCMODE == os.O_RDWR or not flags & os.O_APPEND
         base = -1
         if size and reads and not flags & os.O_TRUNC:
-            base, parts = self._content(body, have)
-            if parts is not None:
-                parts.ensure(0, size)
-                parts.close()
+            base = self._whole(body, have)
         name = keep or self._files.scratch_name()
         local = real_os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -119,9 +116,21 @@ class _Opened:
                 real_os.unlink(name)
         handle = Writing(
             self._files.remote, fd, self._path, self.found, self._h,
-            local=local, base=base, append=bool(flags & os.O_APPEND),
+            local=local, base=base, append=bool(flags & os.O_APPEND), copies=self._files.copies,
         )  # fmt: skip
         return self._known(fd, handle)
+
+    def _whole(self, body: bytes, have: str) -> int:
+        fd, parts = self._content(body, have)
+        if parts is not None:
+            try:
+                parts.ensure(0, self.found[6])
+            except OSError:
+                close_quietly(fd)
+                raise
+            finally:
+                parts.close()
+        return fd
 
     def give_up(self) -> None:
         if self._h:
@@ -216,7 +225,10 @@ class PartsReader(ClientReader):
     def _ensure(self, count: int) -> None:
         if self._handle is not None and self._handle.parts is not None:
             at = self.tell()
-            self._handle.parts.ensure(at, at + count)
+            try:
+                self._handle.parts.ensure(at, at + count)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, self.name) from None
 
 
 class ClientWriter(ClientReader):
