@@ -30,7 +30,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import util
-from typing import Protocol
+from typing import Callable, Protocol
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
@@ -76,6 +76,8 @@ class Engine:
         #: How often this process has published and merged: what the exchange looks at.
         self.published = 0
         self.merged = 0
+        #: What else is done before a release.
+        self.releases: list[Callable[[], None]] = []
 
     def share(self, memory: Memory, lock: Lock | None = None, *, oid: str = "") -> Replica:
         """Make local memory a segment with the contents it has.
@@ -139,6 +141,8 @@ class Engine:
 
     def publish(self, riders: Segments = ()) -> Sequence[Command]:
         """Commands that publish what this process changed; to be sent before the releasing command."""
+        for release in self.releases:
+            release()
         if not riders and not self.following:
             return ()
         commands: list[Command] = []
@@ -322,6 +326,11 @@ call = _engine.call
 sending = _engine.sending
 leave = _engine.leave
 detach = _engine.detach
+
+
+def on_release(callback: Callable[[], None]) -> None:
+    """Have something else than memory done before a release as well."""
+    _engine.releases.append(callback)
 
 
 os.register_at_fork(

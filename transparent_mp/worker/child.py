@@ -90,6 +90,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
     if served.get("roots") and shelf.place and not sees_the_same(served):
         session.served = served
         files.enter(session, served["roots"], shelf.place)
+        memory.on_release(files.hand_over)
     surroundings.enter(around)
     memory.synchronise()
     if method == "fork":
@@ -97,7 +98,6 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         atexit._clear()
         atexit.register(util._exit_function)  # type: ignore[attr-defined]
     program = load(session, shelf, around, method, prepared, process)
-    surroundings.place_sockets(program._config, shelf.place, pid)
     return method, program
 
 
