@@ -49,6 +49,9 @@ class Config:
     lease: float = 20.0
     #: Seconds a launched worker may take until it checks in.
     launch_timeout: float = 60.0
+    #: Directories whose files processes on workers find as their own, separated by colons. `none`: no
+    #: directory. Empty: where the program stands, its own, the temporary one, home, and /dev/shm.
+    roots: str = ""
     #: Log level of our own messages on stderr.
     log: str = "warning"
     #: A file to which the client appends one line for each process that a worker has started:
@@ -140,6 +143,12 @@ def _seconds(name: str, text: str) -> float:
     raise ConfigError(f"{name}={text!r} must be a number of seconds above 0")
 
 
+def _directories(name: str, text: str) -> str:
+    if text == "none" or all(map(os.path.isabs, text.split(os.pathsep))):
+        return text
+    raise ConfigError(f"{name}={text!r} must be absolute directories separated by {os.pathsep!r}, or none")
+
+
 _READERS: dict[str, Callable[[str, str], object]] = {
     "backend": _one_of(BACKENDS),
     "redis_url": _url,
@@ -151,6 +160,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "linger": _seconds,
     "lease": _seconds,
     "launch_timeout": _seconds,
+    "roots": _directories,
     "log": _one_of(LOG_LEVELS),
     "witness": _text,
 }

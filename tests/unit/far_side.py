@@ -98,7 +98,9 @@ def child() -> None:
 
     first = _read(inp)
     try:
-        sys.meta_path.append(ClientFinder(ask))  # type: ignore[arg-type]
+        finder = ClientFinder(ask)  # type: ignore[arg-type]
+        sys.meta_path.append(finder)
+        sys.path_hooks.append(finder.folder)
         if "image" in first:
             main_module.restore(first["image"], Sources())
             target, args = pickle.loads(first["process"])

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator, Sequence
 
 from transparent_mp.cli.checks import amazon, doors, store, workers
 from transparent_mp.cli.checks.line import Line, Verdict
+from transparent_mp.cli.deploy import function_name
 from transparent_mp.config import Config
 from transparent_mp.errors import ConfigError
 from transparent_mp.launch.clients import Clients
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         print(line.text(), flush=True)
         lines.append(line)
     failed = sum(line.verdict is Verdict.WRONG for line in lines)
-    print(f"{failed} of {len(lines)} fail" if failed else "all is well", file=sys.stderr)
+    print(f"{failed} of {len(lines)} fail" if failed else "all is well")
     return 1 if failed else 0
 
 
@@ -41,7 +41,7 @@ def _lines(config: Config, region: str) -> Iterator[Line]:
     yield from doors.check()
     yield from store.check(config)
     if config.backend == "lambda":
-        yield from amazon.check(config, config.function, Clients(region))
+        yield from amazon.check(config, function_name(), Clients(region))
     else:
         yield from workers.check_local(config)
 

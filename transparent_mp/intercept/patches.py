@@ -59,6 +59,19 @@ _P = "transparent_mp.primitives."
 _A = _P + "adapters."
 
 
+_F = "transparent_mp.worker.files."
+
+
+def _files(
+    module: str, names: str, why: str = "a path of the client means the client's file", of: str = ""
+) -> tuple[Patch, ...]:
+    """Rows for functions that take a path or the descriptor of a file, and for copies of them."""
+    return tuple(
+        Patch(module, of + name, _F + "functions:ours", why, sides=WORKER, wraps=True, optional=True)
+        for name in names.split()
+    )
+
+
 def _loky(package: str) -> tuple[Patch, ...]:
     """Rows for loky, wherever it lies: joblib has a copy."""
     backend, ours = package + ".backend", _A + "loky:"
@@ -200,6 +213,25 @@ TABLE: tuple[Patch, ...] = (
           why="as cpu_count, from Python 3.13"),
     Patch("os", "sched_getaffinity", _P + "pids:sched_getaffinity", lazy=True, optional=True,
           why="as cpu_count, for programs that mind containers; not on every platform"),
+
+    *_files("builtins", "open"),
+    *_files("io", "open open_code"),
+    *_files("os", "open stat lstat access listdir scandir mkdir rmdir unlink remove rename replace link"),
+    *_files("os", "symlink readlink truncate utime chmod chown lchown statvfs mkfifo mknod chdir umask"),
+    *_files("os", "listxattr getxattr setxattr removexattr"),
+    *_files("os", "close write pwrite ftruncate fsync fdatasync fstat dup dup2 fchdir fchmod fstatvfs",
+            "a descriptor of the client's file is that of a copy"),
+    *_files("posixpath", "realpath"),
+    *_files("tokenize", "_builtin_open", "copies open"),
+    *_files("bz2", "_builtin_open", "copies open"),
+    *_files("tarfile", "bltn_open", "copies open"),
+    *_files("pathlib", "stat lstat open listdir scandir chmod mkdir unlink link link_to rmdir rename replace "
+                       "symlink utime readlink realpath",
+            "copies the functions of os, up to Python 3.10", of="_NormalAccessor."),
+    *_files("glob", "lstat scandir", "copies those of os, in Python 3.13", of="_StringGlobber."),
+
+    Patch("importlib._common", "fallback_resources", "transparent_mp.worker.importer:fallback_resources",
+          sides=WORKER, wraps=True, optional=True, why="Python 3.9 takes a package's files to be beside it"),
 
     *_loky("loky"),
     *_loky("joblib.externals.loky"),

@@ -103,7 +103,7 @@ class Bucket:
                     f"the content {digest[:12]} is not (any more) in the bucket {self._place.bucket}: has "
                     "the session ended, or is the bucket's lifecycle rule shorter than the session?"
                 )
-            with answer["Body"] as body:
+            with contextlib.closing(answer["Body"]) as body:
                 for piece in body.iter_chunks(PIECE):
                     seen.update(piece)
                     yield piece

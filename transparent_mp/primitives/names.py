@@ -62,7 +62,7 @@ def unlink(session: Session, name: str) -> tuple[Entry, int] | None:
     names, objects, every = (keys(part) for part in parts)
     of = (names, keys("holds", NAMES), objects, keys("inbox", session.client), every)
     client = "client" if session.uid == session.client else ""
-    answer = session.store.ask(*script("unlink", of, (name, keys.any_object, session.ttl, client)))
+    answer = session.store.ask(*script("unlink", of, (name, keys.any_object, session.ttl, client, keys.base)))
     if answer is None:
         return None
     entry = _read(answer[0])

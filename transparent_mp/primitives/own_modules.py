@@ -78,8 +78,19 @@ def is_own(module: Any) -> bool:
 
 def own_data() -> dict[str, dict[str, Any]]:
     """Data globals of each of the program's own modules that has been imported."""
-    own = [(name, module) for name, module in list(sys.modules.items()) if is_own(module)]
-    return {name: data for name, module in own for data in [data_globals(module)] if data}
+    found = {}
+    for name in _own_names(tuple(sys.modules), tuple(map(id, sys.modules.values()))):
+        module = sys.modules.get(name)
+        data = data_globals(module) if isinstance(module, types.ModuleType) else {}
+        if data:
+            found[name] = data
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def _own_names(names: tuple[str, ...], _identities: tuple[int, ...]) -> list[str]:
+    # Asked at each start, and answered anew when anything was imported since.
+    return [name for name in names if is_own(sys.modules.get(name))]
 
 
 def data_globals(module: types.ModuleType) -> dict[str, Any]:

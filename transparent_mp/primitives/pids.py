@@ -4,9 +4,9 @@ A process on a worker has two ids: the kernel's there, and the session's, which 
 The program sees the session's (`getpid`, `getppid`), signals by it (`kill`), and every way of
 asking for CPUs answers the session's parallelism.
 
-Numbers from FIRST_PID on are the session's; below it the kernel's, and its calls are used as ever.
-The one exception is the client's own, by which a process on a worker may signal it: that number means
-the client, unless a process which this one has started itself happens to have it.
+Numbers from FIRST_PID on are the session's; below it the kernel's, and its calls are used as ever. The
+one exception: on a worker, the number of the process from which all its processes stem is that one's,
+unless a process which this one has started itself happens to have it.
 This module is in place from an interpreter's start, so it imports nothing until it is called.
 """
 
@@ -26,18 +26,18 @@ class _Own:
     parent: int = 0
     #: 0: ask the settings.
     cpus: int = 0
-    #: The kernel's number of the client, on the client's machine.
-    client: int = 0
+    #: The nearest ancestor that is on no worker: its kernel's id, and its holder id.
+    ancestor: tuple[int, str] = (0, "")
 
 
-def become(pid: int, parent: int, cpus: int, client: int) -> None:
-    """From here on this process is `pid`, child of `parent`, in the session of `client`."""
-    _Own.pid, _Own.parent, _Own.cpus, _Own.client = pid, parent, cpus, client
+def become(pid: int, parent: int, cpus: int, ancestor: tuple[int, str]) -> None:
+    """From here on this process is `pid`, child of `parent`; `ancestor` is as `ancestor()` answers."""
+    _Own.pid, _Own.parent, _Own.cpus, _Own.ancestor = pid, parent, cpus, ancestor
 
 
-def client() -> int:
-    """The client's process id, which on the client is this process's."""
-    return _Own.client or _getpid()
+def ancestor() -> tuple[int, str] | None:
+    """Id and holder id of the nearest ancestor that is on no worker; None if this process itself is."""
+    return _Own.ancestor if _Own.pid else None
 
 
 def getpid() -> int:
@@ -54,10 +54,10 @@ def kill(pid: int, sig: int, /) -> None:
     """Signal a process of the session, or one of this machine."""
     if pid == _Own.pid:
         original("os", "kill")(_getpid(), sig)
-    elif pid == _Own.client != 0 and not _started_here(pid):
-        from transparent_mp.primitives.popen import signal_client
+    elif _Own.pid and pid == _Own.ancestor[0] and not _started_here(pid):
+        from transparent_mp.primitives.popen import signal_ancestor
 
-        signal_client(sig)
+        signal_ancestor(_Own.ancestor[1], sig)
     elif pid < _first_pid():
         original("os", "kill")(pid, sig)
     else:

@@ -18,6 +18,7 @@ import io
 import os
 import pickle
 import select
+import signal
 import sys
 from collections.abc import Mapping
 from multiprocessing import context, popen_fork, process, reduction, util
@@ -25,6 +26,7 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.errors import StoreError
+from transparent_mp.originals import original
 from transparent_mp.primitives import homes, listener, memory, pids, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
@@ -32,7 +34,7 @@ from transparent_mp.primitives.main_module import capture
 from transparent_mp.primitives.reduction import dump
 from transparent_mp.primitives.snapshot import Snapshot
 from transparent_mp.ship import contents
-from transparent_mp.ship.requests import ask
+from transparent_mp.ship.frames import encode
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import Session, new_id
 
@@ -81,7 +83,8 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         homes.enter_all(session)
         _context.set_spawning_popen(self)
         try:
-            around = {**_surroundings(), "environ": self._environ(process_obj)}
+            around = {**_surroundings(), "environ": self._environ(process_obj), "code": _current_code()}
+            around.update(_files(starter.current(), around["cwd"], self.method))
             body = pickle.dumps((around, self.method, *self._pickled(process_obj)), 5)
         except BaseException:
             # What was pickled by then is held for a process that will not be.
@@ -168,6 +171,9 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     starter.current()
     session, uid = sessions.current(), new_id()
     homes.enter_all(session)
+    if pids.ancestor() is not None:
+        # A worker has no file of the main module for a fresh interpreter to run.
+        local = original("multiprocessing.context", "ForkProcess._Popen").__func__
     with sessions.naming_child(uid), spawn.passing_on(dict(session.ticket(), uid=uid)):
         popen = local(process_obj)
     background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))
@@ -200,14 +206,41 @@ def _surroundings() -> dict[str, Any]:
         cwd = ""
     return {
         "cwd": cwd,
+        "umask": _umask(),
         "argv": list(getattr(sys, "argv", [])),
         "path": list(sys.path),
         "parent": pids.getpid(),
-        "client": pids.client(),
         "cpus": pids.cpu_count() or 1,
+        "ancestor": pids.ancestor() or (os.getpid(), sessions.current().uid),
         "terminal": [_is_terminal(sys.stdout), _is_terminal(sys.stderr)],
         "warnings": list(sys.warnoptions),
     }
+
+
+def _files(starting: starter.Starter, cwd: str, method: str) -> dict[str, Any]:
+    """What it finds of the client's files."""
+    if starting.served is not None:
+        starting.served.standing_in(cwd)
+    # A forked child has what its parent has found out, a fresh interpreter finds it out by itself.
+    temporary = sys.modules.get("tempfile") if method == "fork" else None
+    return {"served": starting.session.served, "tempdir": getattr(temporary, "tempdir", None)}
+
+
+def _umask() -> int:
+    # The kernel tells it only to who sets it, and this process's threads make files meanwhile.
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
+    except (OSError, StopIteration):
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
+
+
+def _current_code() -> dict[str, str] | None:
+    """What of the client's code is still as it was served; only the client knows."""
+    batches = starter.current().batches
+    return None if batches is None else batches.current()
 
 
 def _is_terminal(stream: Any) -> bool:
@@ -219,9 +252,18 @@ def _is_terminal(stream: Any) -> bool:
 
 def signal_process(pid: int, sig: int) -> bool:
     """Signal any process of the session by its id; False when there is none."""
+    _check_signal(sig)
     return sessions.attached() is not None and starter.current().signal(pid, sig)
 
 
-def signal_client(sig: int) -> None:
-    """Signal the client, from a process on a worker."""
-    ask(sessions.current(), "signal", {"signal": int(sig)})
+def signal_ancestor(uid: str, sig: int) -> None:
+    """Signal the process that is on no worker and from which this one stems."""
+    _check_signal(sig)
+    if sig:
+        session = sessions.current()
+        session.store.cast(*session.push_event(uid, encode({"kind": "signal", "signal": int(sig)})))
+
+
+def _check_signal(sig: int) -> None:
+    if not 0 <= sig < signal.NSIG:
+        raise OSError(22, "Invalid argument")

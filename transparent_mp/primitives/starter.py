@@ -15,21 +15,22 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any, Callable
+from typing import Callable
 
 from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, send_signal
 from transparent_mp.launch.launcher import Launcher
-from transparent_mp.originals import original
 from transparent_mp.primitives import homes
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
 from transparent_mp.primitives.packing import kept
 from transparent_mp.primitives.snapshot import Snapshots
-from transparent_mp.ship import modules, output
+from transparent_mp.ship import output
+from transparent_mp.ship.batches import Batches
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
 from transparent_mp.ship.requests import Answers
+from transparent_mp.ship.served import Served
 from transparent_mp.store.keys import FIRST_PID
 from transparent_mp.store.link import Command
 from transparent_mp.store.session import OwnedSession, Session
@@ -69,10 +70,13 @@ class Starter:
         self.inbox = Inbox(session)
         self.inbox.on("exit", self._on_exit)
         self.inbox.on("lost", self._on_lost)
+        self.inbox.on("signal", lambda head, _: os.kill(os.getpid(), head["signal"]))
         #: Digests of the contents this process has stored.
         self.stored: set[str] = set()
         self.fleet: Fleet | None = None
         self.snapshots: Snapshots | None = None
+        self.served: Served | None = None
+        self.batches: Batches | None = None
         # A real child that was forked from the client has its session, but is not the client.
         if isinstance(session, OwnedSession) and session.uid == session.client:
             self._serve(session)
@@ -114,8 +118,8 @@ class Starter:
         self.fleet = fleet = Fleet(session, _launcher(session))
         session.limit = fleet.limit or 0
         answers = Answers(session)
-        answers.on("module", modules.answer)
-        answers.on("signal", _signal_oneself)
+        self.batches = batches = Batches(session)
+        answers.on("module", batches.answer)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
         self.snapshots = snapshots = Snapshots(session, kept)
         answers.on("kept", snapshots.answer, slow=True)
@@ -131,6 +135,9 @@ class Starter:
         inbox.on("started", self._on_started)
         inbox.on("want", self._on_want)
         inbox.every_tick(fleet.look)
+        self.served = served = Served(session)
+        served.start()
+        session.before_end.append(served.stop)
         session.before_end.append(self.close)
         session.after_end.append(fleet.launcher.close)
         session.in_child.append(fleet.launcher.let_go)
@@ -220,8 +227,3 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _signal_oneself(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    original("os", "kill")(os.getpid(), request["signal"])
-    return {}, b""

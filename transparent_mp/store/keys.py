@@ -19,6 +19,7 @@ session keys (S = tmp:{SESSION})
     S:children:UID set      pids whose parent is UID; submit -> exited (tells orphans)
     S:holds:UID    set      "OID SIDE" that holder UID holds; hold -> drop, exited
     S:keys         set      every session key in use; scripts -> keeper (renews), end (deletes)
+    S:carriers     set      object ids whose messages may hold for their receivers; sender -> drop, exited
     S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
     S:blob:ID      list     chunks of a payload too large for a message; sender -> receiver, who deletes it
     S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)

@@ -60,6 +60,8 @@ class Session:
     #: Object storage for large contents, '' for none; `depot` is what works with it, once it is given one.
     bucket: str = ""
     depot: Depot | None = None
+    #: What processes may find of the client's files (`ship.served`).
+    served: dict[str, Any] = field(default_factory=dict)
     keys: Keys = field(init=False)
     seal: Seal = field(init=False)
 
@@ -95,6 +97,7 @@ class Session:
             "lease": self.lease,
             "machine": self.machine,
             "bucket": self.bucket,
+            "served": self.served,
         }
 
 
@@ -122,6 +125,7 @@ def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
         store=Store(lambda: connect(url), loading()),
         config=config,
         bucket=ticket["bucket"],
+        served=ticket.get("served", {}),
     )
 
 

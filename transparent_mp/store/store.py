@@ -230,7 +230,7 @@ class Store:
             try:
                 self._busy = _ident()
                 self._turn()
-            except OSError:
+            except StoreError:
                 # A finaliser has nobody to tell; the next command meets the same trouble.
                 self._later.clear()
             finally:

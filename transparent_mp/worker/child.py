@@ -28,11 +28,13 @@ from transparent_mp.errors import StoreError
 from transparent_mp.primitives import lifetime, memory, pids, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import decode, encode
+from transparent_mp.ship.served import sees_the_same
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.link import Arg
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session, join, new_id
 from transparent_mp.worker import preload, surroundings
+from transparent_mp.worker.files import state as files
 from transparent_mp.worker.programs import load
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
@@ -65,6 +67,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         program = _made(session, shelf, head["pid"], content)
         first = sharing.held()
         code = _run(program, parent_sentinel)
+        files.leave()
         # Writes nobody waited for must have arrived before the exit is told.
         last = memory.publish_all()
         if last:
@@ -84,14 +87,18 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
 
 def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[str, Any]:
     around, method, prepared, process = pickle.loads(content)
-    pids.become(pid, around["parent"], around["cpus"], around["client"])
+    pids.become(pid, around["parent"], around["cpus"], around["ancestor"])
+    served = around["served"]
+    if served.get("roots") and shelf.place and not sees_the_same(served):
+        session.served = served
+        files.enter(session, served["roots"], shelf.place)
     surroundings.enter(around)
     memory.synchronise()
     if method == "fork":
         # What the program has registered in the parent is the parent's; only multiprocessing's is both's.
         atexit._clear()
         atexit.register(util._exit_function)  # type: ignore[attr-defined]
-    program = load(session, shelf, method, prepared, process)
+    program = load(session, shelf, around, method, prepared, process)
     surroundings.forget_directory(program._config)
     return method, program
 

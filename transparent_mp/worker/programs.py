@@ -15,6 +15,7 @@ from transparent_mp.primitives import spawn
 from transparent_mp.primitives.main_module import restore
 from transparent_mp.ship.requests import ask
 from transparent_mp.store.session import Session
+from transparent_mp.worker.code import Code
 from transparent_mp.worker.importer import ClientFinder
 from transparent_mp.worker.shelf import Shelf
 
@@ -53,10 +54,15 @@ class ClientSources:
         return ask(self._session, "module", {**request, "kind": kind})
 
 
-def load(session: Session, shelf: Shelf, method: str, prepared: bytes, obj: bytes) -> Any:
+def load(
+    session: Session, shelf: Shelf, around: dict[str, Any], method: str, prepared: bytes, obj: bytes
+) -> Any:
     """Return the process object, in an interpreter that is ready to run it."""
     sources = ClientSources(session, shelf)
-    sys.meta_path.append(ClientFinder(sources.ask))
+    code = Code(session, sources.ask, shelf.pantry, around["code"])
+    finder = ClientFinder(code.ask, code.refresh, shelf.pantry)
+    sys.meta_path.append(finder)
+    sys.path_hooks.append(finder.folder)
     # By this the standard library tells a program that starts processes while it is being imported, and
     # managers' proxies that what is inherited is counted by the parent.
     current: Any = process.current_process()

@@ -90,7 +90,7 @@ class Running:
     def signal(self, number: int) -> None:
         # It may have ended a moment ago, and its end not been seen yet.
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.child, signal.Signals(number))
+            os.kill(self.child, number)
 
     def warn(self) -> None:
         """Its worker's limit is near."""

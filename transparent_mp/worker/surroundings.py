@@ -16,17 +16,26 @@ from typing import Any
 from transparent_mp.originals import original
 from transparent_mp.primitives import directory
 from transparent_mp.primitives.spawn import merged_path
+from transparent_mp.worker.files import functions, state
 
 #: Variables that describe the worker's machine or runtime and stay the worker's.
 OWN = ("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LAMBDA_TASK_ROOT")
+#: The same where the client's temporary directory is there.
+OWN_WITH_FILES = tuple(name for name in OWN if name != "TMPDIR")
 #: And those of the runtime, by prefix.
 OWN_PREFIXES = ("AWS_LAMBDA_", "AWS_EXECUTION_ENV", "_HANDLER", "_X_AMZN")
 
 
 def enter(around: dict[str, Any]) -> None:
     """Take the surroundings that `primitives.popen` has described."""
-    _environ(around["environ"])
-    _directory(around["cwd"])
+    files = state.current()
+    _environ(around["environ"], OWN if files is None else OWN_WITH_FILES)
+    os.umask(around["umask"])
+    if files is not None and files.places.is_clients(around["cwd"]):
+        functions.stand(files, around["cwd"])
+        os.environ["PWD"] = around["cwd"]
+    else:
+        _directory(around["cwd"])
     sys.argv[:] = around["argv"]
     sys.path[:] = merged_path(around["path"], sys.path)
     _streams(around["terminal"])
@@ -34,7 +43,7 @@ def enter(around: dict[str, Any]) -> None:
         sys.warnoptions[:] = around["warnings"]
         for option in around["warnings"]:
             warnings._setoption(option)  # type: ignore[attr-defined]
-    tempfile.tempdir = None
+    tempfile.tempdir = around["tempdir"] if files is not None else None
 
 
 def forget_directory(config: dict[str, Any]) -> None:
@@ -46,17 +55,17 @@ def forget_directory(config: dict[str, Any]) -> None:
         config.pop("tempdir", None)
 
 
-def _environ(theirs: dict[str, str]) -> None:
+def _environ(theirs: dict[str, str], own: tuple[str, ...]) -> None:
     for name in list(os.environ):
-        if not _own(name) and name not in theirs:
+        if not _own(name, own) and name not in theirs:
             del os.environ[name]
     for name, value in theirs.items():
-        if not _own(name) and os.environ.get(name) != value:
+        if not _own(name, own) and os.environ.get(name) != value:
             os.environ[name] = value
 
 
-def _own(name: str) -> bool:
-    return name in OWN or name.startswith(OWN_PREFIXES)
+def _own(name: str, own: tuple[str, ...]) -> bool:
+    return name in own or name.startswith(OWN_PREFIXES)
 
 
 def _directory(cwd: str) -> None:

@@ -133,3 +133,18 @@ def test_stars_and_missing_code_are_given_the_benefit_of_the_doubt(make):
     star = make("tmp_own_g", "from json import *\n")
     star.Odd = type("Odd", (), {"__module__": "tmp_own_g"})
     assert not own_modules.made_late(star.Odd)
+
+
+def test_own_modules_are_looked_for_again_only_when_something_was_imported(make, monkeypatch):
+    make("tmp_own_x", "n = 1")
+    own_modules.own_data()
+    looked = []
+    is_own = own_modules.is_own
+    monkeypatch.setattr(own_modules, "is_own", lambda module: looked.append(module) or is_own(module))
+    sys.modules["tmp_own_x"].n = 2
+    assert own_modules.own_data()["tmp_own_x"] == {"n": 2}
+    assert not looked
+    make("tmp_own_y", "n = 3")
+    assert own_modules.own_data()["tmp_own_y"] == {"n": 3}
+    monkeypatch.setitem(sys.modules, "tmp_own_y", types.ModuleType("tmp_own_y"))
+    assert "tmp_own_y" not in own_modules.own_data()

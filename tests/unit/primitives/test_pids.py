@@ -12,14 +12,14 @@ from transparent_mp.primitives import pids, popen
 from transparent_mp.store.keys import FIRST_PID
 
 MINE, PARENT = FIRST_PID + 7, FIRST_PID + 3
-#: Of the kernel of another machine; no process here has it.
-CLIENT = 2**22 + 1
+#: Id and holder id of the process from which all stem.
+CLIENT = 4711, "uid"
 
 
 @pytest.fixture
 def become(monkeypatch):
     """Makes this process one of the session for the length of a test."""
-    for name, value in {"pid": None, "parent": 0, "cpus": 0, "client": 0}.items():
+    for name, value in {"pid": None, "parent": 0, "cpus": 0, "ancestor": (0, "")}.items():
         monkeypatch.setattr(pids._Own, name, value)
     return pids.become
 
@@ -84,21 +84,30 @@ class TestKill:
         assert sent == [(FIRST_PID, signal.SIGTERM), (MINE + 1, 0)]
         assert kernel == []
 
+    def test_of_the_client_on_a_worker_goes_through_the_store(self, become, kernel, monkeypatch):
+        sent = []
+        monkeypatch.setattr(popen, "signal_ancestor", lambda *args: sent.append(args))
+        pids.kill(CLIENT[0], signal.SIGUSR1)
+        become(MINE, CLIENT[0], 4, CLIENT)
+        pids.kill(pids.getppid(), signal.SIGUSR2)
+        assert kernel == [(CLIENT[0], signal.SIGUSR1)]
+        assert sent == [("uid", signal.SIGUSR2)]
+
+    @pytest.mark.parametrize("number", [-1, signal.NSIG])
+    def test_of_no_signal(self, become, number):
+        become(MINE, CLIENT[0], 4, CLIENT)
+        for pid in (CLIENT[0], MINE + 1):
+            with pytest.raises(OSError, match="Invalid argument"):
+                pids.kill(pid, number)
+
     def test_of_one_that_is_not_there(self, become, kernel, monkeypatch):
         monkeypatch.setattr(popen, "signal_process", lambda *args: False)
         with pytest.raises(ProcessLookupError, match="No such process"):
             pids.kill(FIRST_PID, signal.SIGTERM)
 
-    def test_of_the_client_goes_to_the_client(self, become, kernel, monkeypatch):
-        sent = []
-        monkeypatch.setattr(popen, "signal_client", sent.append)
-        become(MINE, CLIENT, 4, CLIENT)
-        pids.kill(pids.getppid(), signal.SIGINT)
-        assert (sent, kernel) == ([signal.SIGINT], [])
-
     def test_of_ones_own_child_with_the_clients_number_is_the_kernels(self, become, kernel):
         with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-            become(MINE, PARENT, 4, process.pid)
+            become(MINE, PARENT, 4, (process.pid, "uid"))
             pids.kill(process.pid, signal.SIGTERM)
             assert kernel == [(process.pid, signal.SIGTERM)]
 

@@ -33,7 +33,7 @@ def test_a_content_is_fetched_once_and_each_view_is_its_own(stored: OwnedSession
     assert (bytes(first[:7]), bytes(second[:7])) == (b"Content", b"content")
     assert bytes(second[:]) == CONTENT
     shelf.clear()
-    assert not os.path.exists(shelf._place)
+    assert not os.path.exists(shelf.place)
 
 
 def test_without_a_directory_a_process_has_its_own_copy(

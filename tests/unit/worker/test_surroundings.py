@@ -18,7 +18,7 @@ from transparent_mp.worker import surroundings
 around = {
     "environ": {"KEPT": "theirs", "NEW": "theirs", "PATH": "their path", "AWS_LAMBDA_X": "theirs"},
     "cwd": os.getcwd(), "argv": ["app.py", "x"], "path": ["", "/not/here"],
-    "terminal": [False, False], "warnings": [],
+    "terminal": [False, False], "warnings": [], "umask": 0o22,
 }
 around.update(json.loads(sys.argv[1]))
 surroundings.enter(around)

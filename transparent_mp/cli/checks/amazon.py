@@ -109,7 +109,7 @@ def _probe(config: Config, name: str, aws: Any) -> Iterator[Line]:
     if not isinstance(said, dict) or "python" not in said:
         yield wrong(what, f"answers {text[:100]!r}, as no worker of ours does", "transparent-mp deploy")
         return
-    yield from workers.judge(said, what, "transparent-mp deploy, from this environment")
+    yield from workers.judge(said, what, workers.INVOCATION)
 
 
 def _bucket(config: Config, clients: Clients) -> Iterator[Line]:

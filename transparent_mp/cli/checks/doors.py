@@ -14,7 +14,7 @@ from transparent_mp.cli.checks.line import Line, doubtful, well, wrong
 _CODE = """
 import multiprocessing.context as c, sys
 print(c.ForkProcess._Popen.__module__)
-print(getattr(sys.modules.get("sitecustomize"), "__file__", ""))
+print(getattr(sys.modules.get("sitecustomize"), "__file__", None) or "")
 """
 _TIMEOUT = 60
 _PTH = "transparent_mp.pth"

@@ -60,7 +60,7 @@ def _settings(config: Config) -> Iterator[Line]:
     if isinstance(answer, Exception):
         # A user may lack INFO, which we do not need.
         yield doubtful(
-            "Redis's settings", f"it does not tell ({answer})", "it must not evict keys: see below"
+            "Redis's settings", f"it does not tell ({answer})", "see that its maxmemory-policy is noeviction"
         )
         return
     told = dict(re.findall(r"^(\w+):(.*?)\r?$", answer.decode("utf-8", "replace"), re.MULTILINE))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from transparent_mp.cli.checks.line import Line, doubtful, well, wrong
 from transparent_mp.config import Config
+from transparent_mp.launch import local
 from transparent_mp.worker.examination import packages
 
 _TIMEOUT = 60
@@ -23,19 +23,18 @@ _TAIL = 3
 def check_local(config: Config) -> Iterator[Line]:
     """A worker of the local backend."""
     what = "a worker"
-    command = [*shlex.split(config.worker_command), sys.executable, "-m", "transparent_mp.cli.worker"]
     url = config.worker_redis_url or config.redis_url
     probe = {"probe": url, "bucket": config.bucket}
     try:
         done = subprocess.run(
-            command,
+            local.command(config),
             input=json.dumps(probe) + "\n",
             capture_output=True,
             text=True,
             timeout=_TIMEOUT,
             check=False,
             cwd="/",
-            env=_environ(),
+            env=local.environ(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         yield wrong(what, f"cannot be started: {error}", "check TRANSPARENT_MP_WORKER_COMMAND")
@@ -46,33 +45,47 @@ def check_local(config: Config) -> Iterator[Line]:
         yield wrong(what, f"its command ended with status {done.returncode}: {said}", remedy)
         return
     where = shlex.split(config.worker_command)[0] if config.worker_command else "this machine"
-    yield from judge(json.loads(done.stdout), f"a worker ({where})", "install the same there", bool(url))
+    yield from judge(json.loads(done.stdout), f"a worker ({where})", LOCAL)
 
 
-def judge(said: dict[str, Any], what: str, remedy: str, store: bool = True) -> Iterator[Line]:
-    """What a worker says of itself, beside what is here; `remedy` makes versions the same."""
+@dataclass(frozen=True)
+class Remedies:
+    """What to do about a kind of worker."""
+
+    #: To have the same versions there as here.
+    versions: str
+    network: str
+    bucket: str
+
+
+LOCAL = Remedies(
+    "install the same there",
+    "TRANSPARENT_MP_WORKER_REDIS_URL is the address that workers use",
+    "check TRANSPARENT_MP_BUCKET, and the AWS credentials that workers have",
+)
+INVOCATION = Remedies(
+    "transparent-mp deploy, from this environment",
+    "TRANSPARENT_MP_WORKER_REDIS_URL is the address that workers use. A function must be in a VPC with "
+    "a route to it (transparent-mp deploy --subnets ... --security-groups ...), and the security groups must "
+    "let the function out and Redis's port in",
+    "the function's role needs s3:GetObject and s3:PutObject (transparent-mp deploy --bucket ...), and in a "
+    "VPC a gateway endpoint for S3",
+)
+
+
+def judge(said: dict[str, Any], what: str, remedies: Remedies) -> Iterator[Line]:
+    """What a worker says of itself, beside what is here."""
     yield well(what, f"Python {said['python']} on {said['machine']}, {_possessions(said)}")
-    yield _python(said, what, remedy)
-    yield from _packages(said.get("packages", {}), what, remedy)
-    if store and "store_ms" in said:
+    yield _python(said, what, remedies.versions)
+    yield from _packages(said.get("packages", {}), what, remedies.versions)
+    if "store_ms" in said:
         yield well(f"Redis from {what}", f"a round trip takes {said['store_ms']:.2f} ms")
-    elif store:
-        yield wrong(f"Redis from {what}", str(said.get("store_error", "it does not say")), _NETWORK)
+    elif "store_error" in said:
+        yield wrong(f"Redis from {what}", said["store_error"], remedies.network)
     if "bucket_ms" in said:
         yield well(f"the bucket from {what}", f"put and read back in {said['bucket_ms']:.0f} ms")
     elif "bucket_error" in said:
-        yield wrong(f"the bucket from {what}", said["bucket_error"], _BUCKET)
-
-
-_NETWORK = (
-    "TRANSPARENT_MP_WORKER_REDIS_URL is the address that workers use. A function must be in a VPC with "
-    "a route to it (transparent-mp deploy --subnets ... --security-groups ...), and the security groups must "
-    "let the function out and Redis's port in"
-)
-_BUCKET = (
-    "the function's role needs s3:GetObject and s3:PutObject (transparent-mp deploy --bucket ...), and in a "
-    "VPC a gateway endpoint for S3"
-)
+        yield wrong(f"the bucket from {what}", said["bucket_error"], remedies.bucket)
 
 
 def _possessions(said: dict[str, Any]) -> str:
@@ -106,8 +119,3 @@ def _packages(there: dict[str, str], what: str, remedy: str) -> Iterator[Line]:
     elif there:
         shown = ", ".join(f"{name} {version}" for name, version in there.items())
         yield well(f"packages of {what}", f"{shown}, as here")
-
-
-def _environ() -> dict[str, str]:
-    """A worker's interpreter must not take itself for a client."""
-    return {name: value for name, value in os.environ.items() if name != "TRANSPARENT_MP"}

@@ -11,7 +11,7 @@ local record = redis.call('HMGET', process, 'uid', 'parent', 'worker')
 if not record[1] or record[3] ~= worker then return 0 end
 local uid, parent = record[1], record[2]
 
-drop_holds(base, ARGV[2], uid, ttl, KEYS[3], KEYS[4])
+drop_holds({base = base, any_object = ARGV[2], ttl = ttl, objects = KEYS[3], keys = KEYS[4]}, uid)
 tell_orphans(base, uid, ttl, KEYS[4])
 redis.call('DEL', process, base .. 'inbox:' .. uid)
 redis.call('SREM', KEYS[4], process, base .. 'inbox:' .. uid)

@@ -24,7 +24,7 @@ for i = 9, #ARGV do
     redis.call('SADD', KEYS[5], new)
   end
 end
-drop_holds(base, ARGV[2], record[1], ttl, KEYS[4], KEYS[5])
+drop_holds({base = base, any_object = ARGV[2], ttl = ttl, objects = KEYS[4], keys = KEYS[5]}, record[1])
 tell_orphans(base, record[1], ttl, KEYS[5])
 redis.call('DEL', base .. 'inbox:' .. record[1])
 redis.call('SREM', KEYS[5], base .. 'inbox:' .. record[1])
