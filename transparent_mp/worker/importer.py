@@ -14,6 +14,7 @@ import hashlib
 import importlib.abc
 import importlib.machinery
 import io
+import linecache
 import os
 import sys
 import sysconfig
@@ -21,6 +22,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from types import ModuleType
 from typing import Any, Callable, NamedTuple
 
 from transparent_mp.ship.modules import platform_tag
@@ -162,6 +164,11 @@ class _ClientLoaderBase:
 
 class ClientLoader(_ClientLoaderBase, importlib.abc.SourceLoader):  # type: ignore[misc]
     """Loader of a module whose source is the client's."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        # Warnings look a line up by its file's name alone.
+        linecache.lazycache(self.get_filename(), vars(module))
+        super().exec_module(module)
 
 
 class ClientBytecodeLoader(_ClientLoaderBase, importlib.machinery.SourcelessFileLoader):  # type: ignore[misc]
