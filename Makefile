@@ -39,7 +39,8 @@ test: .venv/.dev .venv/.demo .venv/.wheel $(GATE)  ## the tests, against the ins
 ##             ARGS="-k pool -x": words for pytest
 	@.venv/bin/pytest $(ARGS)
 
-MODULE ?= test.test_multiprocessing_spawn test.test_multiprocessing_main_handling test.test_concurrent_futures
+MODULE ?= $(addprefix test.test_,multiprocessing_spawn multiprocessing_fork multiprocessing_forkserver \
+    multiprocessing_main_handling concurrent_futures)
 JOBS ?= 2
 TIMEOUT ?= 60
 conformance: .conformance/venv/.wheel  ## CPython's own tests on workers, scored against plain Python
@@ -54,7 +55,10 @@ conformance: .conformance/venv/.wheel  ## CPython's own tests on workers, scored
 	    $(call sandboxed,.conformance/venv) --jobs $(JOBS) --timeout $(TIMEOUT) \
 	    --logdir "$(CURDIR)/.conformance/logs" --tmpdir "$(CURDIR)/.conformance/tmp" \
 	    --baseline tests/conformance/$(if $(METHODS),launches,baseline)-$$version.json \
-	    --out .conformance/results.json
+	    --out .conformance/results.json || true; \
+	tests/conformance/report .conformance/results.json tests/conformance/baseline-$$version.json \
+	    $(if $(SANDBOX),tests/gate/known_differences_sandbox.txt,tests/gate/known_differences.txt) \
+	    $(if $(METHODS),tests/conformance/launches-$$version.json)
 
 apps: .apps/venv/.wheel  ## twenty programs from PyPI, under plain Python and on workers
 ##             APPS="emcee_app tqdm_app": only these; SANDBOX=1: workers in the sandbox (root)

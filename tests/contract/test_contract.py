@@ -17,6 +17,7 @@ import pytest
 ALL = ("fork local", "fork sandbox", "spawn local", "spawn sandbox", "forkserver local")
 # What does not depend on how a process begins is run once by value and once by import.
 BOTH = ALL[:4]
+FORK = ALL[:2]
 # And what depends on the method or on the place, but not on the two at once, in two of the four ways.
 CROSSWISE = ("fork local", "spawn sandbox")
 
@@ -26,10 +27,12 @@ PROGRAMS = {
     "contexts.py": CROSSWISE,
     "daemons.py": CROSSWISE,
     "directory.py": BOTH,
+    "endings.py": ALL,
     "executors.py": BOTH,
     "exits.py": ALL,
     "futures.py": CROSSWISE,
-    "inherited.py": ("fork local", "fork sandbox"),
+    "inherited.py": FORK,
+    "inherited_memory.py": FORK,
     "interrupted.py": CROSSWISE,
     "last_words.py": BOTH,
     "listeners.py": CROSSWISE,
@@ -37,7 +40,9 @@ PROGRAMS = {
     "logged.py": CROSSWISE,
     "managers.py": BOTH,
     "memory.py": BOTH,
+    "named_memory.py": BOTH,
     "nested.py": CROSSWISE,
+    "numeric_memory.py": BOTH,
     "output.py": BOTH,
     "outside.py": CROSSWISE,
     "own_managers.py": CROSSWISE,

@@ -25,8 +25,11 @@ class Launcher(Protocol):
     def launch(self, worker: str, ticket: dict[str, Any], on_gone: OnGone) -> None:
         """Begin to make `worker` exist, giving it `ticket`; returns before it has checked in.
 
-        Raises LaunchError when that is refused.
+        Raises LaunchError when that is refused, or says so later through `on_gone`.
         """
+
+    def explain(self) -> str:
+        """Why launched workers do not check in, if that can be found out, else ''. May take seconds."""
 
     def let_go(self) -> None:
         """In a forked child of the client: close what tells workers, by its end, that the client is gone."""

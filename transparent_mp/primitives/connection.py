@@ -140,6 +140,11 @@ class Connection(_StockConnection):  # type: ignore[misc]
         token = sharing.hand_over(session, hold, receiver)
         return rebuild, (hold.oid, hold.side, token, self._readable, self._writable)
 
+    @property
+    def shared(self) -> bool:
+        """Whether it may lead to another machine."""
+        return self._shared is not None
+
     def fileno(self) -> int:
         self._check_closed()
         self._exposed = True

@@ -5,7 +5,9 @@ The program sees the session's (`getpid`, `getppid`), signals by it (`kill`), an
 asking for CPUs answers the session's parallelism.
 
 Numbers from FIRST_PID on are the session's; below it the kernel's, and its calls are used as ever. The
-one exception: on a worker, the number of the process from which all its processes stem is that one's.
+one exception: on a worker, the number of the process from which all its processes stem is that one's,
+unless a process which this one has started itself happens to have it.
+
 Unlike the standard library, under `forkserver` the parent is the process that called start().
 
 This module is in place from an interpreter's start, so it imports nothing until it is called.
@@ -55,7 +57,7 @@ def kill(pid: int, sig: int, /) -> None:
     """Signal a process of the session, or one of this machine."""
     if pid == _Own.pid:
         original("os", "kill")(_getpid(), sig)
-    elif _Own.pid and pid == _Own.ancestor[0]:
+    elif _Own.pid and pid == _Own.ancestor[0] and not _started_here(pid):
         from transparent_mp.primitives.popen import signal_ancestor
 
         signal_ancestor(_Own.ancestor[1], sig)
@@ -92,6 +94,21 @@ def parallelism() -> int:
         return _Own.cpus
     text = os.environ.get("TRANSPARENT_MP_WORKERS", "")
     return int(text) if text.isdigit() else 0
+
+
+def _started_here(pid: int) -> bool:
+    """Whether the kernel here knows `pid` as a descendant of this process."""
+    me = _getpid()
+    while pid > 1:
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                # The command, which is in brackets, may hold anything.
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            return False
+        if pid == me:
+            return True
+    return False
 
 
 def _first_pid() -> int:

@@ -66,6 +66,12 @@ def take(session: Session, oid: str, side: int = 0, token: str = "") -> Hold:
     return _take(session, oid, side, "", token)
 
 
+def held() -> list[str]:
+    """The sides that this process holds, as scripts name them."""
+    with _lock:
+        return [f"{oid} {side}" for oid, side in _holds]
+
+
 def adopt(session: Session, hold: Hold) -> Hold:
     """In a forked child: its own hold on what it got with the parent's memory."""
     return _take(session, hold.oid, hold.side, "", "")

@@ -105,6 +105,12 @@ class TestKill:
         with pytest.raises(ProcessLookupError, match="No such process"):
             pids.kill(FIRST_PID, signal.SIGTERM)
 
+    def test_of_ones_own_child_with_the_clients_number_is_the_kernels(self, become, kernel):
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+            become(MINE, PARENT, 4, (process.pid, "uid"))
+            pids.kill(process.pid, signal.SIGTERM)
+            assert kernel == [(process.pid, signal.SIGTERM)]
+
     def test_is_a_real_signal(self, become):
         with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
             pids.kill(process.pid, signal.SIGKILL)

@@ -304,10 +304,12 @@ class TestPlace:
         ]
         other.store.close()
 
-    def test_an_unfinished_backend_says_so(self, monkeypatch, store_session):
-        monkeypatch.setattr(store_session, "config", Config(backend="lambda"))
-        with pytest.raises(LaunchError, match="TRANSPARENT_MP_BACKEND=local"):
-            starter._launcher(store_session)
+    def test_the_lambda_backend_is_there(self, monkeypatch, store_session):
+        config = Config(backend="lambda", function="f", redis_url="redis://store")
+        monkeypatch.setattr(store_session, "config", config)
+        launcher = starter._launcher(store_session)
+        assert launcher.limit == config.parallelism() == 100
+        launcher.close()
 
     def test_the_local_backend_is_there(self, store_session):
         launcher = starter._launcher(store_session)
