@@ -84,7 +84,8 @@ class ClientFinder:
 
     def folder(self, path: str) -> FolderFinder:
         """Path hook, behind the others: a directory that is not here."""
-        if not os.path.isabs(path):
+        # A file that is here is none of it, and whoever runs it asks whether it is a package's place.
+        if not os.path.isabs(path) or os.path.exists(path):
             raise ImportError("only a directory of the client is looked into", path=path)
         return FolderFinder(self, path)
 
