@@ -17,6 +17,7 @@ def ignore(conn, ready=None):
 
 
 STATE = {}
+EAR = {}
 
 
 def hang(number):
@@ -55,6 +56,13 @@ def send_later(conn, gate):
     conn.send("later")
 
 
+def listen(conn):
+    """Tells of each interrupt that it gets."""
+    signal.signal(signal.SIGINT, lambda *_: conn.send("heard"))
+    conn.send("up")
+    conn.recv()
+
+
 def interrupt():
     """As a terminal's Ctrl-C: every process of the group gets it."""
     os.killpg(os.getpgrp(), signal.SIGINT)
@@ -63,18 +71,20 @@ def interrupt():
 def interrupted(conn, words, call, *args):
     """Interrupts a call when so many words have been heard from processes."""
 
-    def listen():
+    def wait():
         for _ in range(words):
             conn.recv()
         interrupt()
 
-    thread = threading.Thread(target=listen)
+    thread = threading.Thread(target=wait)
     try:
         thread.start()
         print("not interrupted", call(*args))
     except KeyboardInterrupt:
         print("KeyboardInterrupt", call.__name__)
     thread.join()
+    # What begins from here on is not met by it any more.
+    EAR["conn"].recv()
 
 
 def pools():
@@ -136,6 +146,7 @@ def waits():
             print(call())
         except KeyboardInterrupt:
             print("KeyboardInterrupt", call.__name__)
+        EAR["conn"].recv()
     gate.send("go")
     print(here.recv(), lock.release(), lock.acquire(timeout=1))
     queue.put("after")
@@ -151,8 +162,15 @@ if __name__ == "__main__":
     if os.getpgrp() != os.getpid():
         os.setpgrp()
     mp.set_start_method(sys.argv[1])
+    EAR["conn"], there = mp.Pipe()
+    ear = mp.Process(target=listen, args=(there,))
+    ear.start()
+    print(EAR["conn"].recv())
     pools()
     # A manager's server is deaf to Ctrl-C, as ever.
     executors()
     processes()
     waits()
+    EAR["conn"].send("enough")
+    ear.join()
+    print(ear.exitcode)
