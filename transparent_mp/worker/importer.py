@@ -15,6 +15,7 @@ import functools
 import importlib.abc
 import importlib.machinery
 import io
+import linecache
 import os
 import sys
 import sysconfig
@@ -83,7 +84,8 @@ class ClientFinder:
 
     def folder(self, path: str) -> FolderFinder:
         """Path hook, behind the others: a directory that is not here."""
-        if not os.path.isabs(path):
+        # A file that is here is none of it, and whoever runs it asks whether it is a package's place.
+        if not os.path.isabs(path) or os.path.exists(path):
             raise ImportError("only a directory of the client is looked into", path=path)
         return FolderFinder(self, path)
 
@@ -189,6 +191,8 @@ class ClientLoader(_ClientLoaderBase, importlib.abc.SourceLoader):  # type: igno
     """Loader of a module whose source is the client's."""
 
     def get_code(self, fullname: str) -> Any:
+        # Warnings look a line up by its file's name alone.
+        linecache.lazycache(self.get_filename(), {"__name__": self.name, "__loader__": self})
         compiled = functools.partial(super().get_code, fullname)
         return self._finder.pantry.code(self._entry.header["digest"], self.get_filename(), compiled)
 
