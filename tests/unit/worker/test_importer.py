@@ -283,7 +283,7 @@ def test_modules_of_a_client_package_are_listed(far):
         **PACKAGE,
     )
     assert result == ([("pkg.one", False), ("pkg.sub", True)], ["pkg.one", "pkg.sub"], [], [])
-    assert [kind for kind, _ in asked].count("folder") == 4
+    assert [kind for kind, _ in asked].count("folder") == 3
 
 
 def test_files_of_a_namespace_package(far):
