@@ -50,6 +50,23 @@ class Memory(Protocol):
         """Give it back; nothing refers to it any more."""
 
 
+def fetching(session: Session, replicas: Iterable[Replica]) -> Command:
+    """The command that fetches what others changed since the versions known."""
+    keys: list[str] = []
+    args: list[Arg] = [session.uid]
+    for replica in replicas:
+        names, question = replica.question(session)
+        keys += names
+        args += question
+    return script("fetch", keys, args)
+
+
+def going_on(session: Session, replica: Replica, after: int) -> Command:
+    """The command that fetches what anybody changed since a version, where an answer stopped short."""
+    keys, question = replica.question(session, after)
+    return script("fetch", keys, ("", *question))
+
+
 @dataclass(frozen=True)
 class Part:
     """What one publication of one thread found changed."""
@@ -136,15 +153,11 @@ class Replica:
         """Some of what was given out may never have been sent: it goes with the next publication."""
         self._lost = bool(self._away)
 
-    def fetching(self, session: Session, after: int | None = None) -> Command:
-        """The command that fetches what others changed since the version known.
-
-        `after`: what anybody changed since that version, to go on where an answer stopped short.
-        """
+    def question(self, session: Session, after: int | None = None) -> tuple[Sequence[str], Sequence[Arg]]:
+        """Keys and arguments of a fetch for this segment. `after`: where an answer stopped short."""
         _holders, data, version, blocks = self._names(session)
-        reader, since = (session.uid, self.known) if after is None else ("", after)
         most = FETCH_BLOCKS if self._blocks > 1 else 0
-        return script("fetch", (data, version, blocks), (self.oid, reader, since, most))
+        return (data, version, blocks), (self.oid, self.known if after is None else after, most)
 
     def merge(self, answer: list[Any]) -> int | None:
         """Apply what the store answered to a fetch; returns where to go on if it stopped short."""

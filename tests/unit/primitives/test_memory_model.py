@@ -176,7 +176,8 @@ class Processes(RuleBasedStateMachine):
 
     def merge_one(self, which):
         e, replies, answer = self.answers.pop(which)
-        if replies[0][1] == replies[0][2] or replies[0][2] <= self.replicas[e].known:
+        first = replies[0][0]
+        if first[1] == first[2] or first[2] <= self.replicas[e].known:
             self.real[e].merge(replies)
             self.model[e].merge(answer)
         else:
