@@ -58,6 +58,11 @@ def put(end: Any, queue: Any) -> None:
         end.send(None)
 
 
+def meet(end: Any, barrier: Any) -> None:
+    while end.recv():
+        barrier.wait()
+
+
 class Beside:
     """A process that does its part with objects for the length of a block, told by an end of a pipe."""
 
@@ -161,7 +166,14 @@ def values() -> None:
             for at in range(100):
                 array[at] += 1
 
-    with Holder(value, array):
+    lock = mp.Lock()
+
+    def other() -> None:
+        lock.acquire()
+        lock.release()
+
+    with Holder(value, array, lock):
+        FOUND["another lock, Values and Arrays shared"] = count(other)
         FOUND["with value.get_lock(): value.value += 1"] = count(add)
         FOUND["with array.get_lock(): 100 elements += 1"] = count(section)
 
@@ -191,6 +203,12 @@ def conditions() -> None:
 
         FOUND["Condition.notify"] = count(condition.notify, waited_for)
         condition.release()
+
+
+def barriers() -> None:
+    barrier = mp.Barrier(2)
+    with Beside(meet, barrier) as end:
+        FOUND["Barrier.wait"] = count(barrier.wait, lambda: end.send(True))
 
 
 def managers() -> None:
@@ -244,7 +262,19 @@ def _between(found: list[tuple[int, int]]) -> dict[str, float]:
 
 if __name__ == "__main__":
     mp.set_start_method("fork")
-    for part in (pipes, queues, consumer, locks, values, events, conditions, managers, processes, pools):
+    for part in (
+        pipes,
+        queues,
+        consumer,
+        locks,
+        values,
+        events,
+        conditions,
+        barriers,
+        managers,
+        processes,
+        pools,
+    ):
         try:
             part()
         except Exception:

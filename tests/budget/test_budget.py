@@ -57,13 +57,16 @@ TABLE = (
     Row("RLock.release", 0, 1),
     Row("Semaphore.acquire", 1, 1),
     Row("Semaphore.release", 0, 1),
-    Row("with value.get_lock(): value.value += 1", 1, None),
-    Row("with array.get_lock(): 100 elements += 1", 1, None),
-    Row("Event.set", 1, 7, today=5),
-    Row("Event.is_set", 1, 4, today=2),
-    Row("Event.wait, when set", 1, 6, today=3),
+    # They ride on their own locks.
+    Row("another lock, Values and Arrays shared", 1, 2),
+    Row("with value.get_lock(): value.value += 1", 1, 4),
+    Row("with array.get_lock(): 100 elements += 1", 1, 4),
+    Row("Event.set", 0, 1),
+    Row("Event.is_set", 1, 1),
+    Row("Event.wait, when set", 1, 2),
     Row("Condition.wait", 2, 5),
-    Row("Condition.notify", 2, 6, today=5),
+    Row("Condition.notify", 0, 1),
+    Row("Barrier.wait", 1, 2),
     # The second of the two is the server's.
     Row("manager proxy call, in a process", 1, 2),
     # Its server is beside it.

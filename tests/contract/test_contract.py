@@ -17,6 +17,7 @@ BOTH = ("fork", "spawn")
 
 PROGRAMS = {
     "directory.py": BOTH,
+    "endings.py": ALL,
     "executors.py": BOTH,
     "exits.py": ALL,
     "files_names.py": BOTH,
@@ -24,9 +25,12 @@ PROGRAMS = {
     "files_trouble.py": BOTH,
     "files_write.py": BOTH,
     "inherited.py": ("fork",),
+    "inherited_memory.py": ("fork",),
     "locks.py": BOTH,
     "managers.py": BOTH,
     "memory.py": BOTH,
+    "named_memory.py": BOTH,
+    "numeric_memory.py": BOTH,
     "output.py": BOTH,
     "pipes.py": BOTH,
     "pools.py": ALL,

@@ -60,6 +60,51 @@ def test_what_cannot_be_pickled_under_fork_is_named_with_its_remedy(program: Sta
         assert "make it inside the process" in told[name]
 
 
+DESCRIPTORS = """
+    import multiprocessing as mp, socket, sys
+    from multiprocessing import reduction
+    from multiprocessing.connection import Connection
+
+    def receive(end):
+        try:
+            end.send(("received", reduction.recv_handle(end)))
+        except OSError as error:
+            end.send(("refused", str(error)))
+
+    if __name__ == "__main__":
+        mp.set_start_method(sys.argv[1])
+        here, there = mp.Pipe()
+        process = mp.Process(target=receive, args=(there,))
+        process.start()
+        try:
+            reduction.send_handle(here, 0, process.pid)
+        except OSError as error:
+            print("sender", error)
+        print("receiver", *here.recv())
+        process.join()
+        with socket.socket() as one:
+            try:
+                mp.Process(target=print, args=(one,)).start()
+            except (OSError, TypeError) as error:
+                print("argument", error)
+        left, right = (Connection(end.detach()) for end in socket.socketpair())
+        reduction.send_handle(left, 0, None)
+        print("on this machine", reduction.recv_handle(right) > 2)
+    """
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_a_file_descriptor_is_refused_at_both_ends(program: Start, method: str) -> None:
+    ran = program(DESCRIPTORS, method).finish()
+    why = "cannot travel to another machine: pass a path, the data, or a multiprocessing Connection"
+    by_value = "(found at Process._args[0]): it has to be sent to another machine; make it inside"
+    lines = ran.out.splitlines()
+    assert (ran.status, ran.err, lines[-1]) == (0, "", "on this machine True")
+    assert [line.split()[0] for line in lines[:3]] == ["sender", "receiver", "argument"]
+    assert all(why in line for line in lines[:2])
+    assert (why if method == "spawn" else by_value) in lines[2]
+
+
 START = """
     import multiprocessing as mp, os, sys
 

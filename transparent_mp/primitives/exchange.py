@@ -34,7 +34,7 @@ class Exchanging(Protocol):
     def attached(self) -> tuple[object, ...]:
         """Segments; empty when nothing is shared."""
 
-    def synchronise(self) -> None:
+    def poll(self) -> None:
         """Publish and fetch."""
 
 
@@ -98,7 +98,7 @@ class Exchange:
         """Exchange; returns the seconds to rest."""
         begun = time.monotonic()
         try:
-            self._engine.synchronise()
+            self._engine.poll()
         except OSError as error:
             if not self._failed and not self._stop.is_set():
                 self._failed = True

@@ -73,6 +73,24 @@ def map_private(address: int, size: int) -> None:
         raise OSError(error, f"cannot give the forked process memory of its own: {os.strerror(error)}")
 
 
+def map_file(fd: int, size: int) -> int:
+    """Map a file, sharing it; returns the address. Unlike the mmap module, keeps no descriptor."""
+    address = _mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, 0)
+    if address == _MAP_FAILED:
+        error = ctypes.get_errno()
+        raise OSError(error, f"cannot map {size} bytes of shared memory: {os.strerror(error)}")
+    return int(address)
+
+
+def unmap(address: int, size: int) -> None:
+    """End what `map_file` made."""
+    _munmap(address, size)
+
+
+_MAP_FAILED = ctypes.c_void_p(-1).value
+_munmap = ctypes.CDLL(None).munmap
+_munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+
 # The mmap module offers no way to say where.
 _mmap = ctypes.CDLL(None, use_errno=True).mmap
 _mmap.restype = ctypes.c_void_p
@@ -107,22 +125,39 @@ class BufferWrapper(heap.BufferWrapper):
         block = used.malloc(size)
         self._state = (block, size)
         self._replica: Replica | None = None
+        self._lock: memory.Lock | None = None
         self._owner = used
         self._freeing = util.Finalize(self, used.free, args=(block,))
 
     def __reduce__(self) -> tuple[Any, ...]:
+        return rebuild, self.hand_over()
+
+    def hand_over(self) -> tuple[str, int, str]:
+        """Object id, size and token for a pickle under way."""
         context.assert_spawning(self)
         with _wrappers.lock:
             replica = self._replica or self._share()
         receiver = getattr(context.get_spawning_popen(), "uid", None)
         token = sharing.hand_over(sessions.current(), replica.hold, receiver)
-        return rebuild, (replica.oid, self._state[1], token)
+        return replica.oid, self._state[1], token
+
+    def ride(self, lock: memory.Lock) -> None:
+        """Before it is shared: from now on it is read and written by holders of `lock` only."""
+        self._lock = lock
+
+    def follow(self) -> None:
+        """From now on it is read and written without a lock."""
+        if self._lock is not None:
+            with _wrappers.lock:
+                self._lock = None
+                if self._replica is not None:
+                    memory.follow(self._replica)
 
     def _share(self) -> Replica:
         block, size = self._state
         # From here on the block goes with the replica, which may be in use a moment longer.
         self._freeing.cancel()
-        self._replica = replica = memory.share(_Block(block, size, self._owner))
+        self._replica = replica = memory.share(_Block(block, size, self._owner), self._lock)
         _wrappers.by_oid[replica.oid] = self
         return replica
 
@@ -163,13 +198,21 @@ os.register_at_fork(after_in_child=_wrappers.after_fork_in_child)
 
 def rebuild(oid: str, size: int, token: str) -> BufferWrapper:
     """This process's buffer of a segment: the same one each time."""
+    wrapper = rebuild_riding(None, oid, size, token)
+    wrapper.follow()
+    return wrapper
+
+
+def rebuild_riding(lock: memory.Lock | None, oid: str, size: int, token: str) -> BufferWrapper:
+    """The same, of one that rides on `lock` unless this process has it without."""
     with _wrappers.lock:
         wrapper = _wrappers.by_oid.get(oid)
         if wrapper is None:
             wrapper = BufferWrapper.__new__(BufferWrapper)
             block = _zeroed(size)
             wrapper._state = (block.block, size)
-            wrapper._replica = memory.replicate(oid, block, token)
+            wrapper._lock = lock
+            wrapper._replica = memory.replicate(oid, block, token, lock)
             _wrappers.by_oid[oid] = wrapper
         else:
             sharing.take(sessions.current(), oid, 0, token)

@@ -5,6 +5,11 @@
               served; merge() applies their replies
     both      synchronise(), for places where there is no other command to ride on
 
+A segment *follows* every release and acquire of the process, or *rides* on one lock: a Value or an
+Array that is reached through its own lock only (`sharedctypes`) is read and written while that lock
+is held, so it is published when that lock is released, and fetched when it is taken, and at no other
+time. `follow` ends the riding, when the program takes the buffer itself.
+
 Every process works on a replica at memory speed. A publication carries exactly the bytes that
 changed since the last one, so writers of different bytes never lose each other's writes; of two
 writers of one byte without a lock between them, the later publication wins. A fetch costs a few
@@ -14,8 +19,6 @@ For programs that poll memory without synchronising, a thread exchanges every fe
 while a segment is attached.
 
 Whoever is given commands by publish() sends them before the thread asks for more, or calls lost().
-Today every release publishes and every acquire fetches all segments of the process; a primitive
-that knows which segments it protects (a Value's own lock) may later name them.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from multiprocessing import util
-from typing import Callable
+from typing import Callable, Protocol
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
@@ -39,6 +42,20 @@ from transparent_mp.store.session import Session
 STOP_PRIORITY = -900
 
 
+#: Segments, weakly.
+Segments = tuple["weakref.ref[Replica]", ...]
+
+
+class Lock(Protocol):
+    """What segments ride on."""
+
+    #: Those that do; a lock names them to publish() and fetch().
+    riders: Segments
+
+    def held(self) -> bool:
+        """Whether a thread of this process holds it."""
+
+
 class Engine:
     """All replicas of one process. Thread-safe."""
 
@@ -46,8 +63,10 @@ class Engine:
         """`session`: None for the process's own, which is looked up when it is needed."""
         self._session = session
         self._lock = threading.RLock()
-        #: Weak references to the replicas; empty when nothing is shared.
-        self.attached: tuple[weakref.ref[Replica], ...] = ()
+        #: All segments of the process; empty when nothing is shared.
+        self.attached: Segments = ()
+        #: Those that no lock names.
+        self.following: Segments = ()
         self._by_oid: weakref.WeakValueDictionary[str, Replica] = weakref.WeakValueDictionary()
         self._numbers = itertools.count(1)
         self._inherited = False
@@ -58,46 +77,73 @@ class Engine:
         #: What else is done before a release.
         self.releases: list[Callable[[], None]] = []
 
-    def share(self, memory: Memory) -> Replica:
-        """Make local memory a segment with the contents it has."""
+    def share(self, memory: Memory, lock: Lock | None = None, *, oid: str = "") -> Replica:
+        """Make local memory a segment with the contents it has.
+
+        `lock`: what it rides on. `oid`: of an object that is there already.
+        """
         session = self._current()
-        (hold,) = sharing.create(session)
+        hold = sharing.take(session, oid) if oid else sharing.create(session)[0]
         replica = self._replica(hold, memory)
         with self._lock:
+            # Before its contents are looked at: what a thread writes from here on, it publishes.
+            self._attach(replica, lock)
             # One command at a time: the contents may be larger than what is free beside them.
             for command in replica.publication(session, threading.get_ident(), whole=True):
                 session.store.cast(command)
-            self._attach(replica)
         return replica
 
-    def replicate(self, oid: str, memory: Memory, token: str = "") -> Replica:
-        """Attach zeroed local memory to a segment and load what that holds now."""
+    def replicate(self, oid: str, memory: Memory, token: str = "", lock: Lock | None = None) -> Replica:
+        """Attach zeroed local memory to a segment and load what that holds now, or when `lock` is taken."""
         session = self._current()
         replica = self._replica(sharing.take(session, oid, 0, token), memory)
         # An earlier replica of this process may have written what this one has not seen.
         with self._lock:
-            self._go_on(replica, 0)
-            self._attach(replica)
+            if lock is None:
+                self._go_on(replica, 0)
+            self._attach(replica, lock)
         return replica
 
-    def publish(self) -> Sequence[Command]:
-        if not self.attached:
+    def follow(self, replica: Replica) -> None:
+        """From here on `replica` follows every release and acquire; it has what they brought before."""
+        with self._lock:
+            lock, replica.lock = replica.lock, None
+            if lock is None:
+                return
+            self.following = (*self.following, weakref.ref(replica))
+            session = self._adopt()
+            self._go_on(replica, replica.merge(session.store.ask(*replica.fetching(session))))
+            # A release that finds it named twice publishes it once.
+            lock.riders = tuple(ref for ref in lock.riders if ref() not in (None, replica))
+
+    def publish(self, riders: Segments = ()) -> Sequence[Command]:
+        """Commands that publish what this process changed; to be sent before the releasing command.
+
+        `riders`: those of the lock that is released.
+        """
+        for callback in self.releases:
+            callback()
+        if not riders and not self.following:
             return ()
         commands: list[Command] = []
         thread = threading.get_ident()
         with self._lock:
             session = self._adopt()
             self.published += 1
-            for replica in self._replicas():
+            for replica in self._chosen(riders):
                 commands += replica.publication(session, thread)
         return commands
 
-    def fetch(self) -> Sequence[Command]:
-        if not self.attached:
+    def fetch(self, riders: Segments = ()) -> Sequence[Command]:
+        """Commands to be sent behind an acquiring command; merge() wants their replies.
+
+        `riders`: those of the lock that is acquired.
+        """
+        if not riders and not self.following:
             return ()
         with self._lock:
             session = self._adopt()
-            return [replica.fetching(session) for replica in self._replicas()]
+            return [replica.fetching(session) for replica in self._chosen(riders)]
 
     def merge(self, replies: Iterable[Reply]) -> None:
         with self._lock:
@@ -109,23 +155,30 @@ class Engine:
                     self._go_on(replica, replica.merge(reply))
 
     def synchronise(self) -> None:
-        if not self.attached:
-            return
-        publication, fetching = self.publish(), self.fetch()
-        if not publication and not fetching:
-            return
-        try:
-            replies = self._current().store.call(*publication, *fetching)
-        except BaseException:
-            self.lost()
-            raise
-        self.merge(replies[len(publication) :])
+        if self.following:
+            self._exchanged(self.publish(), self.fetch())
+
+    def poll(self) -> None:
+        """Exchange what may be read without a lock: what follows, and what is being written under one."""
+        written = self._under_way()
+        if written or self.following:
+            self._exchanged(self.publish(written), self.fetch())
+
+    def publish_all(self) -> Sequence[Command]:
+        return self.publish(self.attached)
 
     def lost(self) -> None:
         """What publish() gave out may never have been sent: it goes along with the next."""
         with self._lock:
             for replica in self._replicas():
                 replica.lost()
+
+    def leave(self, replica: Replica) -> None:
+        """In the child of a fork: the parent, with whom its memory stays shared, exchanges it."""
+        self.attached = tuple(ref for ref in self.attached if ref() is not replica)
+        self.following = tuple(ref for ref in self.following if ref() is not replica)
+        self._by_oid.pop(replica.oid, None)
+        replica.mute()
 
     def exchange(self) -> None:
         """Exchange in the background while a segment is attached."""
@@ -152,17 +205,47 @@ class Engine:
     def _replica(self, hold: sharing.Hold, memory: Memory) -> Replica:
         return Replica(hold.oid, memory, hold, self._numbers, self._publish_last)
 
-    def _attach(self, replica: Replica) -> None:
-        self.attached = (*self.attached, weakref.ref(replica))
+    def _attach(self, replica: Replica, lock: Lock | None) -> None:
+        ref = weakref.ref(replica)
+        self.attached = (*self.attached, ref)
+        if lock is None:
+            self.following = (*self.following, ref)
+        else:
+            replica.lock = lock
+            lock.riders = (*(one for one in lock.riders if one() is not None), ref)
         self._by_oid[replica.oid] = replica
         if self._session is None:
             self.exchange()
 
     def _replicas(self) -> list[Replica]:
-        replicas = [replica for ref in self.attached if (replica := ref()) is not None]
+        replicas = _alive(self.attached)
         if len(replicas) < len(self.attached):
             self.attached = tuple(weakref.ref(replica) for replica in replicas)
         return replicas
+
+    def _chosen(self, riders: Segments) -> list[Replica]:
+        following = _alive(self.following)
+        if len(following) < len(self.following):
+            self.following = tuple(weakref.ref(replica) for replica in following)
+            self._replicas()
+        return following + _alive(riders) if riders else following
+
+    def _under_way(self) -> Segments:
+        return tuple(
+            weakref.ref(replica)
+            for replica in self._replicas()
+            if replica.lock is not None and replica.lock.held()
+        )
+
+    def _exchanged(self, publication: Sequence[Command], fetching: Sequence[Command]) -> None:
+        if not publication and not fetching:
+            return
+        try:
+            replies = self._current().store.call(*publication, *fetching)
+        except BaseException:
+            self.lost()
+            raise
+        self.merge(replies[len(publication) :])
 
     def _publish_last(self, replica: Replica) -> None:
         # In a finaliser, which may run anywhere: no lock is taken, and modules may be empty.
@@ -191,30 +274,23 @@ class Engine:
         return self._session or sessions.current()
 
 
+def _alive(segments: Segments) -> list[Replica]:
+    return [replica for ref in segments if (replica := ref()) is not None]
+
+
 _engine = Engine()
 
 share = _engine.share
 replicate = _engine.replicate
+follow = _engine.follow
+publish = _engine.publish
+fetch = _engine.fetch
 merge = _engine.merge
 synchronise = _engine.synchronise
+publish_all = _engine.publish_all
 lost = _engine.lost
-
-
-def on_release(callback: Callable[[], None]) -> None:
-    """Have something else than memory done before a release as well."""
-    _engine.releases.append(callback)
-
-
-def publish() -> Sequence[Command]:
-    """Commands that publish what this process changed; to be sent before the releasing command."""
-    for callback in _engine.releases:
-        callback()
-    return _engine.publish() if _engine.attached else ()
-
-
-def fetch() -> Sequence[Command]:
-    """Commands to be sent behind an acquiring command; merge() wants their replies."""
-    return _engine.fetch() if _engine.attached else ()
+leave = _engine.leave
+on_release = _engine.releases.append
 
 
 os.register_at_fork(

@@ -9,7 +9,8 @@ A *part* is what one publication found changed. It has a number, and the store a
 a process once and in the order of their numbers, however they arrive. Until the store is known to
 have applied a part, what it answers may be older, so the bytes of that part stay as they are here.
 Threads may send what they were given in another order: a publication takes the last parts of all
-other threads along, in case that they are still to be sent.
+other threads along, in case that they are still to be sent; a release publishes for their sake even
+if nothing changed since.
 
 It sends nothing itself (`memory` does) and is not thread-safe.
 """
@@ -67,7 +68,7 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_threads", "_twin", "_view", "hold", "known", "oid",
+        "_seen", "_threads", "_twin", "_view", "hold", "known", "lock", "oid",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +82,8 @@ class Replica:
         """`numbers`: of the process's parts, never twice the same; `publish_last`: called at the end."""
         self.oid = oid
         self.hold = hold
+        #: What it rides on; None: it follows every release and acquire.
+        self.lock: Any = None
         self.known = 0
         # Version of the latest answer applied, complete or not: an older one would undo it.
         self._seen = 0
@@ -125,8 +128,10 @@ class Replica:
                 command, first = self._command(session, changes, thread, first)
                 yield command
                 changes, blocks = [], 0
-        if changes or (self._lost and not first):
+        if changes:
             yield self._command(session, changes, thread, first)[0]
+        elif not first and (unsent := self._unsent(thread)):
+            yield self._publish(session, unsent)
 
     def lost(self) -> None:
         """Some of what was given out may never have been sent: it goes with the next publication."""
@@ -160,6 +165,10 @@ class Replica:
         self.known = latest
         return None
 
+    def mute(self) -> None:
+        """Publish nothing at the end."""
+        self._publish_last = _nothing
+
     def settle(self) -> None:
         """Take memory as exchanged, and nothing as away: for the child of a fork.
 
@@ -190,14 +199,17 @@ class Replica:
         part = Part(number, self.known, entries, thread, first or number)
         # What goes along with the first command of a publication reaches the store before the others.
         along = () if first else self._unsent(thread)
-        args: list[Arg] = [session.uid, session.ttl, int(self._blocks > 1)]
-        for one in (*along, part):
-            args += (one.number, one.known, len(one.entries))
-            for entry in one.entries:
-                args += entry
         self._away.append(part)
         self._threads[thread] = part.first
-        return script("publish", self._names(session), args), part.first
+        return self._publish(session, (*along, part)), part.first
+
+    def _publish(self, session: Session, parts: Sequence[Part]) -> Command:
+        args: list[Arg] = [session.uid, session.ttl, int(self._blocks > 1)]
+        for part in parts:
+            args += (part.number, part.known, len(part.entries))
+            for entry in part.entries:
+                args += entry
+        return script("publish", self._names(session), args)
 
     def _unsent(self, thread: int) -> Sequence[Part]:
         if self._lost:
@@ -217,6 +229,10 @@ class Replica:
         if self._keys is None:
             self._keys = tuple(session.keys.object(self.oid, part) for part in ("h0", "d", "v", "g"))
         return self._keys
+
+
+def _nothing(_replica: Replica) -> None:
+    """What a replica that is not exchanged publishes at its end."""
 
 
 class _SmallTwin:

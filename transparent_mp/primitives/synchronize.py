@@ -15,6 +15,7 @@ with children of a plain os.fork either, and a shared one counts at most MOST_TO
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
@@ -63,13 +64,19 @@ class SemLock:
         self._acquired = 0
         self._owner = 0
         self._hold: sharing.Hold | None = None
+        #: Segments that are read and written by holders of this lock only.
+        self.riders: memory.Segments = ()
 
     @classmethod
     def _rebuild(cls, handle: str, kind: int, maxvalue: int, _name: str | None) -> SemLock:
-        self = cls(kind, 0, maxvalue)
         oid, _, token = handle.partition(" ")
-        self._become_shared(sharing.take(sessions.current(), oid, 0, token))
-        return self
+        hold = sharing.take(sessions.current(), oid, 0, token)
+        with _known.lock:
+            self = _known.semlocks.get((hold.holder, oid))
+            if self is None:
+                self = cls(kind, 0, maxvalue)
+                self._become_shared(hold)
+            return self
 
     def share(self) -> str:
         """Move to the store if it is not there yet; returns "OID TOKEN" for a pickle under way."""
@@ -85,7 +92,7 @@ class SemLock:
         return f"{self._hold.oid} {sharing.hand_over(session, self._hold, receiver)}"
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        if self.kind == RECURSIVE_MUTEX and self._is_mine():
+        if self._acquired > 0 and self.kind == RECURSIVE_MUTEX and self._owner == _ident():
             self._acquired += 1
             return True
         if not block:
@@ -120,7 +127,7 @@ class SemLock:
                     if self._value >= self.maxvalue:
                         raise ValueError("semaphore or lock released too many times")
                     self._value += 1
-                    self._acquired -= 1
+                    self._let_go()
                     self._changed.notify()
                     return
         self._release_shared()
@@ -131,13 +138,17 @@ class SemLock:
             self.release()
         else:
             session = sessions.current()
-            session.store.cast(*memory.publish(), self._giving(session))
+            session.store.cast(*memory.publish(self.riders), self._giving(session))
 
     def __enter__(self) -> bool:
         return self.acquire()
 
     def __exit__(self, *_exc: object) -> None:
         self.release()
+
+    def held(self) -> bool:
+        """Whether a thread of this process has acquired it and nobody released it."""
+        return self._acquired > 0
 
     def _count(self) -> int:
         return self._acquired
@@ -153,6 +164,7 @@ class SemLock:
 
     def _after_fork(self) -> None:
         self._acquired = 0
+        self._owner = 0
 
     def _await_open(self, timeout: float | None) -> bool:
         try:
@@ -169,6 +181,7 @@ class SemLock:
         keys = sessions.current().keys
         self._holders = keys.object(hold.oid, "h0")
         self._tokens = keys.object(hold.oid, "q0")
+        _known.semlocks[hold.holder, hold.oid] = self
         self._hold = hold
 
     def _push_tokens(self, session: Any, hold: sharing.Hold, count: int) -> None:
@@ -180,7 +193,7 @@ class SemLock:
 
     def _acquire_shared(self, timeout: float | None) -> bool:
         store = sessions.current().store
-        fetch = memory.fetch()
+        fetch = memory.fetch(self.riders)
         if timeout is not None and timeout <= 0:
             token, *replies = store.call(("LPOP", self._tokens), *fetch)
         else:
@@ -204,12 +217,34 @@ class SemLock:
         command = self._giving(session)
         # Whoever has acquired it may release it, so the answer is known; else it must be asked for.
         if self._acquired > 0 or self.maxvalue >= SEM_VALUE_MAX:
-            self._acquired -= 1
-            session.store.cast(*memory.publish(), command)
+            self._let_go()
+            session.store.cast(*memory.publish(self.riders), command)
             return
-        if session.store.call(*memory.publish(), command)[-1] == 0:
+        if session.store.call(*memory.publish(self.riders), command)[-1] == 0:
             raise ValueError("semaphore or lock released too many times")
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._acquired -= 1
+        if self.kind == RECURSIVE_MUTEX:
+            self._owner = 0
+
+
+class _Known:
+    """Which shared semaphores this process has: the same object each time, as a fork would have it."""
+
+    def __init__(self) -> None:
+        #: By holder too: what came along with a fork is the parent's.
+        self.semlocks: weakref.WeakValueDictionary[tuple[str, str], SemLock] = weakref.WeakValueDictionary()
+        self.lock = threading.RLock()
+
+    def after_fork_in_child(self) -> None:
+        # Another thread of the parent may have held it.
+        self.lock = threading.RLock()
+
+
+_known = _Known()
+os.register_at_fork(after_in_child=_known.after_fork_in_child)
 
 
 def sem_unlink(name: str) -> None:

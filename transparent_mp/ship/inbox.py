@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Callable
 
 from transparent_mp import background
@@ -56,14 +57,17 @@ class Inbox:
 
     def _run(self) -> None:
         pause = self._session.lease / 3
+        due = time.monotonic() + pause
         try:
             while True:
-                taken = self._session.store.pop(self._key, pause)
-                if taken is None:
+                taken = self._session.store.pop(self._key, max(0.0, due - time.monotonic()))
+                if taken is not None and not self._deliver(taken[0]):
+                    return
+                # Also when events never cease.
+                if time.monotonic() >= due:
+                    due = time.monotonic() + pause
                     for look in self._ticks:
                         look()
-                elif not self._deliver(taken[0]):
-                    return
         except StoreError as error:
             lost = self._handlers.get("lost")
             if lost is not None:

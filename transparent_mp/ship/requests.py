@@ -1,7 +1,8 @@
 """Requests: what a process on a worker asks of the client, and the answer.
 
     asker    RPUSH inbox:CLIENT {kind: request, topic, key} + sealed request and data; BLPOP its answer key
-    client   RPUSH the answer key, sealed head, and the body; both stay for as long as an asker may wait
+    client   RPUSH the answer key, sealed head, and the body, unless that lies in the depot; both stay for as
+             long as an asker may wait
 
 Both are sealed: a request because it makes the client read and write files, an answer because it is
 code. Of a body the head has the digest. A request without a key wants no answer.
@@ -11,15 +12,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import struct
 from typing import Any, Callable
 
-from transparent_mp.errors import SessionLostError, UntrustedPayloadError
+from transparent_mp import background
+from transparent_mp.errors import SessionLostError, StoreError, UntrustedPayloadError
 from transparent_mp.ship.frames import Head, encode
-from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.content import deposit, goes_to_depot, pack, unpack, withdraw
 from transparent_mp.store.link import Command
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session, new_id
+
+log = logging.getLogger("transparent_mp")
 
 Answerer = Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]
 #: One that also takes the data that came with the request.
@@ -56,6 +61,8 @@ def ask(
             "is it still running?"
         )
     head = json.loads(bytes(session.seal.open(key, taken[0])))
+    if head["in_depot"]:
+        return head["head"], b"".join(withdraw(session, head["digest"]))
     body: bytes = taken[1]
     if _digest(body) != head["digest"]:
         raise UntrustedPayloadError(f"the answer to a request ({topic}) is not what its digest says")
@@ -73,10 +80,16 @@ class Answers:
         self._session = session
         self._place = session.keys("inbox", of or session.client)
         self._answerers: dict[str, DataAnswerer] = {}
+        self._slow: set[str] = set()
 
-    def on(self, topic: str, answerer: Answerer) -> None:
-        """Let `answerer(request)` return head and body for requests of that topic."""
+    def on(self, topic: str, answerer: Answerer, *, slow: bool = False) -> None:
+        """Let `answerer(request)` return head and body for requests of that topic.
+
+        A slow one has a thread for each request, and answers with an error what it raises.
+        """
         self._answerers[topic] = lambda request, _data: answerer(request)
+        if slow:
+            self._slow.add(topic)
 
     def on_data(self, topic: str, answerer: DataAnswerer) -> None:
         """The same for requests that bring data."""
@@ -90,11 +103,32 @@ class Answers:
         opened = memoryview(unpack(self._session, self._place, body))
         end = _LENGTH.size + _LENGTH.unpack_from(opened)[0]
         request, data = json.loads(bytes(opened[_LENGTH.size : end])), opened[end:]
-        answer, content = self._answerers[head["topic"]](request, data)
+        topic = head["topic"]
+        if topic in self._slow:
+            background.start(self._answer_slowly, key, topic, request, data)
+        else:
+            self._answer(key, *self._answerers[topic](request, data))
+
+    def _answer_slowly(self, key: str, topic: str, request: dict[str, Any], data: Buffer) -> None:
+        try:
+            try:
+                answer, content = self._answerers[topic](request, data)
+            except Exception as error:  # noqa: BLE001 - whoever asked shall read it
+                answer, content = {"error": f"{type(error).__name__}: {error}"}, b""
+            self._answer(key, answer, content)
+        except StoreError as error:
+            # The inbox meets the same trouble, and tells everyone who waits.
+            log.info("a request could not be answered: %s", error)
+
+    def _answer(self, key: str, answer: dict[str, Any], content: bytes) -> None:
         if key:
             self._session.store.cast(*self._reply(key, answer, content))
 
     def _reply(self, key: str, answer: dict[str, Any], content: bytes) -> tuple[Command, ...]:
-        head = json.dumps({"head": answer, "digest": _digest(content)}).encode()
-        sealed = self._session.seal.close(key, head)
-        return ("RPUSH", key, sealed, content), ("PEXPIRE", key, int(ANSWER_TIMEOUT * 1000))
+        session, digest, first = self._session, _digest(content), []
+        in_depot = goes_to_depot(session, len(content))
+        if in_depot:
+            first, content = deposit(session, digest, content), b""
+        head = json.dumps({"head": answer, "digest": digest, "in_depot": in_depot}).encode()
+        expire = ("PEXPIRE", key, int(ANSWER_TIMEOUT * 1000))
+        return (*first, ("RPUSH", key, session.seal.close(key, head), content), expire)

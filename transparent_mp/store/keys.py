@@ -19,19 +19,27 @@ session keys (S = tmp:{SESSION})
     S:children:UID set      pids whose parent is UID; submit -> exited (tells orphans)
     S:holds:UID    set      "OID SIDE" that holder UID holds; hold -> drop, exited
     S:keys         set      every session key in use; scripts -> keeper (renews), end (deletes)
+    S:carriers     set      object ids whose messages may hold for their receivers; sender -> drop, exited
     S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
     S:blob:ID      list     chunks of a payload too large for a message; sender -> receiver, who deletes it
     S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)
     S:answer:ID    list     one answer to a request; client -> asker, seconds
     S:content:D   list     chunks of the large content whose SHA-256 is D; client -> workers
+    S:depot        string   something lies in the session's depot; who puts it -> client, at the end
     S:names        hash     listener address -> object id; listeners -> clients
+    S:segments     hash     name of a SharedMemory -> "OID SIZE WHERE"; enter, moved, unlink -> attach;
+                            the names together are one holder, `names`
 
 object keys (O = tmp:{SESSION.OID}); an object has one or two sides
     O:h0, O:h1     set      holders of that side; the object side lives while the set is there
-    O:q0, O:q1     list     messages to be read by that side, or a semaphore's tokens
+    O:q0, O:q1     list     messages to be read by that side; a semaphore's tokens; who waits for an event,
+                            condition or barrier
+    O:w:WAITER     list     the word that ends a waiter's wait; who wakes it -> the waiter, who pops it
     O:d            hash     block -> bytes of a segment, none for zeros; publish -> fetch
     O:v            hash     n: version; w: its writer; f: last version of another than w; s:UID: number
                             of UID's last part; block -> "f w" as above; publish -> fetch
+                            or the state of an event (set) or barrier (broken; acting: waiter); set_event,
+                            arrive, open_barrier, end_waits
     O:g            zset     block -> version that last changed it (several blocks only); publish -> fetch
 """
 

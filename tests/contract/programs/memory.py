@@ -35,6 +35,22 @@ def break_it(barrier):
     barrier.abort()
 
 
+def fill(array, end):
+    raw = array.get_obj()
+    for at in range(len(raw)):
+        raw[at] = at * 1.5
+    end.send("filled")
+    end.recv()
+    end.send(sum(raw))
+
+
+def both(one, two, rounds):
+    for _ in range(rounds):
+        with one.get_lock():
+            one.value += 1
+            two.value -= 1
+
+
 def start(target, *args):
     process = mp.Process(target=target, args=args)
     process.start()
@@ -59,6 +75,33 @@ def values():
     print(text.value, text.raw)
 
 
+def taken_out():
+    """Buffers that are written and read without their lock, and what only one side does so."""
+    array = mp.Array("d", 1000)
+    mine, theirs = mp.Pipe()
+    process = start(fill, array, theirs)
+    print(mine.recv(), array[999], sum(array[:]))
+    raw = array.get_obj()
+    raw[0] = 7.0
+    mine.send(None)
+    print(mine.recv(), raw[2])
+    process.join()
+    value = mp.Value("i", 3)
+    process = start(count, value, 4)
+    process.join()
+    print(value.get_obj().value, value.value)
+
+
+def one_lock():
+    """Two values that ride on one lock, which the program has besides."""
+    one, two = mp.Value("i", 0, lock=LOCK), mp.Value("i", 0, lock=LOCK)
+    processes = [start(both, one, two, 20) for _ in range(2)]
+    for process in processes:
+        process.join()
+    with LOCK:
+        print(one.value, two.value)
+
+
 def barriers():
     barrier, queue = mp.Barrier(3), mp.Queue()
     processes = [start(meet, barrier, queue, name) for name in "ab"]
@@ -79,5 +122,8 @@ def barriers():
 
 if __name__ == "__main__":
     mp.set_start_method(sys.argv[1])
+    LOCK = mp.RLock()
     values()
+    taken_out()
+    one_lock()
     barriers()

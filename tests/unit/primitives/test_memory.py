@@ -168,6 +168,24 @@ def test_what_another_thread_has_not_sent_yet_is_not_lost_nor_doubled(processes)
     assert bytes(one.view) == b"cb"
 
 
+def test_what_another_thread_has_not_sent_yet_comes_before_a_release_that_changed_nothing_more(processes):
+    one, other = processes(bytes(4))
+    one.view[:] = b"once"
+    earlier = []
+    thread = threading.Thread(target=lambda: earlier.extend(one.engine.publish()))
+    thread.start()
+    thread.join()
+    one.release()
+    other.acquire()
+    assert bytes(other.view) == b"once"
+    other.view[:] = b"next"
+    other.release()
+    # What comes late undoes nothing.
+    one.session.store.call(*earlier)
+    one.acquire()
+    assert bytes(one.view) == b"next"
+
+
 def test_lost_publications_go_with_the_next(processes):
     one, other = processes(b"..")
     one.view[0] = 1
@@ -370,7 +388,7 @@ class TestExchange:
             published = merged = 0
             attached = (1,)
 
-            def synchronise(self):
+            def poll(self):
                 tries.release()
                 raise StoreError("no store")
 
@@ -399,7 +417,7 @@ class TestExchange:
 
             attached = (1,)
 
-            def synchronise(self):
+            def poll(self):
                 self.calls += 1
 
         busy = Busy()

@@ -72,10 +72,9 @@ class OracleProcess:
     def publish(self):
         changes = {at: value for at, value in enumerate(self.local) if value != self.twin[at]}
         self.twin[:] = self.local
-        if not changes:
-            return None
-        self.parts.append((len(self.parts) + 1, changes))
-        return len(self.parts)
+        if changes:
+            self.parts.append((len(self.parts) + 1, changes))
+        return bool(changes)
 
     def fetch(self):
         return bytes(self.store.data), self.store.version, self.store.applied.get(self, 0)
@@ -132,10 +131,15 @@ class Processes(RuleBasedStateMachine):
         if (e, thread) not in self.outbox:
             with mock.patch("transparent_mp.primitives.memory.threading.get_ident", return_value=thread):
                 commands = self.real[e].publish()
-            number = self.model[e].publish()
-            assert bool(commands) == (number is not None)
+            changed = self.model[e].publish()
+            # Even where nothing changed, what another thread has not sent must go before a release.
+            assert commands or not (changed or self.unsent(e))
             if commands:
-                self.outbox[e, thread] = (commands, number)
+                self.outbox[e, thread] = (commands, len(self.model[e].parts))
+
+    def unsent(self, e):
+        applied = self.store.applied.get(self.model[e], 0)
+        return any(which[0] == e and number > applied for which, (_, number) in self.outbox.items())
 
     @precondition(lambda self: self.outbox)
     @rule(data=st.data())

@@ -6,6 +6,7 @@ import pickle
 import signal
 import threading
 import time
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -50,6 +51,12 @@ def interrupted():
     signal.signal(signal.SIGUSR1, before)
 
 
+def elsewhere(state, kind, maxvalue):
+    """The semaphore as another process has it."""
+    with mock.patch.object(synchronize, "_known", synchronize._Known()):
+        return SemLock._rebuild(state, kind, maxvalue, None)
+
+
 def _plain(kind, value, maxvalue, _session):
     return SemLock(kind, value, maxvalue)
 
@@ -64,7 +71,7 @@ def _rebuilt(kind, value, maxvalue, session):
     lock = SemLock(kind, value, maxvalue)
     state = lock.share()
     # What multiprocessing.synchronize's own pickles carry.
-    again = SemLock._rebuild(state, kind, maxvalue, None)
+    again = elsewhere(state, kind, maxvalue)
     session.keep = lock
     return again
 
@@ -298,12 +305,24 @@ class TestSharing:
         lock = SemLock(RECURSIVE_MUTEX, 1, 1)
         lock.acquire()
         lock.acquire()
-        again = SemLock._rebuild(lock.share(), RECURSIVE_MUTEX, 1, None)
+        again = elsewhere(lock.share(), RECURSIVE_MUTEX, 1)
         assert again.acquire(False) is False
         lock.release()
         assert again.acquire(False) is False
         lock.release()
         assert again.acquire(False) is True
+
+    def test_a_process_has_one_of_each(self, own_session, player):
+        lock = SemLock(RECURSIVE_MUTEX, 1, 1)
+        first = SemLock._rebuild(lock.share(), RECURSIVE_MUTEX, 1, None)
+        assert first is lock
+        assert first.acquire(False) is lock.acquire(False) is True
+        assert lock._count() == 2
+        other = player()
+        theirs = other(SemLock._rebuild, lock.share(), RECURSIVE_MUTEX, 1, None)
+        assert theirs is not lock
+        assert other(SemLock._rebuild, lock.share(), RECURSIVE_MUTEX, 1, None) is theirs
+        assert other(theirs.acquire, False) is False
 
     def test_two_processes_exclude_each_other(self, own_session, player, blocked):
         mine, other = SemLock(SEMAPHORE, 1, 1), player()
@@ -330,7 +349,7 @@ class TestSharing:
         self, own_session, interrupted, meanwhile, pause
     ):
         lock = SemLock(SEMAPHORE, 0, 1)
-        giver = SemLock._rebuild(lock.share(), SEMAPHORE, 1, None)
+        giver = elsewhere(lock.share(), SEMAPHORE, 1)
         for _ in range(5):
             both = meanwhile(lambda: (interrupted(), time.sleep(pause), giver.release()))
             with pytest.raises(Interrupted):
@@ -439,7 +458,7 @@ class Semaphores(RuleBasedStateMachine):
         whose = data.draw(st.sampled_from(self.objects))
         state = whose.share()
         if len(self.objects) < 3:
-            self.objects.append(SemLock._rebuild(state, SEMAPHORE, self.bound, None))
+            self.objects.append(elsewhere(state, SEMAPHORE, self.bound))
             self.acquired.append(0)
 
     @precondition(lambda self: self.objects)

@@ -56,13 +56,6 @@ class Files:
         """A name for a file of this process alone."""
         return os.path.join(self.scratch, f"own-{os.urandom(8).hex()}")
 
-    def sockets(self) -> str:
-        """A directory of this machine for sockets."""
-        path = os.path.join(self.scratch, "sockets")
-        with contextlib.suppress(FileExistsError):
-            real_os.mkdir(path, 0o700)
-        return path
-
     def empty(self) -> str:
         """An empty directory of this machine."""
         path = os.path.join(self.scratch, "empty")
