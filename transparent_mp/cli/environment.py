@@ -27,7 +27,6 @@ from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
 from transparent_mp.ship.frames import encode
 from transparent_mp.store.session import join, new_id
-from transparent_mp.worker.examination import examine
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -50,7 +49,7 @@ def main() -> None:
 
 def _serve(order: dict[str, Any]) -> dict[str, Any]:
     if "probe" in order:
-        return _in_child(lambda: examine(order))[0]
+        return _in_child(lambda: _examined(order))[0]
     with _clean_directory(Path(tempfile.gettempdir())):
         answer, status = _in_child(lambda: supervise(order))
         _kill_orphans()
@@ -80,6 +79,13 @@ def report(ticket: dict[str, Any], why: str) -> dict[str, Any]:
     frame = encode({"kind": "gone", "worker": ticket["worker"], "why": why})
     session.store.call(*session.push_event(session.client, frame))
     return {}
+
+
+def _examined(order: dict[str, Any]) -> dict[str, Any]:
+    # Only in the fork: no worker needs what it imports.
+    from transparent_mp.worker.examination import examine
+
+    return examine(order)
 
 
 def _in_child(body: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], int]:

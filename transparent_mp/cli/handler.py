@@ -1,7 +1,7 @@
 """`transparent_mp.cli.handler.handler`: what AWS Lambda calls. An invocation is a worker, or a probe.
 
     {"ticket": T}      supervise for that ticket; answers processes, seconds, peak_mb (of the largest process)
-    {"probe": URL}     what `worker.examination` answers
+    {"probe": URL}     say what this function is, and how it reaches that store (`worker.examination`)
 
     runtime process     this module; stays as AWS has made it
       environment       `cli.environment`: imports what workers need, once, while AWS initialises the function

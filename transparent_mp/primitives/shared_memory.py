@@ -45,6 +45,8 @@ class _Place:
         self.untracked: set[str] = set()
         #: Whether this is a child that a process at home has forked by itself.
         self.home = False
+        #: The same for the child that is being forked.
+        self.next_at_home = False
 
 
 _place = _Place()
@@ -185,21 +187,20 @@ def init(stock: Callable[..., None]) -> Callable[..., None]:
 def _opened(handle: Any, *, chosen: bool) -> None:
     segment = _place.opening.pop(handle._fd)
     segment.size = handle._size
-    _bind(segment, handle)
+    before = segments.live.get(segment.name)
+    segment.handles.add(handle)
+    segments.mapped[handle._mmap] = segment
+    segments.live[segment.name] = segment
     if segment.state is State.HOME and not homes.is_known(segment.name):
         homes.add(segment.name, segment.size, wait=False)
     if segment.state is State.PRIVATE and chosen and not _tell(segment, wait=True):
         handle.close()
         _place.private.pop(segment.name, None)
+        if before is not None:
+            segments.live[segment.name] = before
         if _at_home():
             homes.remove(segment.name)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), handle._name)
-
-
-def _bind(segment: Segment, handle: Any) -> None:
-    segment.handles.add(handle)
-    segments.mapped[handle._mmap] = segment
-    segments.live[segment.name] = segment
 
 
 def _tell(segment: Segment, *, wait: bool) -> bool:
@@ -343,12 +344,12 @@ def unregister(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
 def _before_fork() -> None:
     # Without a session, what the child becomes is not known: a supervisor's child is no kin.
-    _place.home = sessions.attached() is not None and _at_home()
+    _place.next_at_home = sessions.attached() is not None and _at_home()
 
 
 def _after_fork_in_child() -> None:
+    _place.home = _place.next_at_home and not sessions.started_beside()
     if sessions.started_beside():
-        _place.home = False
         _place.private.clear()
         segments.live.clear()
 

@@ -69,9 +69,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         code = _run(program, parent_sentinel)
         files.leave()
         # Writes nobody waited for must have arrived before the exit is told.
-        last = memory.publish_all()
-        if last:
-            session.store.cast(*last)
+        memory.leave()
         session.store.settle()
         if limited is not None and limited.passes_on:
             _pass_on(session, ticket["worker"], head["pid"], content, first)
@@ -92,6 +90,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
     if served.get("roots") and shelf.place and not sees_the_same(served):
         session.served = served
         files.enter(session, served["roots"], shelf.place)
+        memory.on_release(files.hand_over)
     surroundings.enter(around)
     memory.synchronise()
     if method == "fork":
@@ -99,7 +98,6 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         atexit._clear()
         atexit.register(util._exit_function)  # type: ignore[attr-defined]
     program = load(session, shelf, around, method, prepared, process)
-    surroundings.forget_directory(program._config)
     return method, program
 
 

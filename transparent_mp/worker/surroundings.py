@@ -13,7 +13,6 @@ import tempfile
 import warnings
 from typing import Any
 
-from transparent_mp.originals import original
 from transparent_mp.primitives import directory
 from transparent_mp.primitives.spawn import merged_path
 from transparent_mp.worker.files import functions, state
@@ -44,15 +43,6 @@ def enter(around: dict[str, Any]) -> None:
         for option in around["warnings"]:
             warnings._setoption(option)  # type: ignore[attr-defined]
     tempfile.tempdir = around["tempdir"] if files is not None else None
-
-
-def forget_directory(config: dict[str, Any]) -> None:
-    """Let a process make a directory for its sockets itself where its parent's is not on this machine."""
-    try:
-        # Of this machine, whoever else's files are shown to the program.
-        original("os", "stat")(config.get("tempdir") or "")
-    except OSError:
-        config.pop("tempdir", None)
 
 
 def _environ(theirs: dict[str, str], own: tuple[str, ...]) -> None:

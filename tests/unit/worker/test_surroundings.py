@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from transparent_mp.worker import surroundings
-
 ROOT = Path(__file__).resolve().parents[3]
 
 ENTER = """
@@ -66,11 +64,3 @@ def test_a_directory_that_is_not_here_does_not_stop_a_process(cwd: str) -> None:
 def test_warnings_are_filtered_as_the_client_filters_them() -> None:
     code = "import warnings\ntry:\n  warnings.warn('x')\nexcept UserWarning: print('raised')"
     assert entered(code, '{"warnings": ["error"]}') == "raised"
-
-
-def test_a_directory_for_sockets_is_taken_over_only_where_it_is(tmp_path: Path) -> None:
-    none: dict[str, object] = {}
-    here, elsewhere = {"tempdir": str(tmp_path)}, {"tempdir": "/not/here", "authkey": b"k"}
-    for config in (here, elsewhere, none):
-        surroundings.forget_directory(config)
-    assert (here, elsewhere, none) == ({"tempdir": str(tmp_path)}, {"authkey": b"k"}, {})

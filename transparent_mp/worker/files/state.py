@@ -56,6 +56,13 @@ class Files:
         """A name for a file of this process alone."""
         return os.path.join(self.scratch, f"own-{os.urandom(8).hex()}")
 
+    def sockets(self) -> str:
+        """A directory of this machine for sockets."""
+        path = os.path.join(self.scratch, "sockets")
+        with contextlib.suppress(FileExistsError):
+            real_os.mkdir(path, 0o700)
+        return path
+
     def empty(self) -> str:
         """An empty directory of this machine."""
         path = os.path.join(self.scratch, "empty")
@@ -79,6 +86,13 @@ def enter(session: Session, roots: list[str], scratch: str) -> Files:
     """From here on this process finds the client's files under their paths."""
     files = _Place.files = Files(Remote(session), roots, scratch)
     return files
+
+
+def hand_over() -> None:
+    """What mappings were given is seen by whoever is told of it next."""
+    files = _Place.files
+    if files is not None and files.table.sync_mapped():
+        files.remote.settle()
 
 
 def leave() -> None:
