@@ -15,6 +15,7 @@ ENTER = """
 import json, os, sys
 sys.path.append(sys.argv.pop(1))
 from transparent_mp.worker import surroundings
+from transparent_mp.worker import surroundings
 around = {
     "environ": {"KEPT": "theirs", "NEW": "theirs", "PATH": "their path", "AWS_LAMBDA_X": "theirs"},
     "cwd": os.getcwd(), "argv": ["app.py", "x"], "path": ["", "/not/here"],
