@@ -145,7 +145,8 @@ def test_a_function_leaves_its_vpc_with_the_role_that_it_needs_for_it() -> None:
     assert destroy() == [f"delete role {ROLE}"]
 
 
-def test_a_layer_gets_a_version_when_its_content_is_new() -> None:
+def test_a_layer_gets_a_version_when_its_content_is_new(aws: Aws) -> None:
+    aws.let_functions_answer(False)
     first = Codes(zipped("code"), zipped("packages"))
     deploy(first)
     (layer,) = configuration()["Layers"]
@@ -194,7 +195,8 @@ def test_code_that_no_function_may_have_is_refused_before_anything_is_made() -> 
     assert left() == before
 
 
-def test_destroy_removes_what_was_made_and_nothing_else() -> None:
+def test_destroy_removes_what_was_made_and_nothing_else(aws: Aws) -> None:
+    aws.let_functions_answer(False)
     clients = Clients()
     clients("logs").create_log_group(logGroupName="/aws/lambda/f-other")
     clients("iam").create_role(RoleName=f"{ROLE}-other", AssumeRolePolicyDocument=json.dumps({}))
