@@ -19,7 +19,7 @@ unexport TRANSPARENT_MP
 .DELETE_ON_ERROR:
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help demo check test conformance apps bench wheel clean
+.PHONY: help demo check test conformance apps property bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "     " substr($$0, 3) }' Makefile
@@ -68,6 +68,11 @@ apps: .apps/venv/.wheel  ## twenty programs from PyPI, under plain Python and on
 	@echo "on workers:"
 	@tests/apps/run --python "$(CURDIR)/.apps/venv/bin/python" \
 	    --prefix '"$(CURDIR)/.apps/venv/bin/python" -m transparent_mp' $(call sandboxed,.apps/venv) $(APPS)
+
+RUNS ?= 3000
+property: .venv/.dev .venv/.wheel  ## random programs over shared memory on workers, every read checked
+##             RUNS=3000; ARGS="--seed 7 --runs 1": a seed that failed
+	@.venv/bin/python -m transparent_mp tests/property/run.py --runs $(RUNS) $(ARGS)
 
 bench: .venv/.dev .venv/.wheel  ## speed, beside the standard library's in the same run
 	@.venv/bin/python -m tests.bench $(ARGS)

@@ -100,7 +100,8 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         starting = starter.current()
         before = contents.put(session, self._contents, starting.stored)
         # Its buffers are the program's own, and are sent by now or never.
-        starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
+        with memory.sending():
+            starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
         self._contents = {}
         self.pid = child.pid
 

@@ -8,9 +8,9 @@
 A *part* is what one publication found changed. It has a number, and the store applies the parts of
 a process once and in the order of their numbers, however they arrive. Until the store is known to
 have applied a part, what it answers may be older, so the bytes of that part stay as they are here.
-Threads may send what they were given in another order: a publication takes the last parts of all
-other threads along, in case that they are still to be sent; a release publishes for their sake even
-if nothing changed since.
+Threads may send what they were given in another order, and a signal's handler may come between: a
+publication takes along the parts that were given out and are not known to be sent, even when there is
+nothing else to publish. A release that went without them would let its acquirer miss them.
 
 It sends nothing itself (`memory` does) and is not thread-safe.
 """
@@ -68,7 +68,7 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_threads", "_twin", "_view", "hold", "known", "lock", "oid",
+        "_seen", "_twin", "_unsent", "_view", "hold", "known", "lock", "oid",
     )  # fmt: skip
 
     def __init__(
@@ -92,8 +92,8 @@ class Replica:
         self._numbers = numbers
         self._publish_last = publish_last
         self._away: deque[Part] = deque()
-        # Thread -> number of the first part of its last publication.
-        self._threads: dict[int, int] = {}
+        # Thread -> number of the first part of its publication that is still to be sent.
+        self._unsent: dict[int, int] = {}
         self._lost = False
         self._keys: tuple[str, ...] | None = None
         self._blocks = -(-len(self._view) // BLOCK)
@@ -130,8 +130,12 @@ class Replica:
                 changes, blocks = [], 0
         if changes:
             yield self._command(session, changes, thread, first)[0]
-        elif not first and (unsent := self._unsent(thread)):
-            yield self._publish(session, unsent)
+        elif not first and (along := self._along()):
+            yield self._publishing(session, along)
+
+    def sent(self, thread: int) -> None:
+        """What that thread was given has been sent."""
+        self._unsent.pop(thread, None)
 
     def lost(self) -> None:
         """Some of what was given out may never have been sent: it goes with the next publication."""
@@ -154,7 +158,7 @@ class Replica:
         while away and away[0].number <= applied:
             away.popleft()
         if not away:
-            self._threads.clear()
+            self._unsent.clear()
         if latest <= self.known or latest < self._seen:
             return None
         for at in range(4, len(answer), 2):
@@ -176,7 +180,7 @@ class Replica:
         """
         self._memory.isolate()
         self._away.clear()
-        self._threads.clear()
+        self._unsent.clear()
         for block in self._twin.changed():
             self._twin.set(block, self._slice(block).tobytes())
 
@@ -198,12 +202,12 @@ class Replica:
         number = next(self._numbers)
         part = Part(number, self.known, entries, thread, first or number)
         # What goes along with the first command of a publication reaches the store before the others.
-        along = () if first else self._unsent(thread)
+        command = self._publishing(session, (*(() if first else self._along()), part))
         self._away.append(part)
-        self._threads[thread] = part.first
-        return self._publish(session, (*along, part)), part.first
+        self._unsent[thread] = part.first
+        return command, part.first
 
-    def _publish(self, session: Session, parts: Sequence[Part]) -> Command:
+    def _publishing(self, session: Session, parts: Sequence[Part]) -> Command:
         args: list[Arg] = [session.uid, session.ttl, int(self._blocks > 1)]
         for part in parts:
             args += (part.number, part.known, len(part.entries))
@@ -211,15 +215,14 @@ class Replica:
                 args += entry
         return script("publish", self._names(session), args)
 
-    def _unsent(self, thread: int) -> Sequence[Part]:
+    def _along(self) -> Sequence[Part]:
         if self._lost:
             self._lost = False
             return tuple(self._away)
-        # A thread sends what it was given before it asks for more.
-        if self._threads.keys() <= {thread}:
+        if not self._unsent:
             return ()
-        others = {first for by, first in self._threads.items() if by != thread}
-        return [part for part in self._away if part.first in others]
+        firsts = self._unsent.values()
+        return [part for part in self._away if part.first in firsts]
 
     def _slice(self, block: int) -> memoryview:
         start = block * BLOCK
