@@ -32,15 +32,15 @@ NAMES = (
 class Aws:
     """A running server."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((host, 0))
             port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{host}:{port}"
         self.environ = dict(zip(NAMES, (self.url, "test", "test", REGION, "true")))
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-m", "moto.server", "-H", host, "-p", str(port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**clean, "TRANSPARENT_MP": ""},
@@ -48,7 +48,7 @@ class Aws:
         deadline = time.monotonic() + START
         while True:
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                if probe.connect_ex((host, port)) == 0:
                     break
             assert self._process.poll() is None, "moto's server has ended: is moto[server] installed?"
             assert time.monotonic() < deadline, "moto's server does not answer"

@@ -54,7 +54,7 @@ def _function(config: Config, name: str, clients: Clients) -> Iterator[Line]:
     except DeployError as error:
         yield wrong("invoking it", str(error), "programs need lambda:InvokeFunction on it")
         return
-    yield from _probe(config, name, aws)
+    yield from probe(config, name, aws)
 
 
 def _shape(what: str, settings: dict[str, Any]) -> Iterator[Line]:
@@ -93,7 +93,8 @@ def _concurrency(config: Config, there: dict[str, Any], clients: Clients) -> Ite
         yield well("workers at once", shown)
 
 
-def _probe(config: Config, name: str, aws: Any) -> Iterator[Line]:
+def probe(config: Config, name: str, aws: Any) -> Iterator[Line]:
+    """What the function says of itself; `aws` invokes it."""
     what = "a worker (an invocation)"
     event = {"probe": config.worker_redis_url or config.redis_url, "bucket": config.bucket}
     answer = aws.invoke(FunctionName=name, Payload=json.dumps(event).encode())
