@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from transparent_mp.worker import surroundings
+
 ROOT = Path(__file__).resolve().parents[3]
 
 ENTER = """
