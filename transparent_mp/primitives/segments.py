@@ -137,7 +137,7 @@ class Segment:
         """In the child of a fork."""
         self._lock = threading.RLock()
         if self._replica is not None:
-            memory.leave(self._replica)
+            memory.detach(self._replica)
         self._became(State.INHERITED)
 
     def _became(self, state: State) -> None:
