@@ -237,9 +237,6 @@ TABLE: tuple[Patch, ...] = (
             "copies the functions of os, up to Python 3.10", of="_NormalAccessor."),
     *_files("glob", "lstat scandir", "copies those of os, in Python 3.13", of="_StringGlobber."),
 
-    Patch("importlib._common", "fallback_resources", "transparent_mp.worker.importer:fallback_resources",
-          sides=WORKER, wraps=True, optional=True, why="Python 3.9 takes a package's files to be beside it"),
-
     *(Patch("_frozen_importlib_external", name, _F + "imports:" + ours, sides=WORKER, wraps=True,
             why="a module's file that it is told of, or that py_compile writes, may be the client's")
       for name, ours in (
@@ -252,8 +249,9 @@ TABLE: tuple[Patch, ...] = (
           why="opens a library by its path, in C"),
     Patch("_sqlite3", "connect", _F + "natives:connect", sides=WORKER, wraps=True,
           why="opens a database by its path, in C"),
-    Patch("multiprocessing.util", "get_temp_dir", _F + "natives:temporary_directory", sides=WORKER,
-          wraps=True, why="a socket cannot be made in a directory of another machine"),
+
+    Patch("importlib._common", "fallback_resources", "transparent_mp.worker.importer:fallback_resources",
+          sides=WORKER, wraps=True, optional=True, why="Python 3.9 takes a package's files to be beside it"),
 
     *_loky("loky"),
     *_loky("joblib.externals.loky"),

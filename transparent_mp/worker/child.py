@@ -67,7 +67,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         program = _made(session, shelf, head["pid"], content)
         first = sharing.held()
         code = _run(program, parent_sentinel)
-        files.leave()
+        _leave_files()
         # Writes nobody waited for must have arrived before the exit is told.
         memory.leave()
         session.store.settle()
@@ -81,6 +81,15 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
     finally:
         _flush()
         os._exit(code)
+
+
+def _leave_files() -> None:
+    try:
+        files.leave()
+    except StoreError:
+        raise
+    except OSError as error:
+        sys.stderr.write(f"transparent_mp: a file that was left open is not whole at the client: {error}\n")
 
 
 def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[str, Any]:
@@ -98,6 +107,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         atexit._clear()
         atexit.register(util._exit_function)  # type: ignore[attr-defined]
     program = load(session, shelf, around, method, prepared, process)
+    surroundings.place_sockets(program._config, shelf.place, pid)
     return method, program
 
 

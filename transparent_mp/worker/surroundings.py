@@ -15,6 +15,7 @@ import time
 import warnings
 from typing import Any
 
+from transparent_mp.originals import original
 from transparent_mp.primitives import directory
 from transparent_mp.primitives.spawn import merged_path
 from transparent_mp.worker.files import functions, state
@@ -47,6 +48,20 @@ def enter(around: dict[str, Any]) -> None:
         for option in around["warnings"]:
             warnings._setoption(option)  # type: ignore[attr-defined]
     tempfile.tempdir = around["tempdir"] if files is not None else None
+
+
+def place_sockets(config: dict[str, Any], place: str, pid: int) -> None:
+    """Give a process a directory for its sockets in `place`, unless its parent's is on this machine.
+
+    A socket is bound where the kernel is, whoever else's files are shown to the program.
+    """
+    try:
+        original("os", "stat")(config.get("tempdir") or "")
+    except OSError:
+        config.pop("tempdir", None)
+        if place:
+            config["tempdir"] = os.path.join(place, f"sockets-{pid}")
+            original("os", "mkdir")(config["tempdir"])
 
 
 def _environ(theirs: dict[str, str], own: tuple[str, ...]) -> None:

@@ -22,11 +22,15 @@ from transparent_mp.worker.files.state import Files
 #: What sqlite leaves beside a database, without which it cannot be read as it is.
 _BESIDE = ("-wal", "-journal")
 
+#: Where two of sqlite3.connect's arguments stand, behind the database.
+_FACTORY, _URI = 4, 6
+
 
 class Copy:
     """A file of the client under a name of this machine, in a directory of its own."""
 
     def __init__(self, files: Files, there: str, named: Any, *, writes: bool) -> None:
+        self._files = files
         self.folder = files.scratch_name()
         real_os.mkdir(self.folder, 0o700)
         self.path = os.path.join(self.folder, os.path.basename(there))
@@ -49,7 +53,7 @@ class Copy:
         """Raises what went wrong at the client."""
         try:
             if self.fd >= 0:
-                os.close(self.fd)
+                self._files.close(self.fd)
         finally:
             for name in real_os.listdir(self.folder):
                 real_os.unlink(os.path.join(self.folder, name))
@@ -65,7 +69,7 @@ class Copy:
             finally:
                 real_os.close(copy)
         finally:
-            os.close(fd)
+            files.close(fd)
 
 
 def load_library(instead: Any, name: Any, *args: Any) -> Any:
@@ -84,21 +88,22 @@ def load_library(instead: Any, name: Any, *args: Any) -> Any:
 
 def connect(instead: Any, database: Any, *args: Any, **kw: Any) -> Any:
     """What sqlite3.connect would do, with `instead` the true one."""
-    path, query = _path_of(database, bool(kw.get("uri", args[7] if len(args) > 7 else False)))
+    named = kw.get("uri", args[_URI] if len(args) > _URI else False)
+    path, query = _path_of(database, bool(named))
     found = route_of(path) if path else None
     if found is None:
         return instead(database, *args, **kw)
     import sqlite3
 
-    factory = kw.pop("factory", args[5] if len(args) > 5 else sqlite3.Connection)
+    if len(args) > _FACTORY:
+        args = (*args[:_FACTORY], _of_client(args[_FACTORY]), *args[_FACTORY + 1 :])
+    else:
+        kw["factory"] = _of_client(kw.get("factory", sqlite3.Connection))
     try:
         copy = _copied(*found, database, writes="mode=ro" not in query and "immutable=1" not in query)
     except OSError:
         raise sqlite3.OperationalError("unable to open database file") from None
     local = f"file:{quote(copy.path)}?{query}" if path is not database else copy.path
-    args = (*args[:5], _of_client(factory), *args[6:])
-    if len(args) < 7:
-        args, kw["factory"] = args[:-1], args[-1]
     try:
         connection = instead(local, *args, **kw)
     except BaseException:

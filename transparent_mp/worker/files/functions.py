@@ -87,10 +87,7 @@ def _open_code(path: str) -> Any:
 def _close(fd: int) -> None:
     files = current()
     if files is not None and files.table.find(fd) is not None:
-        try:
-            files.table.remove(fd)
-        finally:
-            real_os.close(fd)
+        files.close(fd)
     else:
         real_os.close(fd)
 

@@ -52,16 +52,16 @@ class Files:
             return full, path
         return None, os.fsencode(full) if isinstance(path, bytes) else full
 
+    def close(self, fd: int) -> None:
+        """Close a descriptor. Raises what went wrong with its file at the client."""
+        try:
+            self.table.remove(fd)
+        finally:
+            real_os.close(fd)
+
     def scratch_name(self) -> str:
         """A name for a file of this process alone."""
         return os.path.join(self.scratch, f"own-{os.urandom(8).hex()}")
-
-    def sockets(self) -> str:
-        """A directory of this machine for sockets."""
-        path = os.path.join(self.scratch, "sockets")
-        with contextlib.suppress(FileExistsError):
-            real_os.mkdir(path, 0o700)
-        return path
 
     def empty(self) -> str:
         """An empty directory of this machine."""
