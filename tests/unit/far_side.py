@@ -46,8 +46,8 @@ def ship(target: Any, *args: Any) -> Any:
     from transparent_mp.primitives import main_module, reduction
 
     buffer = io.BytesIO()
-    names = reduction.dump((target, args), buffer).names
-    image, externals = main_module.capture(names)
+    pickler = reduction.dump((target, args), buffer)
+    image, externals = main_module.capture(pickler.names, pickler.mentioned)
     first = {"image": image, "process": buffer.getvalue()}
     return exchange(first, externals)
 
@@ -98,7 +98,9 @@ def child() -> None:
 
     first = _read(inp)
     try:
-        sys.meta_path.append(ClientFinder(ask))  # type: ignore[arg-type]
+        finder = ClientFinder(ask)  # type: ignore[arg-type]
+        sys.meta_path.append(finder)
+        sys.path_hooks.append(finder.folder)
         if "image" in first:
             main_module.restore(first["image"], Sources())
             target, args = pickle.loads(first["process"])

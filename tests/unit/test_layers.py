@@ -33,8 +33,8 @@ DOORS = ("__main__", "sitecustomize")
 OWNERS = {
     "redis": ("store/",),
     "hiredis": ("store/",),
-    "boto3": ("launch/aws.py",),
-    "botocore": ("launch/aws.py",),
+    "boto3": ("launch/aws.py", "launch/clients.py"),
+    "botocore": ("launch/aws.py", "launch/clients.py"),
 }
 
 #: These run before the program has imported anything. Importing multiprocessing (or what pulls it

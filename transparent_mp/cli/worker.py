@@ -1,6 +1,7 @@
-"""`python -m transparent_mp.cli.worker`: a worker; its ticket is the first line of its input.
+"""`python -m transparent_mp.cli.worker`: a worker; its ticket is the first line of its input, or a probe.
 
-It reads the ticket, is patched as a worker, and supervises until there is nothing to do.
+A probe is answered on standard output. With a ticket it is patched as a worker, and supervises until
+there is nothing to do.
 """
 
 from __future__ import annotations
@@ -14,13 +15,19 @@ from typing import Any
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
 from transparent_mp.intercept import install
+from transparent_mp.launch.bucket import equip
 from transparent_mp.store.session import Session, join, new_id
 
 
 def main() -> None:
     """Run the worker that standard input describes; exits with status 0 when it was not needed (any more)."""
     ticket = json.loads(_read_line(0))
-    _log(ticket["log"])
+    if "probe" in ticket:
+        from transparent_mp.worker.examination import examine
+
+        print(json.dumps(examine(ticket)))
+        return
+    log_as(ticket["log"])
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
     session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
@@ -30,20 +37,22 @@ def main() -> None:
         sys.exit(str(error))
 
 
-def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1) -> int:
-    """Supervise for that ticket; returns the number of processes run."""
+def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1, life: float | None = None) -> int:
+    """Supervise for that ticket, for `life` seconds at most; returns the number of processes run."""
     install(side="worker")
-    from transparent_mp.worker import child, preload, supervisor
+    from transparent_mp.worker import child, membership, preload, supervisor
 
-    why = supervisor.mismatch(ticket)
+    why = membership.mismatch(ticket)
     if why:
-        supervisor.refuse(session, ticket, why)
+        membership.refuse(session, ticket, why)
         return 0
+    equip(session)
     preload.modules()
-    return supervisor.Supervisor(ticket, session, child.run, lifeline).run()
+    return supervisor.Supervisor(ticket, session, child.run, lifeline, life).run()
 
 
-def _log(level: str) -> None:
+def log_as(level: str) -> None:
+    """Write our own messages to stderr."""
     # Not the root logger: processes inherit it, and how a program logs is its own affair.
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("transparent_mp worker: %(message)s"))

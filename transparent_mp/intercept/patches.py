@@ -59,6 +59,19 @@ _P = "transparent_mp.primitives."
 _A = _P + "adapters."
 
 
+_F = "transparent_mp.worker.files."
+
+
+def _files(
+    module: str, names: str, why: str = "a path of the client means the client's file", of: str = ""
+) -> tuple[Patch, ...]:
+    """Rows for functions that take a path or the descriptor of a file, and for copies of them."""
+    return tuple(
+        Patch(module, of + name, _F + "functions:ours", why, sides=WORKER, wraps=True, optional=True)
+        for name in names.split()
+    )
+
+
 def _loky(package: str) -> tuple[Patch, ...]:
     """Rows for loky, wherever it lies: joblib has a copy."""
     backend, ours = package + ".backend", _A + "loky:"
@@ -68,6 +81,8 @@ def _loky(package: str) -> tuple[Patch, ...]:
               why="the process starts on a worker, from what loky pickles"),
         Patch(backend + ".utils", "kill_process_tree", ours + "kill_process_tree",
               "the kernel and psutil do not know a process on a worker"),
+        Patch(package + ".process_executor", "_process_worker", _P + "lifetime:passing_on", sides=WORKER,
+              wraps=True, why="as a pool's process"),
         Patch(backend + ".synchronize", "SemLock.__init__", ours + "semlock_init",
               "our semaphores have no name to be tracked and unlinked by"),
         Patch(backend + ".synchronize", "SemLock.__getstate__", ours + "semlock_getstate",
@@ -138,8 +153,33 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.sharedctypes", "Array", _P + "sharedctypes:Array",
           "as Value"),
 
+    Patch("multiprocessing.shared_memory", "_posixshmem", _P + "shared_memory:posixshmem", optional=True,
+          why="a name means the same to every process of the session, whatever machine it is on"),
+    Patch("multiprocessing.shared_memory", "SharedMemory.__init__", _P + "shared_memory:init", wraps=True,
+          why="says which mapping is of which segment"),
+    Patch("multiprocessing.shared_memory", "SharedMemory.name", _P + "shared_memory:name", wraps=True,
+          why="a segment that nobody can know the name of needs no session"),
+    Patch("multiprocessing.shared_memory", "SharedMemory.buf", _P + "shared_memory:buf", wraps=True,
+          why="contents travel when they are first looked at"),
+    Patch("multiprocessing.shared_memory", "SharedMemory.__reduce__", _P + "shared_memory:reduce",
+          wraps=True, why="a fork inherits the mapping, even of a name that is gone"),
+    Patch("multiprocessing.resource_tracker", "register", _P + "shared_memory:register", wraps=True,
+          why="only files of this machine are its tracker's to remove"),
+    Patch("multiprocessing.resource_tracker", "unregister", _P + "shared_memory:unregister", wraps=True,
+          why="as register"),
+
+    Patch("multiprocessing.pool", "worker", _P + "lifetime:passing_on", sides=WORKER, wraps=True,
+          why="a pool's process outlives its worker: between tasks it goes on elsewhere"),
+    Patch("concurrent.futures.process", "_process_worker", _P + "lifetime:passing_on", sides=WORKER,
+          wraps=True, why="as a pool's"),
+
     Patch("multiprocessing.pool", "Pool._get_sentinels", _P + "pool:get_sentinels",
           "to wait on the results' fd costs a look at the store for each result"),
+
+    Patch("multiprocessing.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
+          why="its processes inherit one and the same memory, so one copy of it does"),
+    Patch("concurrent.futures.process", "ProcessPoolExecutor._launch_processes",
+          _P + "snapshot:at_one_moment", wraps=True, optional=True, why="as Pool._repopulate_pool"),
 
     # The popen modules stay as they are: they start managers' servers.
     Patch("multiprocessing.context", "ForkProcess._Popen", _P + "context:fork_popen",
@@ -173,6 +213,25 @@ TABLE: tuple[Patch, ...] = (
           why="as cpu_count, from Python 3.13"),
     Patch("os", "sched_getaffinity", _P + "pids:sched_getaffinity", lazy=True, optional=True,
           why="as cpu_count, for programs that mind containers; not on every platform"),
+
+    *_files("builtins", "open"),
+    *_files("io", "open open_code"),
+    *_files("os", "open stat lstat access listdir scandir mkdir rmdir unlink remove rename replace link"),
+    *_files("os", "symlink readlink truncate utime chmod chown lchown statvfs mkfifo mknod chdir umask"),
+    *_files("os", "listxattr getxattr setxattr removexattr"),
+    *_files("os", "close write pwrite ftruncate fsync fdatasync fstat dup dup2 fchdir fchmod fstatvfs",
+            "a descriptor of the client's file is that of a copy"),
+    *_files("posixpath", "realpath"),
+    *_files("tokenize", "_builtin_open", "copies open"),
+    *_files("bz2", "_builtin_open", "copies open"),
+    *_files("tarfile", "bltn_open", "copies open"),
+    *_files("pathlib", "stat lstat open listdir scandir chmod mkdir unlink link link_to rmdir rename replace "
+                       "symlink utime readlink realpath",
+            "copies the functions of os, up to Python 3.10", of="_NormalAccessor."),
+    *_files("glob", "lstat scandir", "copies those of os, in Python 3.13", of="_StringGlobber."),
+
+    Patch("importlib._common", "fallback_resources", "transparent_mp.worker.importer:fallback_resources",
+          sides=WORKER, wraps=True, optional=True, why="Python 3.9 takes a package's files to be beside it"),
 
     *_loky("loky"),
     *_loky("joblib.externals.loky"),

@@ -1,6 +1,6 @@
 """The client's book of its workers: who was launched, has checked in, is gone.
 
-    LAUNCHED -- checked in --> READY -- lease over, or seen to end --> GONE
+    LAUNCHED -- checked in --> READY -- left, lease over, or seen to end --> GONE
     LAUNCHED -- refused, ended, or not there by the deadline ---------> GONE
 
 The first worker of a session is waited for by whoever needs it, so that a session whose workers
@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import json
 import logging
+import math
 import sys
 import threading
 import time
@@ -20,12 +21,16 @@ import time
 from transparent_mp.errors import LaunchError, StoreError, WorkerMismatchError
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.store.connect import public
+from transparent_mp.store.link import Command
 from transparent_mp.store.session import Session, new_id
 
 log = logging.getLogger("transparent_mp")
 
 #: Exit code of a process whose worker vanished: as if killed.
 VANISHED = -9
+
+#: Seconds without the first worker after which its launcher is asked why. Most come within three.
+PATIENCE = 10.0
 
 
 class State(enum.Enum):
@@ -55,14 +60,22 @@ class Fleet:
         self._why = ""
         self._mismatch = False
         self._closing = False
+        # Processes that one worker runs side by side: what the first to check in has said.
+        self._cores = 1
+
+    @property
+    def limit(self) -> int | None:
+        """Workers that may exist at once."""
+        limit = self.launcher.limit
+        return limit if limit is None else math.ceil(limit / self._cores)
 
     def want(self, workers: int, starting: int, waiting: int) -> None:
         """Launch a worker for a process that `submit` has left waiting, when one is missing.
 
         Raises LaunchError when that is refused and no other worker can take the process.
         """
-        limit = self.launcher.limit
-        if starting >= waiting or (limit is not None and workers + starting >= limit):
+        limit = self.limit
+        if starting * self._cores >= waiting or (limit is not None and workers + starting >= limit):
             return
         try:
             self._launch()
@@ -78,24 +91,30 @@ class Fleet:
         """Return when a worker has ever checked in; raises LaunchError when none can."""
         if self._states and State.READY in self._states.values():
             return
-        with self._changed:
-            deadline = time.monotonic() + timeout
-            while not any(state is State.READY for state in self._states.values()):
-                if not any(state is State.LAUNCHED for state in self._states.values()):
-                    kind = WorkerMismatchError if self._mismatch else LaunchError
-                    raise kind(f"no worker could be started: {self._why}")
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise LaunchError(
-                        f"no worker has checked in within {timeout:.0f} s: "
-                        f"can workers reach the store at {public(self._session.worker_url)}? "
-                        "TRANSPARENT_MP_WORKER_REDIS_URL is the address they use"
-                    )
-                self._changed.wait(left)
+        deadline = time.monotonic() + timeout
+        if self._has_come(min(deadline, time.monotonic() + PATIENCE)):
+            return
+        why = self.launcher.explain()
+        if why:
+            self._why = why
+            for worker in [worker for worker, state in self._states.items() if state is State.LAUNCHED]:
+                self.gone(worker, why)
+        if not self._has_come(deadline):
+            hint = self.launcher.hint or (
+                f"can workers reach the store at {public(self._session.worker_url)}? "
+                "TRANSPARENT_MP_WORKER_REDIS_URL is the address they use"
+            )
+            raise LaunchError(f"no worker has checked in within {timeout:.0f} s: {hint}")
 
-    def ready(self, worker: str) -> None:
+    def ready(self, worker: str, cores: int = 1) -> None:
         """A worker has checked in."""
+        self._cores = cores
+        self._session.limit = self.limit or 0
         self._move(worker, State.READY)
+
+    def left(self, worker: str) -> None:
+        """A worker has left in good order: nothing of it is missed."""
+        self._move(worker, State.GONE)
 
     def refused(self, worker: str, why: str) -> None:
         """A worker says that it cannot serve this session."""
@@ -126,6 +145,19 @@ class Fleet:
     def close(self) -> None:
         """The session ends: no worker is missed any more."""
         self._closing = True
+
+    def _has_come(self, deadline: float) -> bool:
+        """Whether a worker has checked in by then; raises LaunchError when none can any more."""
+        with self._changed:
+            while not any(state is State.READY for state in self._states.values()):
+                if not any(state is State.LAUNCHED for state in self._states.values()):
+                    kind = WorkerMismatchError if self._mismatch else LaunchError
+                    raise kind(f"no worker could be started: {self._why}")
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+        return True
 
     def _lose(self, worker: str, why: str) -> None:
         was = self._states.get(worker)
@@ -208,6 +240,21 @@ class Fleet:
 
 def report_exit(session: Session, pid: int, code: int, worker: str) -> None:
     """Record the end of a process that `worker` held ('' when it never reached one)."""
+    session.store.cast(exit_of(session, pid, code, worker))
+
+
+def exit_of(session: Session, pid: int, code: int, worker: str) -> Command:
+    """The command that records it; it answers 0 when that worker does not hold the process (any more)."""
     parts = ("workers", "ready", "objects", "keys")
     args = (session.keys.base, session.keys.any_object, pid, code, session.ttl, worker)
-    session.store.cast(session.script("exited", parts, args))
+    return session.script("exited", parts, args)
+
+
+def send_signal(session: Session, pid: int, sig: int) -> bool:
+    """Send a signal to a process of the session; False when there is none of that id."""
+    answer = session.store.ask(
+        *session.script("signal", ("ready", "keys"), (session.keys.base, pid, int(sig), session.ttl))
+    )
+    if answer == 2:
+        report_exit(session, pid, -sig, "")
+    return bool(answer)

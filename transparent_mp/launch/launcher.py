@@ -19,14 +19,21 @@ class Launcher(Protocol):
         """Workers that may exist at once; None: as many as there are processes."""
 
     @property
+    def hint(self) -> str:
+        """Why workers may not come when `explain` finds nothing; '': they may not reach the store."""
+
+    @property
     def slots(self) -> int:
         """Processes that one worker holds at once."""
 
     def launch(self, worker: str, ticket: dict[str, Any], on_gone: OnGone) -> None:
         """Begin to make `worker` exist, giving it `ticket`; returns before it has checked in.
 
-        Raises LaunchError when that is refused.
+        Raises LaunchError when that is refused, or says so later through `on_gone`.
         """
+
+    def explain(self) -> str:
+        """Why launched workers do not check in, if that can be found out, else ''. May take seconds."""
 
     def let_go(self) -> None:
         """In a forked child of the client: close what tells workers, by its end, that the client is gone."""

@@ -41,15 +41,11 @@ class LocalLauncher:
     """Starts workers as subprocesses of the client."""
 
     slots = SLOTS
+    hint = ""
 
     def __init__(self, config: Config) -> None:
         self.limit = config.parallelism()
-        self._command = [
-            *shlex.split(config.worker_command),
-            sys.executable,
-            "-m",
-            "transparent_mp.cli.worker",
-        ]
+        self._command = command(config)
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
         self._pid = os.getpid()
 
@@ -61,7 +57,7 @@ class LocalLauncher:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 cwd="/",
-                env=_environ(),
+                env=environ(),
                 # The terminal's Ctrl-C reaches processes through the session's keeper.
                 start_new_session=True,
             )
@@ -78,6 +74,10 @@ class LocalLauncher:
             process.stdin.write(json.dumps(ticket).encode() + b"\n")
             process.stdin.flush()
         background.start(self._watch, worker, process, on_gone)
+
+    def explain(self) -> str:
+        # Its last words come when it ends.
+        return ""
 
     def let_go(self) -> None:
         for process in self._workers.values():
@@ -107,7 +107,13 @@ class LocalLauncher:
         on_gone(worker, f"its command ended with status {status}{said}")
 
 
-def _environ() -> dict[str, str]:
+def command(config: Config) -> list[str]:
+    """What starts a worker."""
+    return [*shlex.split(config.worker_command), sys.executable, "-m", "transparent_mp.cli.worker"]
+
+
+def environ() -> dict[str, str]:
+    """What a worker finds in its environment when its command passes that on."""
     environ = dict(os.environ)
     # A worker's interpreter must not take itself for a client.
     environ.pop("TRANSPARENT_MP", None)

@@ -195,7 +195,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         shared.sent.begin(session.store)
         first, message = pack(session, shared.outbound, buf, ack)
         push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
-        memory.cast(*first, push, on_reply=shared.sent)
+        carriage = sharing.carriage(session, shared.hold.oid)
+        memory.cast(*carriage, *first, push, on_reply=shared.sent)
 
     def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
         while self._shared is None:
@@ -245,6 +246,22 @@ class Connection(_StockConnection):  # type: ignore[misc]
             session.store.cast(("LPUSH", shared.inbound, b""), ("PEXPIRE", shared.inbound, session.ttl))
             raise EOFError
         return unpack(session, shared.inbound, message)
+
+    def accept(self) -> Any:
+        """The next message's content if there is one; what it holds for its receiver is ours at once.
+
+        After `take`, a process that ends before it has unpickled the message would leave the other side
+        of what lies in it waiting for ever.
+        """
+        session, shared = sessions.current(), self._shared
+        assert shared is not None
+        keys = session.keys
+        names = (shared.inbound, keys("holds", session.uid), keys("keys"))
+        args = (keys.base, keys.any_object, session.uid, session.ttl)
+        message = session.store.ask(*script("accept", names, args))
+        if shared.watch is not None:
+            shared.watch.taken()
+        return unpack(session, shared.inbound, message) if message else None
 
     def length(self) -> int:
         """Messages that wait at this shared end."""

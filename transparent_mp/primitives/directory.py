@@ -1,7 +1,7 @@
-"""The directory a process stands in, when it is the client's and the worker does not have it.
+"""The directory a process stands in, when it is one of the client's.
 
-`getcwd` says what the client's says until the program goes elsewhere; the process really stands in the
-worker's temporary directory meanwhile. It does not make the client's files appear there.
+`getcwd` says what the client's says, until the program goes to a directory of the worker's own; the process
+really stands in an empty one meanwhile. It does not make the client's files appear there.
 """
 
 from __future__ import annotations
@@ -23,10 +23,19 @@ def stand_in_for(said: str) -> None:
     _Stand.said, _Stand.real = said, original("os", "getcwd")()
 
 
+def standing() -> str:
+    """The client's directory that this process stands in; '' when it really stands where it does."""
+    if not _Stand.said:
+        return ""
+    try:
+        return _Stand.said if original("os", "getcwd")() == _Stand.real else ""
+    except OSError:
+        return ""
+
+
 def getcwd() -> str:
     """The client's directory, or where the process has gone since."""
-    real: str = original("os", "getcwd")()
-    return _Stand.said if _Stand.said and real == _Stand.real else real
+    return standing() or original("os", "getcwd")()
 
 
 def getcwdb() -> bytes:

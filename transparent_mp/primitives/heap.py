@@ -73,6 +73,24 @@ def map_private(address: int, size: int) -> None:
         raise OSError(error, f"cannot give the forked process memory of its own: {os.strerror(error)}")
 
 
+def map_file(fd: int, size: int) -> int:
+    """Map a file, sharing it; returns the address. Unlike the mmap module, keeps no descriptor."""
+    address = _mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, 0)
+    if address == _MAP_FAILED:
+        error = ctypes.get_errno()
+        raise OSError(error, f"cannot map {size} bytes of shared memory: {os.strerror(error)}")
+    return int(address)
+
+
+def unmap(address: int, size: int) -> None:
+    """End what `map_file` made."""
+    _munmap(address, size)
+
+
+_MAP_FAILED = ctypes.c_void_p(-1).value
+_munmap = ctypes.CDLL(None).munmap
+_munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+
 # The mmap module offers no way to say where.
 _mmap = ctypes.CDLL(None, use_errno=True).mmap
 _mmap.restype = ctypes.c_void_p

@@ -8,12 +8,16 @@ it is part of a session; a client on the same machine dials the real address, wh
     names    "FAMILY ADDRESS" -> "MACHINE OID"
 
 Authentication by challenge is CPython's own, over either kind of connection.
+
+Unlike the standard library, `last_accepted` says of a client on another machine its host's name and, in
+place of a port, the number of its connection.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import weakref
 from multiprocessing import connection
 from typing import Any
@@ -42,6 +46,7 @@ class Listener(_StockListener):  # type: ignore[misc]
         super().__init__(address, family, backlog, authkey)
         self._mailbox: Connection | None = None
         self._into: Connection | None = None
+        self._knocks = 0
         # Wakes an `accept` that began before there was a mailbox.
         self._woken, self._waker = os.pipe()
         _listeners.add(self)
@@ -78,9 +83,14 @@ class Listener(_StockListener):  # type: ignore[misc]
             if sock in ready:
                 return self._listener.accept()
             if self._mailbox in ready:
-                found = self._mailbox.take(0)  # type: ignore[union-attr]
+                found = self._mailbox.accept()  # type: ignore[union-attr]
                 if found is not None:
-                    return stock._ForkingPickler.loads(found)
+                    conn, host = stock._ForkingPickler.loads(found)
+                    self._knocks += 1
+                    # A socket of the file system has no name at its other end.
+                    address = "" if self._listener._family == "AF_UNIX" else (host, self._knocks)
+                    self._listener._last_accepted = address
+                    return conn
             else:
                 os.read(self._woken, 1)
 
@@ -100,7 +110,7 @@ class Listener(_StockListener):  # type: ignore[misc]
         """Whoever has knocked and was not let in reads the end."""
         with contextlib.suppress(EOFError):
             while (found := mailbox.take(0)) is not None:
-                stock._ForkingPickler.loads(found).close()
+                stock._ForkingPickler.loads(found)[0].close()
         mailbox.close()
         assert self._into is not None
         self._into.close()
@@ -144,7 +154,7 @@ def enter_all(session: Session) -> None:
 def _knock(session: Session, oid: str) -> Connection:
     mine, theirs = shared_pipe()
     into = Connection.of(Shared(sharing.take(session, oid, 1)), False, True)
-    into.send(theirs)
+    into.send((theirs, socket.gethostname()))
     session.store.settle()
     if into._shared is None or into._shared.sent.broken:
         raise ConnectionRefusedError(111, "Connection refused")

@@ -1,34 +1,36 @@
 """The client's half of `main_module`: what of `__main__` goes into an image, and in which form.
 
 One pickler writes all eager globals, a segment each, so that one memo joins them. A global that cannot be
-written so, or is large, spoils the stream: the attempt is given up and made again with that *suspect*
-pickled by itself. Suspects are remembered, so that the next `start()` succeeds at once.
+written so, or turns out to be large, spoils the stream: the attempt is given up and made again without it.
+What was found so is remembered, so that the next `start()` succeeds at once.
 
-It does not restore anything.
+A large global is left with a snapshot of this moment's memory (`Keep`). Where there can be none (in a
+process on a worker), it is pickled by itself, and its parts go by digest.
+
+It does not restore anything, and does not know how memory is kept.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import linecache
 import pickle
 import sys
 import types
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
-from transparent_mp.primitives import main_globals, own_modules
-from transparent_mp.primitives.reduction import DYNAMIC, ForkPickler, is_of_main, main_callables
+from transparent_mp.primitives import main_globals, own_modules, packing, submodules
+from transparent_mp.primitives.packing import Apart, Bounded, Kept, Left, Solo, TooLargeError
+from transparent_mp.primitives.reduction import DYNAMIC, ForkPickler, is_of_main
 
-#: Bytes from which a global travels by digest.
-LARGE = 1 << 20
-_SMALL_BUFFER = 1 << 16
 #: Name of the segment that makes classes for other modules.
 _LATE = "__tmp_late__"
-_SIZED = (bytes, bytearray, str, list, dict, set, frozenset, tuple)
 _MODULE_NAMES = ("__file__", "__package__", "__doc__", "__cached__")
 _OURS = frozenset({*_MODULE_NAMES, "__name__", "__spec__", "__loader__", "__builtins__"})
+
+#: Keeps the memory of this moment, and answers the name by which a process asks for it.
+Keep = Callable[[], str]
 
 
 class Capture(NamedTuple):
@@ -38,33 +40,21 @@ class Capture(NamedTuple):
     externals: dict[str, Any]
 
 
-class Apart(NamedTuple):
-    """A global with a pickle of its own."""
+def capture(names: Iterable[str] = (), mentioned: Iterable[str] = (), keep: Keep | None = None) -> Capture:
+    """Capture `__main__`; `names` and `mentioned` are those of code outside of it (see `ForkPickler`).
 
-    kind: str
-    #: Digest of the pickle, or the pickle.
-    stream: Any
-    #: Out-of-band buffers: digest, whether it was read-only.
-    buffers: tuple[tuple[str, bool], ...]
-
-
-class Left(NamedTuple):
-    """A global that no code names."""
-
-    kind: str
-    #: Its name when it is a module.
-    module: str = ""
-
-
-def capture(names: Iterable[str] = ()) -> Capture:
-    """Capture `__main__`; `names` are globals that code outside of it loads (`ForkPickler.names`)."""
+    `keep` is called when something large is left behind.
+    """
     main = sys.modules["__main__"]
     hopeless: dict[str, str] = {}
     tried: set[str] = set()
     while True:
-        attempt = _Attempt(main, set(names), hopeless)
+        attempt = _Attempt(main, set(names), set(mentioned), hopeless, keep)
         try:
             attempt.run()
+        except TooLargeError:
+            # Noted by now, so it is left out of the next attempt.
+            continue
         except _SuspectError as found:
             _suspects.add(found.name)
             # A suspect is pickled by itself; one that comes back all the same is given up, so this ends.
@@ -81,15 +71,13 @@ def late_global(name: str) -> bytes:
     kind = type(main.get(name)).__name__
     buffer = io.BytesIO()
     try:
-        value = main[name]
-        _solo(buffer, {}, value).dump(value)
+        return Solo({}).pack_whole(main[name])
     except Exception as error:  # noqa: BLE001 - whatever a reducer raises is what the user shall read
-        buffer = io.BytesIO()
         ForkPickler(buffer).dump(main_globals.lost_global(name, kind, f"{type(error).__name__}: {error}"))
     return buffer.getvalue()
 
 
-#: Globals that did not fit into the joint pickle before: a hint that saves the attempt next time.
+#: Globals that could not be pickled together with the others: a hint that saves the attempt next time.
 _suspects: set[str] = set()
 
 
@@ -99,24 +87,31 @@ class _SuspectError(Exception):
         self.name = name
 
 
-class _LargeBufferError(Exception):
-    pass
-
-
 class _Attempt:
     """One try at the joint pickle."""
 
-    def __init__(self, main: types.ModuleType, names: set[str], hopeless: dict[str, str]) -> None:
+    def __init__(
+        self,
+        main: types.ModuleType,
+        names: set[str],
+        mentioned: set[str],
+        hopeless: dict[str, str],
+        keep: Keep | None,
+    ) -> None:
         self._module = main
         self._main = dict(vars(main))
         self._names = names
+        self._mentioned = mentioned
+        self._keep = keep
         self._whole = isinstance(main, main_globals.RestoredMain)
-        self._stream = io.BytesIO()
+        self._stream = Bounded()
         self._references: dict[int, str] = {}
         self._pickler = ForkPickler(
             self._stream, 5, self._on_buffer, references=self._references, by_name=False
         )
+        self._solo = Solo(self._references)
         self._root = False
+        self._bounded = True
         self._segments: list[tuple[str, str]] = []
         self._modules: dict[str, str] = {}
         self._own = own_modules.own_data()
@@ -124,7 +119,7 @@ class _Attempt:
         self._borrowed: dict[str, tuple[str, str]] = {}
         self._lost = {name: (type(self._main.get(name)).__name__, why) for name, why in hopeless.items()}
         self._apart: dict[str, Any] = dict(main_globals.pending(main))
-        self._externals: dict[str, Any] = {}
+        self._packed_own: dict[str, Any] = {}
 
     def run(self) -> None:
         roots = [
@@ -138,7 +133,7 @@ class _Attempt:
             self._put(name)
         self._root = False
         while True:
-            names = self._names | self._pickler.names
+            names = self._names | self._pickler.names | self._solo.names
             everything = self._whole or not names.isdisjoint(DYNAMIC)
             wanted = [name for name in self._main if name not in done and (everything or name in names)]
             if not wanted:
@@ -150,9 +145,16 @@ class _Attempt:
         for name in self._main.keys() - done:
             value = self._main[name]
             self._apart[name] = Left(type(value).__name__, _module_name(value))
+        for name in {**self._own, **own_modules.awaited()}:
+            self._packed_own[name] = self._pack_own(name, self._own.get(name, {}))
 
     def result(self) -> Capture:
         spec = getattr(self._module, "__spec__", None)
+        kept = [
+            *self._apart.values(),
+            *(entry for _, late in self._packed_own.values() for entry in late.values()),
+        ]
+        needs = self._keep is not None and any(isinstance(entry, Kept) for entry in kept)
         image = {
             "attributes": {
                 name: self._main[name] for name in _MODULE_NAMES if isinstance(self._main.get(name), str)
@@ -161,13 +163,18 @@ class _Attempt:
             "stream": self._stream.getvalue(),
             "segments": self._segments,
             "modules": self._modules,
+            "reached": submodules.reached(
+                set(self._modules.values()), self._mentioned | self._pickler.mentioned | self._solo.mentioned
+            ),
             "borrowed": self._borrowed,
             "lost": self._lost,
-            "apart": {name: (type(entry).__name__, tuple(entry)) for name, entry in self._apart.items()},
-            "own": {name: self._pack_own(data) for name, data in self._own.items()},
+            "apart": _plain(self._apart),
+            "own": {name: (tuple(data), _plain(late)) for name, (data, late) in self._packed_own.items()},
             "lines": dict(_virtual_lines(self._pickler.files)),
+            # Last of all: what was found until now stands in it too.
+            "snapshot": self._keep() if self._keep is not None and needs else "",
         }
-        return Capture(pickle.dumps(image, 5), self._externals)
+        return Capture(pickle.dumps(image, 5), self._solo.externals)
 
     def _put(self, name: str) -> None:
         value = self._main[name]
@@ -181,21 +188,32 @@ class _Attempt:
         if not self._root and id(value) in self._homes:
             self._borrowed[name] = self._homes[id(value)]
             return
-        if not self._root and (
-            name in _suspects or (type(value) in _SIZED and sys.getsizeof(value) > LARGE // 2)
-        ):
-            self._put_apart(name, value)
+        if self._may_be_left(name) and packing.is_large("__main__", name, value):
+            self._put_large(name, value)
             return
-        if self._root and name in _suspects and self._refused(name, value):
+        if name in _suspects and (self._refused(name, value) if self._root else self._put_apart(name, value)):
             return
-        start = self._stream.tell()
+        self._bounded = self._may_be_left(name)
+        self._stream.allow(any_size=not self._bounded)
         try:
             self._pickler.dump(value)
+        except TooLargeError:
+            packing.note_large("__main__", name, value)
+            raise
         except Exception as error:
             raise _SuspectError(name) from error
-        if self._stream.tell() - start > LARGE and not self._root:
-            raise _SuspectError(name)
         self._segments.append((name, type(value).__name__))
+
+    def _may_be_left(self, name: str) -> bool:
+        # Functions and classes refer to each other by identity: pickled one by one they would come apart.
+        return name != _LATE and (self._keep is not None or not self._root)
+
+    def _put_large(self, name: str, value: Any) -> None:
+        if self._keep is None:
+            self._put_apart(name, value)
+        else:
+            self._apart[name] = Kept(type(value).__name__, "__main__", name)
+            self._references[id(value)] = name
 
     def _refused(self, name: str, value: Any) -> bool:
         """Whether a function or class of `__main__` cannot be pickled at all; it is lost then."""
@@ -207,49 +225,48 @@ class _Attempt:
             return True
         return False
 
-    def _put_apart(self, name: str, value: Any) -> None:
+    def _put_apart(self, name: str, value: Any) -> bool:
         try:
-            self._apart[name] = self._pack(value)
+            self._apart[name] = self._solo.pack(value) if self._keep is None else self._solo.pack_small(value)
+        except TooLargeError:
+            packing.note_large("__main__", name, value)
+            raise
         except Exception as error:  # noqa: BLE001 - kept, and raised where the global is used
             self._lost[name] = type(value).__name__, f"{type(error).__name__}: {error}"
         self._references[id(value)] = name
+        return True
 
-    def _pack(self, value: Any) -> Apart:
-        buffer, buffers = io.BytesIO(), []
-
-        def keep(view: pickle.PickleBuffer) -> bool:
-            raw = _raw(view)
-            if raw is None or raw.nbytes < _SMALL_BUFFER:
-                return True
-            buffers.append(raw)
-            return False
-
-        pickler = _solo(buffer, self._references, value, keep)
-        pickler.dump(value)
-        self._names |= pickler.names
-        stream: Any = buffer.getvalue()
-        if len(stream) > LARGE:
-            stream = self._keep(stream)
-        kept = tuple((self._keep(raw), raw.readonly) for raw in buffers)
-        return Apart(type(value).__name__, stream, kept)
-
-    def _pack_own(self, data: dict[str, Any]) -> tuple[Any, ...]:
+    def _pack_own(self, module: str, data: dict[str, Any]) -> tuple[Apart, dict[str, Kept]]:
+        """What a module has changed since it was imported, and what of that waits to be used."""
+        late: dict[str, Kept] = dict(own_modules.awaited().get(module, {}))
+        data = {name: value for name, value in data.items() if not self._left_of(module, name, value, late)}
+        pack = self._solo.pack if self._keep is None else self._solo.pack_small
         try:
-            return tuple(self._pack(data))
+            return pack(data), late
         except Exception:  # noqa: BLE001 - one of them; the import's own value will do for that one
-            return tuple(self._pack({name: value for name, value in data.items() if self._packs(value)}))
+            small = {name: value for name, value in data.items() if self._packs(module, name, value, late)}
+        # Together they may be large still; the bound is a matter of cost only.
+        return self._solo.pack(small), late
 
-    def _packs(self, value: Any) -> bool:
+    def _left_of(self, module: str, name: str, value: Any, late: dict[str, Kept]) -> bool:
+        if self._keep is None or not packing.is_large(module, name, value):
+            return False
+        late[name] = Kept(type(value).__name__, module, name)
+        return True
+
+    def _packs(self, module: str, name: str, value: Any, late: dict[str, Kept]) -> bool:
         try:
-            _solo(io.BytesIO(), self._references, value).dump(value)
+            if self._keep is None:
+                Solo(self._references).pack(value)
+            else:
+                Solo(self._references).pack_small(value)
+        except TooLargeError:
+            packing.note_large(module, name, value)
+            late[name] = Kept(type(value).__name__, module, name)
+            return False
         except Exception:  # noqa: BLE001 - see _pack_own
             return False
         return True
-
-    def _keep(self, raw: Any) -> str:
-        digest = hashlib.sha256(raw).hexdigest()
-        self._externals[digest] = raw
-        return digest
 
     def _put_late_classes(self) -> None:
         modules = [sys.modules[name] for name in self._modules.values() if name != "__main__"]
@@ -260,23 +277,11 @@ class _Attempt:
             del self._main[_LATE]
 
     def _on_buffer(self, view: pickle.PickleBuffer) -> bool:
-        raw = _raw(view)
-        if raw is not None and raw.nbytes > LARGE and not self._root:
-            raise _LargeBufferError
-        return True
+        return packing.refuse_large(view) if self._bounded else True
 
 
-def _solo(file: Any, references: dict[int, str], value: Any, on_buffer: Any = None) -> ForkPickler:
-    known = {**main_callables(vars(sys.modules["__main__"])), **references}
-    known.pop(id(value), None)
-    return ForkPickler(file, 5, on_buffer, references=known)
-
-
-def _raw(view: pickle.PickleBuffer) -> memoryview | None:
-    try:
-        return view.raw()
-    except BufferError:
-        return None
+def _plain(entries: dict[str, Any]) -> dict[str, tuple[str, tuple[Any, ...]]]:
+    return {name: (type(entry).__name__, tuple(entry)) for name, entry in entries.items()}
 
 
 def _module_name(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The `__main__` of a process: a module whose costly globals arrive when they are first used.
+"""Modules whose costly globals arrive when they are first used: `__main__` of a process, and the program's.
 
 Code finds a global in the module's dict. What is missing there is asked of the builtins, and the
 builtins of this module are a dict whose `__missing__` makes the pending global and puts it in place: so
@@ -16,7 +16,7 @@ from __future__ import annotations
 import builtins
 import threading
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Callable
 
 from transparent_mp.errors import TransparentError
@@ -32,81 +32,109 @@ class LostModuleError(TransparentError, ImportError):
     """A module that `__main__` imported cannot be imported where its process runs."""
 
 
+class Awaited:
+    """Globals of one module that are still to come."""
+
+    def __init__(self, space: dict[str, Any]) -> None:
+        self._space = space
+        self._lock = threading.RLock()
+        self._makers: dict[str, tuple[Any, Callable[[], Any]]] = {}
+        #: Those that code may load as globals.
+        self._used: set[str] = set()
+
+    def add(self, name: str, entry: Any, make: Callable[[], Any], *, used: bool) -> None:
+        """Let `name` be made by `make` at first use; `used` when code may load it as a global."""
+        self._makers[name] = entry, make
+        if used:
+            self._used.add(name)
+            if self._space.get("__builtins__") is builtins:
+                self._space["__builtins__"] = Builtins(self)
+
+    def arrive(self, name: str) -> Any:
+        """Make the global and put it in place; KeyError when none of that name is awaited."""
+        with self._lock:
+            if name in self._space:
+                return self._space[name]
+            _entry, make = self._makers[name]
+            value = self._space[name] = make()
+            del self._makers[name]
+            self._used.discard(name)
+            if not self._used:
+                self._space["__builtins__"] = builtins
+            return value
+
+    def arrive_all(self) -> None:
+        """Those that code may load."""
+        for name in sorted(self._used):
+            self.arrive(name)
+
+    def entries(self) -> dict[str, Any]:
+        """What has not arrived, as it was given to `add`."""
+        # A global that the program has set or made since is no longer what was expected.
+        return {name: entry for name, (entry, _) in self._makers.items() if name not in self._space}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._makers))
+
+
 class RestoredMain(types.ModuleType):
     """`__main__` as restored: missing attributes are looked for among the pending globals."""
 
-    __slots__ = ("_tmp_lock", "_tmp_pending", "_tmp_waiting")
+    __slots__ = ("_tmp_awaited",)
 
     def __init__(self) -> None:
         super().__init__("__main__")
-        self._tmp_lock = threading.RLock()
-        self._tmp_pending: dict[str, tuple[Any, Callable[[], Any]]] = {}
-        self._tmp_waiting: set[str] = set()
+        self._tmp_awaited = Awaited(vars(self))
         vars(self)["__builtins__"] = builtins
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return arrive(self, name)
+            return self._tmp_awaited.arrive(name)
         except KeyError:
             raise AttributeError(f"module '__main__' has no attribute {name!r}") from None
 
     def __dir__(self) -> list[str]:
-        return sorted({*vars(self), *self._tmp_pending})
+        return sorted({*vars(self), *self._tmp_awaited})
 
     def __reduce__(self) -> Any:
         return __import__, ("__main__",)
 
 
 def expect(main: RestoredMain, name: str, entry: Any, make: Callable[[], Any], *, used: bool) -> None:
-    """Let `name` be made by `make` at first use; `used` when code may load it as a global."""
-    main._tmp_pending[name] = entry, make
-    if used:
-        main._tmp_waiting.add(name)
-        if vars(main)["__builtins__"] is builtins:
-            vars(main)["__builtins__"] = _Builtins(main)
+    """See `Awaited.add`."""
+    main._tmp_awaited.add(name, entry, make, used=used)
 
 
 def arrive(main: RestoredMain, name: str) -> Any:
-    """Make the pending global and put it in place; KeyError when there is none of that name."""
-    with main._tmp_lock:
-        if name in vars(main):
-            return vars(main)[name]
-        _entry, make = main._tmp_pending[name]
-        value = vars(main)[name] = make()
-        del main._tmp_pending[name]
-        main._tmp_waiting.discard(name)
-        if not main._tmp_waiting:
-            vars(main)["__builtins__"] = builtins
-        return value
+    """See `Awaited.arrive`."""
+    return main._tmp_awaited.arrive(name)
 
 
 def pending(main: types.ModuleType) -> Mapping[str, Any]:
     """Entries of globals that have not arrived, as they were given to `expect`."""
-    if not isinstance(main, RestoredMain):
-        return {}
-    # A global that the program has set or made since is no longer what was expected.
-    return {name: entry for name, (entry, _) in main._tmp_pending.items() if name not in vars(main)}
+    return main._tmp_awaited.entries() if isinstance(main, RestoredMain) else {}
 
 
-class _Builtins(dict):  # type: ignore[type-arg]
+class Builtins(dict):  # type: ignore[type-arg]
     """Builtins that know which globals are still to come."""
 
-    __slots__ = ("_main",)
+    __slots__ = ("_awaited",)
 
-    def __init__(self, main: RestoredMain) -> None:
+    def __init__(self, awaited: Awaited) -> None:
         super().__init__(vars(builtins))
-        self._main = main
+        self._awaited = awaited
         for name in _WHOLE:
             self.pop(name, None)
 
     def __missing__(self, name: str) -> Any:
-        main = self._main
-        if name in main._tmp_pending:
-            return arrive(main, name)
+        if name in self._awaited:
+            return self._awaited.arrive(name)
         if name in _WHOLE:
             # Who asks for the whole dict must find it whole.
-            for waiting in sorted(main._tmp_waiting):
-                arrive(main, waiting)
+            self._awaited.arrive_all()
         return vars(builtins)[name]
 
 
@@ -206,9 +234,9 @@ for _name in [
     setattr(LostGlobal, f"__{_name}__", _use)
 
 
-def lost_global(name: str, kind: str, why: str) -> LostGlobal:
+def lost_global(name: str, kind: str, why: str, module: str = "__main__") -> LostGlobal:
     """Stand-in for the global `name`, an object of type `kind`."""
-    text = f"global {name!r} of __main__ ({kind}) is not there in this process: {why}"
+    text = f"global {name!r} of {module} ({kind}) is not there in this process: {why}"
     return LostGlobal(
         LostGlobalError, f"{text}; make it inside the process, or pass what it takes to make it"
     )

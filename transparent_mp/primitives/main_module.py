@@ -4,10 +4,12 @@ The image holds, by what happens to a global:
 
 - functions and classes of `__main__`, and data that some code of it loads by name: eager, pickled with
   one memo so that what they share stays shared; functions run in the restored module's dict;
-- data beyond `LARGE`: its pickle and buffers are `externals` by digest, fetched at first use;
-- data that no code names: only its type; its value of that later moment is asked for when touched
-  (`__main__.x`), which costs nothing when, as nearly always, it is not;
-- modules: by name; an object that a module of the program's own holds too: by that module and name;
+- what is larger than `LARGE`: only that it is there; a snapshot of the client's memory answers, by digest,
+  when it is first used. Where there can be no snapshot, its pickle and buffers go by digest at once;
+- data that no code names: only its type; it is asked of the snapshot, or if there is none of the client
+  as it is by then, when touched (`__main__.x`), which nearly always it is not;
+- modules: by name, and submodules that code reaches through them; an object that a module of the
+  program's own holds too: by that module and name;
 - data of the program's own modules: see `own_modules`;
 - what cannot be pickled, or not be rebuilt over there: a stand-in that says so when it is used.
 
@@ -19,6 +21,7 @@ It does not talk to anyone: `Sources` does.
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import io
 import linecache
@@ -28,7 +31,8 @@ import types
 from typing import Any, Callable, Protocol
 
 from transparent_mp.primitives import main_globals, own_modules
-from transparent_mp.primitives.main_capture import Apart, Capture, Left, capture, late_global
+from transparent_mp.primitives.main_capture import Capture, capture, late_global
+from transparent_mp.primitives.packing import ENTRIES, Apart, Kept, Left
 from transparent_mp.primitives.tolerant import TolerantUnpickler
 
 __all__ = ["Capture", "Sources", "capture", "late_global", "restore"]
@@ -42,6 +46,9 @@ class Sources(Protocol):
 
     def late_global(self, name: str) -> bytes:
         """What `late_global(name)` answers at the client."""
+
+    def kept(self, snapshot: str, module: str, name: str) -> tuple[Any, ...]:
+        """What `packing.kept(module, name)` answers in the snapshot. Raises LookupError when it is gone."""
 
     def source(self, file: str) -> str | None:
         """Text of a source file of the client."""
@@ -62,25 +69,60 @@ def restore(image: bytes, sources: Sources) -> None:
     for file, lines in parts["lines"].items():
         linecache.cache[file] = sum(map(len, lines)), None, lines, file
     for name, (kind, fields) in parts["apart"].items():
-        entry = Apart(*fields) if kind == "Apart" else Left(*fields)
-        main_globals.expect(main, name, entry, _maker(name, entry, sources), used=kind == "Apart")
-    own_modules.overlay(parts["own"], lambda fields: _unpack(Apart(*fields), sources))
+        entry = _entry(name, ENTRIES[kind](*fields), parts["snapshot"])
+        main_globals.expect(main, name, entry, _maker(name, entry, sources), used=kind != "Left")
+    _overlay(parts["own"], parts["snapshot"], sources)
     for name, (kind, why) in parts["lost"].items():
         space[name] = main_globals.lost_global(name, kind, why)
     for name, module in parts["modules"].items():
         space[name] = _imported(name, module)
+    for module in parts["reached"]:
+        _reach(module)
     for name, (module, attribute) in parts["borrowed"].items():
         home = _imported(name, module)
-        space[name] = getattr(home, attribute) if isinstance(home, types.ModuleType) else home
+        if attribute in own_modules.awaited().get(module, ()):
+            entry = own_modules.awaited()[module][attribute]
+            main_globals.expect(main, name, entry, functools.partial(getattr, home, attribute), used=True)
+        else:
+            space[name] = getattr(home, attribute) if isinstance(home, types.ModuleType) else home
     _load(parts["stream"], parts["segments"], space)
+
+
+def _entry(name: str, entry: Any, snapshot: str) -> Any:
+    """The entry, bound to the snapshot that this process was started from, if there is one."""
+    if snapshot and isinstance(entry, Left) and not entry.module:
+        entry = Kept(entry.kind, "__main__", name)
+    if isinstance(entry, Kept) and not entry.snapshot:
+        entry = entry._replace(snapshot=snapshot)
+    return entry
+
+
+def _overlay(packed: dict[str, Any], snapshot: str, sources: Sources) -> None:
+    changed = {}
+    for module, (fields, late) in packed.items():
+        entries = {name: _entry(name, ENTRIES[kind](*rest), snapshot) for name, (kind, rest) in late.items()}
+        makers = {name: (entry, _maker(name, entry, sources)) for name, entry in entries.items()}
+        data = functools.partial(_unpack, Apart(*fields), sources)
+        changed[module] = own_modules.Overlay(data, makers)
+    own_modules.overlay(changed)
 
 
 def _maker(name: str, entry: Any, sources: Sources) -> Callable[[], Any]:
     if isinstance(entry, Apart):
         return lambda: _unpack(entry, sources)
+    if isinstance(entry, Kept):
+        return lambda: _kept(entry, sources)
     if entry.module:
         return lambda: own_modules.imported(entry.module)
     return lambda: pickle.loads(sources.late_global(name))
+
+
+def _kept(entry: Kept, sources: Sources) -> Any:
+    try:
+        fields = sources.kept(entry.snapshot, entry.module, entry.name)
+    except LookupError as gone:
+        return main_globals.lost_global(entry.name, entry.kind, str(gone.args[0]), entry.module)
+    return _unpack(Apart(*fields), sources)
 
 
 def _unpack(entry: Apart, sources: Sources) -> Any:
@@ -100,6 +142,13 @@ def _imported(name: str, module: str) -> Any:
         return own_modules.imported(module)
     except Exception as error:  # noqa: BLE001 - a module that nobody uses must not keep the process from running
         return main_globals.lost_module(name, module, error)
+
+
+def _reach(module: str) -> None:
+    parent, _, name = module.rpartition(".")
+    found = _imported(name, module)
+    if isinstance(found, main_globals.LostGlobal) and parent in sys.modules:
+        setattr(sys.modules[parent], name, found)
 
 
 def _load(stream: bytes, segments: list[tuple[str, str]], space: dict[str, Any]) -> None:

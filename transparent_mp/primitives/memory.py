@@ -77,10 +77,13 @@ class Engine:
         self.published = 0
         self.merged = 0
 
-    def share(self, memory: Memory, lock: Lock | None = None) -> Replica:
-        """Make local memory a segment with the contents it has; `lock`: what it rides on."""
+    def share(self, memory: Memory, lock: Lock | None = None, *, oid: str = "") -> Replica:
+        """Make local memory a segment with the contents it has.
+
+        `lock`: what it rides on. `oid`: of an object that is there already.
+        """
         session = self._current()
-        (hold,) = sharing.create(session)
+        hold = sharing.take(session, oid) if oid else sharing.create(session)[0]
         replica = self._replica(hold, memory)
         with self._lock:
             # Before its contents are looked at: what a thread writes from here on, it publishes.
@@ -179,7 +182,7 @@ class Engine:
         if written or self.following:
             self._exchanged(self.publish(written), self.fetch())
 
-    def leave(self) -> None:
+    def finish(self) -> None:
         """Publish everything, also what rides on a lock that is held: the process ends."""
         last = self.publish(self.attached)
         if last:
@@ -204,6 +207,13 @@ class Engine:
         with self._lock:
             for replica in self._replicas():
                 replica.lost()
+
+    def leave(self, replica: Replica) -> None:
+        """In the child of a fork: the parent, with whom its memory stays shared, exchanges it."""
+        self.attached = tuple(ref for ref in self.attached if ref() is not replica)
+        self.following = tuple(ref for ref in self.following if ref() is not replica)
+        self._by_oid.pop(replica.oid, None)
+        replica.mute()
 
     def exchange(self) -> None:
         """Exchange in the background while a segment is attached."""
@@ -314,6 +324,7 @@ cast = _engine.cast
 call = _engine.call
 sending = _engine.sending
 leave = _engine.leave
+finish = _engine.finish
 
 
 os.register_at_fork(

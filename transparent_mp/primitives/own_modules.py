@@ -4,7 +4,7 @@ Own is a module with a file that is neither installed nor the standard library's
 hands down and an import does not:
 
 - data globals as they are at `start()`: `own_data` finds them, `overlay` lays them over the module once
-  the process has imported it (never imports it for that);
+  the process has imported it (never imports it for that); large ones arrive when they are first used;
 - classes and functions put into a module at run time (`deap.creator`): `made_late` guesses them by the
   module's own code not naming them, and `late` prefers what the import has, so a wrong guess costs bytes
   and nothing else.
@@ -28,11 +28,13 @@ import sys
 import sysconfig
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.machinery import ModuleSpec
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from cloudpickle import cloudpickle as _cloudpickle  # type: ignore[import-untyped]
+
+from transparent_mp.primitives.main_globals import Awaited, Builtins
 
 _PACKAGE = __name__.partition(".")[0]
 _NOT_OWN = (_PACKAGE, "__main__", "__mp_main__", "sitecustomize", "usercustomize")
@@ -76,8 +78,19 @@ def is_own(module: Any) -> bool:
 
 def own_data() -> dict[str, dict[str, Any]]:
     """Data globals of each of the program's own modules that has been imported."""
-    own = [(name, module) for name, module in list(sys.modules.items()) if is_own(module)]
-    return {name: data for name, module in own for data in [data_globals(module)] if data}
+    found = {}
+    for name in _own_names(tuple(sys.modules), tuple(map(id, sys.modules.values()))):
+        module = sys.modules.get(name)
+        data = data_globals(module) if isinstance(module, types.ModuleType) else {}
+        if data:
+            found[name] = data
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def _own_names(names: tuple[str, ...], _identities: tuple[int, ...]) -> list[str]:
+    # Asked at each start, and answered anew when anything was imported since.
+    return [name for name in names if is_own(sys.modules.get(name))]
 
 
 def data_globals(module: types.ModuleType) -> dict[str, Any]:
@@ -102,24 +115,45 @@ def homes(own: dict[str, dict[str, Any]]) -> dict[int, tuple[str, str]]:
     }
 
 
-def overlay(packed: dict[str, Any], unpack: Callable[[Any], dict[str, Any]]) -> None:
+class Overlay(NamedTuple):
+    """What lies over a module once it has been imported."""
+
+    #: Unpacks its data.
+    data: Callable[[], dict[str, Any]]
+    #: Name -> entry and maker of what comes when it is used.
+    late: Mapping[str, tuple[Any, Callable[[], Any]]]
+
+
+def overlay(changed: dict[str, Overlay]) -> None:
     """Lay captured globals over each module when it is imported, or now if it was."""
     waiting = {}
-    for name, data in packed.items():
+    for name, over in changed.items():
         if name in sys.modules:
-            _lay(sys.modules[name], unpack(data))
+            _lay(sys.modules[name], over)
+            # Its functions have taken their builtins and would not see what comes later.
+            if name in _awaited:
+                _awaited[name].arrive_all()
         else:
-            waiting[name] = data
+            waiting[name] = over
     if waiting:
-        sys.meta_path.insert(0, _OverlayFinder(waiting, unpack))
+        sys.meta_path.insert(0, _OverlayFinder(waiting))
+
+
+def awaited() -> dict[str, dict[str, Any]]:
+    """Globals of own modules that have not arrived in this process: module -> name -> entry."""
+    found = {name: over.entries() for name, over in _awaited.items()}
+    return {name: entries for name, entries in found.items() if entries}
+
+
+#: Module -> its globals that are still to come.
+_awaited: dict[str, Awaited] = {}
 
 
 class _OverlayFinder:
     """Lets the others find the module, and lays its data over once their loader has run it."""
 
-    def __init__(self, waiting: dict[str, Any], unpack: Callable[[Any], dict[str, Any]]) -> None:
+    def __init__(self, waiting: dict[str, Overlay]) -> None:
         self._waiting = waiting
-        self._unpack = unpack
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in self._waiting:
@@ -139,16 +173,49 @@ class _OverlayFinder:
         run = loader.exec_module
 
         def exec_module(module: types.ModuleType) -> None:
-            run(module)
             # A loader may serve several modules (zipimport's does).
-            data = self._waiting.pop(module.__name__, None)
-            if data is not None:
-                _lay(module, self._unpack(data))
+            over = self._waiting.pop(module.__name__, None)
+            if over is None:
+                run(module)
+                return
+            if over.late:
+                _await(module)
+            run(module)
+            _lay(module, over)
 
         loader.exec_module = exec_module
 
 
-def _lay(module: types.ModuleType, data: dict[str, Any]) -> None:
+def _await(module: types.ModuleType) -> Awaited:
+    """Make the module one whose globals may come later; before it is run, since functions keep builtins."""
+    space = vars(module)
+    coming = _awaited[module.__name__] = Awaited(space)
+    space["__builtins__"] = Builtins(coming)
+    return coming
+
+
+def _lay(module: types.ModuleType, over: Overlay) -> None:
+    _set(module, over.data())
+    if not over.late:
+        return
+    space = vars(module)
+    coming = _awaited.get(module.__name__) or _await(module)
+    for name, (entry, make) in over.late.items():
+        space.pop(name, None)
+        coming.add(name, entry, make, used=True)
+    own = space.get("__getattr__")
+
+    def __getattr__(name: str) -> Any:  # noqa: N807 - what a module is asked for when it lacks a name
+        if name in coming:
+            return coming.arrive(name)
+        if own is not None:
+            return own(name)
+        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+    space["__getattr__"] = __getattr__
+
+
+def _set(module: types.ModuleType, data: dict[str, Any]) -> None:
     for name, value in data.items():
         fresh = vars(module).get(name)
         if fresh is not value and not _fill(fresh, value):

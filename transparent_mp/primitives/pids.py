@@ -4,7 +4,9 @@ A process on a worker has two ids: the kernel's there, and the session's, which 
 The program sees the session's (`getpid`, `getppid`), signals by it (`kill`), and every way of
 asking for CPUs answers the session's parallelism.
 
-Numbers from FIRST_PID on are the session's; below it the kernel's, and its calls are used as ever.
+Numbers from FIRST_PID on are the session's; below it the kernel's, and its calls are used as ever. The
+one exception: on a worker, the number of the process from which all its processes stem is that one's,
+unless a process which this one has started itself happens to have it.
 This module is in place from an interpreter's start, so it imports nothing until it is called.
 """
 
@@ -24,11 +26,18 @@ class _Own:
     parent: int = 0
     #: 0: ask the settings.
     cpus: int = 0
+    #: The nearest ancestor that is on no worker: its kernel's id, and its holder id.
+    ancestor: tuple[int, str] = (0, "")
 
 
-def become(pid: int, parent: int, cpus: int) -> None:
-    """From here on this process is `pid`, child of `parent`."""
-    _Own.pid, _Own.parent, _Own.cpus = pid, parent, cpus
+def become(pid: int, parent: int, cpus: int, ancestor: tuple[int, str]) -> None:
+    """From here on this process is `pid`, child of `parent`; `ancestor` is as `ancestor()` answers."""
+    _Own.pid, _Own.parent, _Own.cpus, _Own.ancestor = pid, parent, cpus, ancestor
+
+
+def ancestor() -> tuple[int, str] | None:
+    """Id and holder id of the nearest ancestor that is on no worker; None if this process itself is."""
+    return _Own.ancestor if _Own.pid else None
 
 
 def getpid() -> int:
@@ -45,6 +54,10 @@ def kill(pid: int, sig: int, /) -> None:
     """Signal a process of the session, or one of this machine."""
     if pid == _Own.pid:
         original("os", "kill")(_getpid(), sig)
+    elif _Own.pid and pid == _Own.ancestor[0] and not _started_here(pid):
+        from transparent_mp.primitives.popen import signal_ancestor
+
+        signal_ancestor(_Own.ancestor[1], sig)
     elif pid < _first_pid():
         original("os", "kill")(pid, sig)
     else:
@@ -78,6 +91,21 @@ def parallelism() -> int:
         return _Own.cpus
     text = os.environ.get("TRANSPARENT_MP_WORKERS", "")
     return int(text) if text.isdigit() else 0
+
+
+def _started_here(pid: int) -> bool:
+    """Whether the kernel here knows `pid` as a descendant of this process."""
+    me = _getpid()
+    while pid > 1:
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                # The command, which is in brackets, may hold anything.
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            return False
+        if pid == me:
+            return True
+    return False
 
 
 def _first_pid() -> int:

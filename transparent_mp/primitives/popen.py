@@ -18,6 +18,7 @@ import io
 import os
 import pickle
 import select
+import signal
 import sys
 from collections.abc import Mapping
 from multiprocessing import context, popen_fork, process, reduction, util
@@ -25,12 +26,15 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import listener, memory, pids, spawn, starter
+from transparent_mp.originals import original
+from transparent_mp.primitives import homes, listener, memory, pids, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
 from transparent_mp.primitives.reduction import dump
+from transparent_mp.primitives.snapshot import Snapshot
 from transparent_mp.ship import contents
+from transparent_mp.ship.frames import encode
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import Session, new_id
 
@@ -49,6 +53,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         #: Holder id of the process being started: what its pickle hands over is held under it.
         self.uid = new_id()
         self._contents: Mapping[str, Any] = {}
+        self._snapshot: Snapshot | None = None
         super().__init__(process_obj)
 
     #: Looked up before `duplicate_for_child` is called.
@@ -75,18 +80,21 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
     def _launch(self, process_obj: Any) -> None:
         session = sessions.current()
         listener.enter_all(session)
+        homes.enter_all(session)
         _context.set_spawning_popen(self)
         try:
-            around = {**_surroundings(), "environ": self._environ(process_obj)}
+            around = {**_surroundings(), "environ": self._environ(process_obj), "code": _current_code()}
+            around.update(_files(starter.current(), around["cwd"], self.method))
             body = pickle.dumps((around, self.method, *self._pickled(process_obj)), 5)
         except BaseException:
             # What was pickled by then is held for a process that will not be.
             _forget(session, self.uid)
+            self._release()
             raise
         finally:
             _context.set_spawning_popen(None)
         first, message = pack(session, "process:" + self.uid, body)
-        self._child = child = starter.Child(process_obj.name)
+        self._child = child = starter.Child(process_obj.name, self._release)
         self.sentinel = child.sentinel
         self.finalizer = util.Finalize(self, _util.close_fds, (child.sentinel,))
         starting = starter.current()
@@ -96,6 +104,12 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
             starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
         self._contents = {}
         self.pid = child.pid
+
+    def _release(self) -> None:
+        """The process has ended, or never began: nobody asks for what was kept for it."""
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.release()
 
     def _environ(self, _process_obj: Any) -> dict[str, str]:
         return dict(os.environ)
@@ -110,7 +124,10 @@ class _ByValue(RemotePopen):
 
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
         pickled = io.BytesIO()
-        captured = capture(dump(process_obj, pickled, 5).names)
+        pickler = dump(process_obj, pickled, 5)
+        captured = capture(
+            pickler.names, pickler.mentioned, self._keep if starter.current().snapshots else None
+        )
         self._contents = captured.externals
         current = process.current_process()
         prepared = {
@@ -121,6 +138,12 @@ class _ByValue(RemotePopen):
             "start_method": _context._default_context.get_start_method(allow_none=True),
         }
         return pickle.dumps(prepared, 5), pickled.getvalue()
+
+    def _keep(self) -> str:
+        snapshots = starter.current().snapshots
+        assert snapshots is not None
+        self._snapshot = snapshots.take()
+        return self._snapshot.name
 
 
 class _ByImport(RemotePopen):
@@ -148,6 +171,10 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     """
     starter.current()
     session, uid = sessions.current(), new_id()
+    homes.enter_all(session)
+    if pids.ancestor() is not None:
+        # A worker has no file of the main module for a fresh interpreter to run.
+        local = original("multiprocessing.context", "ForkProcess._Popen").__func__
     with sessions.naming_child(uid), spawn.passing_on(dict(session.ticket(), uid=uid)):
         popen = local(process_obj)
     background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))
@@ -180,13 +207,41 @@ def _surroundings() -> dict[str, Any]:
         cwd = ""
     return {
         "cwd": cwd,
+        "umask": _umask(),
         "argv": list(getattr(sys, "argv", [])),
         "path": list(sys.path),
         "parent": pids.getpid(),
         "cpus": pids.cpu_count() or 1,
+        "ancestor": pids.ancestor() or (os.getpid(), sessions.current().uid),
         "terminal": [_is_terminal(sys.stdout), _is_terminal(sys.stderr)],
         "warnings": list(sys.warnoptions),
     }
+
+
+def _files(starting: starter.Starter, cwd: str, method: str) -> dict[str, Any]:
+    """What it finds of the client's files."""
+    if starting.served is not None:
+        starting.served.standing_in(cwd)
+    # A forked child has what its parent has found out, a fresh interpreter finds it out by itself.
+    temporary = sys.modules.get("tempfile") if method == "fork" else None
+    return {"served": starting.session.served, "tempdir": getattr(temporary, "tempdir", None)}
+
+
+def _umask() -> int:
+    # The kernel tells it only to who sets it, and this process's threads make files meanwhile.
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
+    except (OSError, StopIteration):
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
+
+
+def _current_code() -> dict[str, str] | None:
+    """What of the client's code is still as it was served; only the client knows."""
+    batches = starter.current().batches
+    return None if batches is None else batches.current()
 
 
 def _is_terminal(stream: Any) -> bool:
@@ -198,4 +253,18 @@ def _is_terminal(stream: Any) -> bool:
 
 def signal_process(pid: int, sig: int) -> bool:
     """Signal any process of the session by its id; False when there is none."""
+    _check_signal(sig)
     return sessions.attached() is not None and starter.current().signal(pid, sig)
+
+
+def signal_ancestor(uid: str, sig: int) -> None:
+    """Signal the process that is on no worker and from which this one stems."""
+    _check_signal(sig)
+    if sig:
+        session = sessions.current()
+        session.store.cast(*session.push_event(uid, encode({"kind": "signal", "signal": int(sig)})))
+
+
+def _check_signal(sig: int) -> None:
+    if not 0 <= sig < signal.NSIG:
+        raise OSError(22, "Invalid argument")

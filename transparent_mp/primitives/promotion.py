@@ -57,7 +57,7 @@ def _move(session: Session, end: Connection) -> None:
         _read(ends, found)
         shared = [Shared(hold) for hold in holds[: len(ends)]]
         for inbox, messages in zip(shared, found):
-            _push(session, inbox.inbound, messages)
+            _push(session, inbox, messages)
         for one, inbox in zip(ends, shared):
             one._shared = inbox
     for one in ends:
@@ -93,7 +93,10 @@ def _read(ends: list[Connection], found: list[list[bytes]]) -> None:
             messages.append(content)
 
 
-def _push(session: Session, inbound: str, messages: list[bytes]) -> None:
+def _push(session: Session, inbox: Shared, messages: list[bytes]) -> None:
+    inbound = inbox.inbound
+    if any(sharing.TOKEN in content for content in messages):
+        session.store.cast(*sharing.carrier(session, inbox.hold.oid))
     for content in messages:
         first, message = pack(session, inbound, content)
         session.store.cast(*first, ("RPUSH", inbound, message))

@@ -162,6 +162,8 @@ class Queue(_StockQueue):  # type: ignore[misc]
             if _bounded(self):
                 self._sem.release()
             self._on_queue_feeder_error(error, obj)
+            # Whoever keeps the error would keep the frames of all who called put, which no feeder has.
+            error.__traceback__ = None
 
 
 class JoinableQueue(Queue, _StockJoinableQueue):  # type: ignore[misc]

@@ -1,6 +1,6 @@
 """How a process object is pickled by value where `fork` would have pickled nothing.
 
-`ForkPickler` is cloudpickle with three differences:
+`ForkPickler` is cloudpickle with four differences:
 
 - A function keeps its *module* as globals instead of a copy of the names it uses: one whose globals are
   the dict of module M runs, at the other side, in the dict of M as it is there (`__main__` included).
@@ -8,10 +8,12 @@
   object that `main_module.restore` has put there. `references` says which objects those are.
 - Objects that only a fork could have inherited (locks, thread-locals, weak references, open files)
   are rebuilt in a like state; sockets and generators are refused with cause and remedy.
+- Arrays and memoryviews over shared memory stay views of it (`views`).
 
 Reducers registered with multiprocessing's ForkingPickler or with copyreg keep their say.
 
-`names` collects the globals of `__main__` that by-value code refers to: what must be captured.
+`names` collects the globals of `__main__` that by-value code refers to: what must be captured; `mentioned`
+all its names, by which submodules are found.
 
 It does not decide what of `__main__` is sent; `main_module` does.
 """
@@ -32,7 +34,7 @@ from typing import Any, Callable
 
 from cloudpickle import CloudPickler  # type: ignore[import-untyped]
 
-from transparent_mp.primitives import ctypes_classes, inherited, main_globals, own_modules
+from transparent_mp.primitives import ctypes_classes, inherited, main_globals, own_modules, submodules, views
 
 _LRU = type(functools.lru_cache(None)(lambda: None))
 _LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -58,6 +60,8 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
         super().__init__(file, protocol, buffer_callback)
         #: Global names that pickled code of `__main__` loads.
         self.names: set[str] = set()
+        #: Every name in it, attributes among them.
+        self.mentioned: set[str] = set()
         #: Files that pickled code came from.
         self.files: set[str] = set()
         main = sys.modules.get("__main__")
@@ -80,6 +84,8 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
             return self._reduce_class(obj)
         if kind is main_globals.LostGlobal:
             return main_globals.reduce_lost(obj)
+        if kind.__name__ in views.KINDS:
+            return views.reduce(obj)
         return NotImplemented
 
     def _reduce_function(self, func: types.FunctionType) -> Any:
@@ -96,6 +102,7 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
             return super().reducer_override(func)
         if in_main:
             self.names |= global_names(func.__code__)
+            self.mentioned |= submodules.mentioned(func.__code__)
             self.files.add(func.__code__.co_filename)
         cells = tuple(self._empty_cell(cell) for cell in func.__closure__ or ())
         return (
@@ -135,6 +142,7 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
         except Exception:  # noqa: BLE001 - the guess was wrong or of no use: by reference, as pickle would
             return NotImplemented
         self.names |= inner.names
+        self.mentioned |= inner.mentioned
         return own_modules.late, (obj.__module__, obj.__qualname__, buffer.getvalue())
 
 

@@ -176,6 +176,10 @@ class Replica:
         self.known = latest
         return None
 
+    def mute(self) -> None:
+        """Publish nothing at the end."""
+        self._publish_last = _nothing
+
     def settle(self) -> None:
         """Take memory as exchanged, and nothing as away: for the child of a fork.
 
@@ -288,6 +292,10 @@ def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
         first, stop = block, block + 1
     if stop > first:
         yield first, stop
+
+
+def _nothing(_replica: Replica) -> None:
+    """What a replica that is not exchanged publishes at its end."""
 
 
 class _SmallTwin:

@@ -15,6 +15,7 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.config import Config
+from transparent_mp.launch.bucket import equip
 from transparent_mp.store.session import OwnedSession, Session, join, new_id, open_session
 
 
@@ -46,7 +47,13 @@ def current() -> Session:
         with _place.lock:
             session = _place.session
             if session is None:
-                session = _place.session = open_session(Config.from_environ())
+                session = open_session(Config.from_environ())
+                try:
+                    equip(session)
+                except BaseException:
+                    session.end()
+                    raise
+                _place.session = session
     return session
 
 
@@ -57,7 +64,9 @@ def attach(session: Session) -> None:
 
 def attach_ticket(ticket: dict[str, Any]) -> None:
     """Join the session that `ticket` admits to, as a process of its own (a manager's server)."""
-    attach(join(ticket, ticket["uid"], Config.from_environ()))
+    session = join(ticket, ticket["uid"], Config.from_environ())
+    equip(session)
+    attach(session)
 
 
 @contextlib.contextmanager
@@ -68,6 +77,11 @@ def naming_child(uid: str) -> Iterator[None]:
         yield
     finally:
         _place.child_uid = ""
+
+
+def started_beside() -> bool:
+    """Whether this process was forked to run beside its parent, as a participant of its own."""
+    return bool(_place.child_uid)
 
 
 def leave() -> None:

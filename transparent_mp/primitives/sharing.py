@@ -15,11 +15,15 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Sequence
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session, new_id
+
+#: What the holder id of a pickle under way in a message begins with; lua/include/objects.lua looks for it.
+TOKEN = b"token-"
 
 
 class Hold:
@@ -40,6 +44,13 @@ class Hold:
             session.store.soon(_drop(session, session.uid, self.oid, self.side))
 
 
+class _Handed(threading.local):
+    """Whether this thread has pickled something for a message that it has not sent yet."""
+
+    over = False
+
+
+_handed = _Handed()
 _holds: weakref.WeakValueDictionary[tuple[str, int], Hold] = weakref.WeakValueDictionary()
 _lock = threading.RLock()
 
@@ -55,6 +66,12 @@ def take(session: Session, oid: str, side: int = 0, token: str = "") -> Hold:
     return _take(session, oid, side, "", token)
 
 
+def held() -> list[str]:
+    """The sides that this process holds, as scripts name them."""
+    with _lock:
+        return [f"{oid} {side}" for oid, side in _holds]
+
+
 def adopt(session: Session, hold: Hold) -> Hold:
     """In a forked child: its own hold on what it got with the parent's memory."""
     return _take(session, hold.oid, hold.side, "", "")
@@ -65,9 +82,28 @@ def hand_over(session: Session, hold: Hold, receiver: str | None) -> str:
 
     `receiver` is the holder id of a process being started, or None for a message.
     """
-    token = "" if receiver else "token-" + new_id()
+    token = "" if receiver else TOKEN.decode() + new_id()
+    _handed.over = _handed.over or bool(token)
     session.store.cast(_hold(session, receiver or token, hold.oid, hold.side, "", ""))
     return token
+
+
+def carriage(session: Session, oid: str) -> Sequence[Command]:
+    """What to send before a message of object `oid` that this thread has just pickled.
+
+    A message that holds for its receiver is to be let go of when nobody will read it, so its object is
+    known as a carrier.
+    """
+    if not _handed.over:
+        return ()
+    _handed.over = False
+    return carrier(session, oid)
+
+
+def carrier(session: Session, oid: str) -> Sequence[Command]:
+    """Make it known that messages of object `oid` may hold for their receivers."""
+    key = session.keys("carriers")
+    return ("SADD", key, oid), ("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)
 
 
 def _take(session: Session, oid: str, side: int, new: str, token: str) -> Hold:
@@ -83,14 +119,20 @@ def _take(session: Session, oid: str, side: int, new: str, token: str) -> Hold:
 
 def _hold(session: Session, holder: str, oid: str, side: int, new: str, replaces: str) -> Command:
     keys = session.keys
-    names = (keys.object(oid, f"h{side}"), keys("holds", holder), keys("objects"), keys("keys"))
+    names = (
+        keys.object(oid, f"h{side}"),
+        keys("holds", holder),
+        keys("objects"),
+        keys("keys"),
+        keys("holds", replaces or holder),
+    )
     return script("hold", names, (holder, f"{oid} {side}", oid, session.ttl, new, replaces))
 
 
 def _drop(session: Session, holder: str, oid: str, side: int) -> Command:
     keys = session.keys
-    names = (keys.object(oid, f"h{side}"), keys("holds", holder), keys("objects"))
-    return script("drop", names, (holder, oid, side, session.ttl, keys.object_base(oid)))
+    names = (keys.object(oid, f"h{side}"), keys("holds", holder), keys("objects"), keys("keys"))
+    return script("drop", names, (holder, oid, side, session.ttl, keys.base, keys.any_object))
 
 
 def _after_fork_in_child() -> None:

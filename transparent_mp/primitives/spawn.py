@@ -2,7 +2,7 @@
 
 The data is the standard library's, plus `main_digest` (of the main script). `prepare` differs in three
 points: the worker keeps its own sys.path behind the program's directories; a directory or script that is
-not here is done without, the script's source being asked of the client; and an extra key
+not here is done without, the script being asked of the client; and an extra key
 `transparent_mp`, the ticket of a manager's server, makes that process join the session.
 
 It does not start anything, and does not know how the client is asked.
@@ -13,12 +13,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import linecache
+import marshal
 import os
 import re
 import sys
 import threading
 import types
 from collections.abc import Iterator
+from importlib.util import MAGIC_NUMBER, decode_source
 
 # The hook imports this module before it changes multiprocessing.spawn: these are the originals.
 from multiprocessing import process, spawn, util
@@ -28,6 +30,8 @@ from typing import Any, Callable
 from transparent_mp.primitives import session as sessions
 
 _INSTALLED = re.compile(r"(site-packages|dist-packages|lib-dynload|python\d\.?\d+|python\d+\.zip)$")
+#: Bytes in front of the code in a .pyc file (PEP 552).
+_BYTECODE_HEADER = 16
 
 
 class _PassingOn(threading.local):
@@ -61,8 +65,8 @@ def get_preparation_data(name: str) -> dict[str, Any]:
     return data
 
 
-def prepare(data: dict[str, Any], *, source: Callable[[str], str | None] | None = None) -> None:
-    """Make this process what `data` says; `source` asks the client for the text of a file."""
+def prepare(data: dict[str, Any], *, script: Callable[[str], bytes | None] | None = None) -> None:
+    """Make this process what `data` says; `script` asks the client for what is in its main script."""
     if "transparent_mp" in data:
         sessions.attach_ticket(data["transparent_mp"])
     current = process.current_process()
@@ -90,7 +94,7 @@ def prepare(data: dict[str, Any], *, source: Callable[[str], str | None] | None 
     if "init_main_from_name" in data:
         spawn._fixup_main_from_name(data["init_main_from_name"])  # type: ignore[attr-defined]
     elif "init_main_from_path" in data:
-        _main_from_path(data["init_main_from_path"], data.get("main_digest"), source)
+        _main_from_path(data["init_main_from_path"], data.get("main_digest"), script)
 
 
 def merged_path(theirs: list[str], own: list[str]) -> list[str]:
@@ -105,30 +109,40 @@ def merged_path(theirs: list[str], own: list[str]) -> list[str]:
     return list(dict.fromkeys([*front, *own, *back]))
 
 
-def _main_from_path(path: str, digest: str | None, source: Callable[[str], str | None] | None) -> None:
+def _main_from_path(path: str, digest: str | None, script: Callable[[str], bytes | None] | None) -> None:
     here = _digest_here(path)
     # Its parent may be a process that never had the file itself, and so knows no digest.
-    if source is None or (here is not None and digest in (here, None)):
+    if script is None or (here is not None and digest in (here, None)) or _is_ipython(path):
         spawn._fixup_main_from_path(path)  # type: ignore[attr-defined]
         return
-    text = source(path)
-    if text is None:
+    content = script(path)
+    if content is None:
         raise FileNotFoundError(
             2, "the main script is neither on this worker nor, any more, at the client; put it back", path
         )
-    run_main(path, text)
+    run_main(path, content)
 
 
-def run_main(path: str, text: str) -> None:
-    """Run the client's main script as `__mp_main__`, which then is `__main__` too."""
-    # Tracebacks and inspect find the lines by the name the file has at the client.
-    linecache.cache[path] = len(text), None, text.splitlines(True), path
+def _is_ipython(path: str) -> bool:
+    # The standard library does not run IPython's launch script again, and knows it by this name.
+    return os.path.splitext(os.path.basename(path))[0] == "ipython"
+
+
+def run_main(path: str, content: bytes) -> None:
+    """Run the client's main script, source or compiled, as `__mp_main__`, which then is `__main__` too."""
+    if content.startswith(MAGIC_NUMBER):
+        code = marshal.loads(content[_BYTECODE_HEADER:])  # noqa: S302  sealed
+    else:
+        code = compile(content, path, "exec", dont_inherit=True)
+        # Tracebacks and inspect find the lines by the name the file has at the client.
+        text = decode_source(content)
+        linecache.cache[path] = len(text), None, text.splitlines(True), path
     spawn.old_main_modules.append(sys.modules["__main__"])
     main: Any = types.ModuleType("__mp_main__")
     main.__file__ = path
     main.__cached__ = None
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
-    exec(compile(text, path, "exec", dont_inherit=True), vars(main))  # noqa: S102
+    exec(code, vars(main))  # noqa: S102
 
 
 def _digest_here(path: str) -> str | None:

@@ -15,16 +15,22 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Callable
 
 from transparent_mp.errors import LaunchError, StoreError
-from transparent_mp.launch.fleet import VANISHED, Fleet, report_exit
+from transparent_mp.launch.fleet import VANISHED, Fleet, send_signal
 from transparent_mp.launch.launcher import Launcher
+from transparent_mp.primitives import homes
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
-from transparent_mp.ship import modules, output
+from transparent_mp.primitives.packing import kept
+from transparent_mp.primitives.snapshot import Snapshots
+from transparent_mp.ship import output
+from transparent_mp.ship.batches import Batches
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
 from transparent_mp.ship.requests import Answers
+from transparent_mp.ship.served import Served
 from transparent_mp.store.keys import FIRST_PID
 from transparent_mp.store.link import Command
 from transparent_mp.store.session import OwnedSession, Session
@@ -35,8 +41,9 @@ log = logging.getLogger("transparent_mp")
 class Child:
     """A started process as its parent sees it. `sentinel` is readable once `code` is set."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, at_end: Callable[[], None] = lambda: None) -> None:
         self.name = name
+        self._at_end = at_end
         self.pid = 0
         self.code: int | None = None
         self.ended = threading.Event()
@@ -48,6 +55,7 @@ class Child:
             self.code = code
             os.close(self._writer)
             self.ended.set()
+            self._at_end()
 
 
 class Starter:
@@ -62,9 +70,13 @@ class Starter:
         self.inbox = Inbox(session)
         self.inbox.on("exit", self._on_exit)
         self.inbox.on("lost", self._on_lost)
+        self.inbox.on("signal", lambda head, _: os.kill(os.getpid(), head["signal"]))
         #: Digests of the contents this process has stored.
         self.stored: set[str] = set()
         self.fleet: Fleet | None = None
+        self.snapshots: Snapshots | None = None
+        self.served: Served | None = None
+        self.batches: Batches | None = None
         # A real child that was forked from the client has its session, but is not the client.
         if isinstance(session, OwnedSession) and session.uid == session.client:
             self._serve(session)
@@ -94,13 +106,7 @@ class Starter:
 
     def signal(self, pid: int, sig: int) -> bool:
         """Send a signal to a process of the session; False when there is none of that id."""
-        session = self.session
-        answer = session.store.ask(
-            *session.script("signal", ("ready", "keys"), (session.keys.base, pid, int(sig), session.ttl))
-        )
-        if answer == 2:
-            report_exit(session, pid, -sig, "")
-        return bool(answer)
+        return send_signal(self.session, pid, sig)
 
     def close(self) -> None:
         """Stop watching: nobody waits for children any more."""
@@ -110,18 +116,28 @@ class Starter:
 
     def _serve(self, session: OwnedSession) -> None:
         self.fleet = fleet = Fleet(session, _launcher(session))
-        session.limit = fleet.launcher.limit or 0
+        session.limit = fleet.limit or 0
         answers = Answers(session)
-        answers.on("module", modules.answer)
+        self.batches = batches = Batches(session)
+        answers.on("module", batches.answer)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
+        self.snapshots = snapshots = Snapshots(session, kept)
+        answers.on("kept", snapshots.answer, slow=True)
         inbox = self.inbox
+        answers.on("segment", homes.answer)
+        inbox.on("unlinked", homes.on_unlinked)
         inbox.on("output", output.write)
         inbox.on("request", answers.handle)
-        inbox.on("ready", lambda head, _: fleet.ready(head["worker"]))
+        inbox.on("ready", lambda head, _: fleet.ready(head["worker"], head.get("cores", 1)))
+        inbox.on("left", lambda head, _: fleet.left(head["worker"]))
+        inbox.on("gone", lambda head, _: fleet.gone(head["worker"], head["why"]))
         inbox.on("refused", lambda head, _: fleet.refused(head["worker"], head["why"]))
         inbox.on("started", self._on_started)
         inbox.on("want", self._on_want)
         inbox.every_tick(fleet.look)
+        self.served = served = Served(session)
+        served.start()
+        session.before_end.append(served.stop)
         session.before_end.append(self.close)
         session.after_end.append(fleet.launcher.close)
         session.in_child.append(fleet.launcher.let_go)
@@ -196,7 +212,9 @@ def current() -> Starter:
 
 def _launcher(session: Session) -> Launcher:
     if session.config.backend == "lambda":
-        raise LaunchError(0, "the backend 'lambda' is not there yet; use TRANSPARENT_MP_BACKEND=local")
+        from transparent_mp.launch.aws import LambdaLauncher
+
+        return LambdaLauncher(session.config)
     from transparent_mp.launch.local import LocalLauncher
 
     return LocalLauncher(session.config)

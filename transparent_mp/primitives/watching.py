@@ -99,6 +99,12 @@ class Watch:
             if deadline is not None and time.monotonic() >= deadline:
                 return None
 
+    def taken(self) -> None:
+        """An element was taken by other means: the fd is to tell of the next one."""
+        with self._lock:
+            if self._state is not State.IDLE and self._readable(0):
+                self._look_again()
+
     def close(self) -> None:
         """End the watch; what it looked for stays where it is."""
         self.link.close()

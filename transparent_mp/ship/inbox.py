@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Callable
 
 from transparent_mp import background
@@ -26,9 +27,11 @@ log = logging.getLogger("transparent_mp")
 class Inbox:
     """The inbox of one holder. Handlers run in its thread, one after another."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, of: str = "") -> None:
+        """`of`: its name, if it is not that of this process."""
         self._session = session
-        self._key = session.keys("inbox", session.uid)
+        self._uid = of or session.uid
+        self._key = session.keys("inbox", self._uid)
         self._handlers: dict[str, Handler] = {}
         self._ticks: list[Callable[[], None]] = []
         self._ended = threading.Event()
@@ -49,19 +52,22 @@ class Inbox:
     def stop(self) -> None:
         """End the thread, after what has arrived before."""
         if self._started and not self._ended.is_set():
-            self._session.store.cast(*self._session.push_event(self._session.uid, encode({"kind": "stop"})))
+            self._session.store.cast(*self._session.push_event(self._uid, encode({"kind": "stop"})))
             self._ended.wait(self._session.lease)
 
     def _run(self) -> None:
         pause = self._session.lease / 3
+        due = time.monotonic() + pause
         try:
             while True:
-                taken = self._session.store.pop(self._key, pause)
-                if taken is None:
+                taken = self._session.store.pop(self._key, max(0.0, due - time.monotonic()))
+                if taken is not None and not self._deliver(taken[0]):
+                    return
+                # Also when events never cease.
+                if time.monotonic() >= due:
+                    due = time.monotonic() + pause
                     for look in self._ticks:
                         look()
-                elif not self._deliver(taken[0]):
-                    return
         except StoreError as error:
             lost = self._handlers.get("lost")
             if lost is not None:

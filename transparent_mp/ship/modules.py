@@ -7,6 +7,8 @@ Requests and answers are a header (plain values) and a body:
     data    module, path    -> found, the file's bytes; path is relative to the module's directory
     list    module, path    -> found, entries: [[name, is_directory]]
     source  file            -> found, the text of a source file in UTF-8
+    script  file            -> found, the main script as it is in its file, or else its text
+    folder  path            -> found, modules: [[name, is_package]] in a directory of the program
 
 `kind` is source, bytecode, package forms of these by `is_package`, namespace, extension or missing; the
 body is the concatenation of the modules' bytes, in order, `size` each. A package is answered together
@@ -71,7 +73,7 @@ def find_spec(name: str) -> ModuleSpec | None:
     parent = name.rpartition(".")[0]
     path = None
     if parent:
-        path = _search_path(parent)
+        path = search_path(parent)
         if path is None:
             return None
     for finder in sys.meta_path:
@@ -97,7 +99,8 @@ def _namespace(name: str, path: list[str]) -> ModuleSpec:
     return spec
 
 
-def _search_path(package: str) -> list[str] | None:
+def search_path(package: str) -> list[str] | None:
+    """Where modules of a package are looked for; None when it is none."""
     module = sys.modules.get(package)
     if module is not None:
         path = getattr(module, "__path__", None)
@@ -139,7 +142,7 @@ class _Batch:
         queue = [name]
         while queue and not self.full():
             package = queue.pop(0)
-            path = _search_path(package) or []
+            path = search_path(package) or []
             listed = list(pkgutil.iter_modules(path, package + "."))
             for info in listed:
                 if self.full():
@@ -199,7 +202,7 @@ def _neighbours(spec: ModuleSpec) -> Iterator[tuple[str, ModuleSpec]]:
 def _read(name: str, spec: ModuleSpec | None, asked: bool) -> tuple[dict[str, Any], bytes]:
     if spec is None:
         return {**_MISSING, "size": 0, "digest": None}, b""
-    path = None if spec.submodule_search_locations is None else _search_path(name) or []
+    path = None if spec.submodule_search_locations is None else search_path(name) or []
     kind, body = _content(name, spec, asked)
     entry = {
         "kind": kind,
@@ -263,15 +266,34 @@ def _list(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         return {"found": True, "entries": sorted([entry.name, entry.is_dir()] for entry in entries)}, b""
 
 
+def _folder(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    path = str(request["path"])
+    packages = (getattr(module, "__path__", ()) for module in list(sys.modules.values()))
+    roots = {os.path.abspath(entry) for entry in sys.path}
+    roots.update(entry for locations in packages for entry in list(locations) if isinstance(entry, str))
+    if not any(f"{os.path.abspath(path)}{os.sep}".startswith(f"{root}{os.sep}") for root in roots):
+        raise PermissionError(13, "not a directory of the program's modules", path)
+    found = sorted([info.name, info.ispkg] for info in pkgutil.iter_modules([path]))
+    return {"found": True, "modules": found}, b""
+
+
 def _source(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     file = str(request["file"])
-    if file not in linecache.cache and not any(
-        _file_of(module) == file for module in list(sys.modules.values())
-    ):
+    known = [vars(module) for module in list(sys.modules.values()) if _file_of(module) == file]
+    if file not in linecache.cache and not known:
         raise PermissionError(13, "not the source of a loaded module", file)
     linecache.checkcache(file)
-    lines = linecache.getlines(file)
+    # What is in no file of its own (a zip's) is had from the module's loader.
+    lines = linecache.getlines(file, known[0] if known else None)
     return {"found": bool(lines)}, "".join(lines).encode()
+
+
+def _script(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    file = str(request["file"])
+    if file == _file_of(sys.modules["__main__"]) and os.path.isfile(file):
+        with open(file, "rb") as script:
+            return {"found": True}, script.read()
+    return _source(request)
 
 
 def _file_of(module: Any) -> Any:
@@ -289,4 +311,6 @@ _HANDLERS: dict[str, Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]] =
     "data": _data,
     "list": _list,
     "source": _source,
+    "script": _script,
+    "folder": _folder,
 }

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from transparent_mp.errors import ConfigError, StoreError, StoreReplyError
-from transparent_mp.store.link import Command, Link, garbled
+from transparent_mp.store.link import Command, Link, from_handler, garbled
 
 #: Seconds to wait for a connection, and for each answer until it is made. Longer: a slow network
 #: still connects; shorter: an address that swallows packets, or a server of another kind that waits
@@ -54,6 +54,8 @@ def _connect_plainly(parts: SplitResult, database: str, url: str) -> Link:
     try:
         sock = socket.create_connection(place, CONNECT_TIMEOUT)
     except OSError as error:
+        if from_handler(error):
+            raise
         raise StoreError(_explain(public(url), error)) from None
     _prepare(sock)
     return _greeted(Link(sock, public(url)), commands)

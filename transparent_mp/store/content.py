@@ -3,7 +3,8 @@
     message = TAG KIND REST       tag over KIND and content, for the place the message is sent to
     KIND "I"  REST is the content
     KIND "B"  REST is the name of a blob, whose chunks are the content; the receiver deletes it
-    KIND "i", "b"  as these, behind the name of a list into which the receiver pushes a token
+    KIND "D"  REST is the SHA-256 of the content, which lies in the session's depot
+    KIND "i", "b", "d"  as these, behind the name of a list into which the receiver pushes a token
 
 A blob keeps lists light: a reader that only looks whether a message is there does not move
 megabytes, and no value comes near the store's limit of 512 MB.
@@ -11,8 +12,11 @@ megabytes, and no value comes near the store's limit of 512 MB.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 
+from transparent_mp.errors import DepotError
+from transparent_mp.store.depot import LARGE, Depot
 from transparent_mp.store.link import Command
 from transparent_mp.store.seal import TAG, Buffer
 from transparent_mp.store.session import ID, Session, new_id
@@ -29,6 +33,11 @@ def pack(session: Session, place: str, content: Buffer, ack: str = "") -> tuple[
 
     `ack`: name of the list that is to get a token when the message is taken.
     """
+    if goes_to_depot(session, len(content)):
+        kind = b"d" + ack.encode() if ack else b"D"
+        name = hashlib.sha256(content).hexdigest()
+        commands = deposit(session, name, content)
+        return commands, session.seal.tag(place, kind, name.encode()) + kind + name.encode()
     if len(content) < BLOB:
         kind = b"i" + ack.encode() if ack else b"I"
         return (), b"".join((session.seal.tag(place, kind, content), kind, content))
@@ -36,7 +45,7 @@ def pack(session: Session, place: str, content: Buffer, ack: str = "") -> tuple[
     name = new_id()
     key = session.keys("blob", name)
     view = memoryview(content)
-    commands: list[Command] = [("RPUSH", key, view[at : at + CHUNK]) for at in range(0, len(view), CHUNK)]
+    commands = [("RPUSH", key, view[at : at + CHUNK]) for at in range(0, len(view), CHUNK)]
     commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
     return commands, session.seal.tag(place, kind, view) + kind + name.encode()
 
@@ -53,9 +62,34 @@ def unpack(session: Session, place: str, message: bytes) -> Buffer:
         )
         content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     session.seal.check(place, message[:TAG], kind, content)
+    if kind[:1] in (b"D", b"d"):
+        content = b"".join(withdraw(session, bytes(content).decode()))
     if len(kind) > 1:
         key = session.keys("ack", kind[1:].decode())
         session.store.cast(
             ("RPUSH", key, b"1"), ("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)
         )
     return content
+
+
+def goes_to_depot(session: Session, size: int) -> bool:
+    """Whether a content of that size lies in the depot."""
+    return session.depot is not None and size >= LARGE
+
+
+def deposit(session: Session, digest: str, content: Buffer) -> list[Command]:
+    """Put a content into the depot; returns the commands that note that there is something to clear."""
+    _depot(session).put(digest, content)
+    key = session.keys("depot")
+    return [("SET", key, 1, "PX", session.ttl), ("SADD", session.keys("keys"), key)]
+
+
+def withdraw(session: Session, digest: str) -> Iterator[bytes]:
+    """The content of that digest in pieces, from the depot."""
+    return _depot(session).stream(digest)
+
+
+def _depot(session: Session) -> Depot:
+    if session.depot is None:
+        raise DepotError(f"a content lies in the bucket {session.bucket!r}, which this process was not given")
+    return session.depot

@@ -19,12 +19,16 @@ session keys (S = tmp:{SESSION})
     S:children:UID set      pids whose parent is UID; submit -> exited (tells orphans)
     S:holds:UID    set      "OID SIDE" that holder UID holds; hold -> drop, exited
     S:keys         set      every session key in use; scripts -> keeper (renews), end (deletes)
+    S:carriers     set      object ids whose messages may hold for their receivers; sender -> drop, exited
     S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
     S:blob:ID      list     chunks of a payload too large for a message; sender -> receiver, who deletes it
     S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)
     S:answer:ID    list     one answer to a request; client -> asker, seconds
     S:content:D   list     chunks of the large content whose SHA-256 is D; client -> workers
+    S:depot        string   something lies in the session's depot; who puts it -> client, at the end
     S:names        hash     listener address -> object id; listeners -> clients
+    S:segments     hash     name of a SharedMemory -> "OID SIZE WHERE"; enter, moved, unlink -> attach;
+                            the names together are one holder, `names`
 
 object keys (O = tmp:{SESSION.OID}); an object has one or two sides
     O:h0, O:h1     set      holders of that side; the object side lives while the set is there

@@ -74,6 +74,8 @@ class Link:
             for buffer in _grouped(buffers):
                 self._sock.sendall(buffer)
         except OSError as error:
+            if from_handler(error):
+                raise
             raise self._lost(error) from error
         self._torn = False
 
@@ -128,6 +130,8 @@ class Link:
         try:
             data = self._sock.recv(self._read_size)
         except OSError as error:
+            if from_handler(error):
+                raise
             raise self._lost(error) from error
         if not data:
             raise self._lost(None)
@@ -144,12 +148,24 @@ class Link:
         )
 
 
+def from_handler(error: OSError) -> bool:
+    """Whether a signal handler of the program raised `error` (many raise TimeoutError), not the socket."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return step is not None and step.tb_frame.f_globals.get("__name__") not in _OURS
+
+
 def garbled(address: str, answer: str) -> StoreError:
     """The error for a server that answers what Redis would not."""
     return StoreError(
         f"the server at {address} answers what Redis would not ({answer}): is it a Redis server? "
         "check TRANSPARENT_MP_REDIS_URL"
     )
+
+
+#: Modules in whose frames a socket's own errors begin.
+_OURS = ("socket", __name__, "transparent_mp.store.connect")
 
 
 class _More:

@@ -23,6 +23,7 @@ from transparent_mp.config import Config
 from transparent_mp.errors import StoreReplyError
 from transparent_mp.store import keeper
 from transparent_mp.store.connect import connect
+from transparent_mp.store.depot import Depot
 from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Arg, Command
@@ -56,6 +57,11 @@ class Session:
     machine: str
     store: Store
     config: Config
+    #: Object storage for large contents, '' for none; `depot` is what works with it, once it is given one.
+    bucket: str = ""
+    depot: Depot | None = None
+    #: What processes may find of the client's files (`ship.served`).
+    served: dict[str, Any] = field(default_factory=dict)
     keys: Keys = field(init=False)
     seal: Seal = field(init=False)
 
@@ -90,6 +96,8 @@ class Session:
             "limit": self.limit,
             "lease": self.lease,
             "machine": self.machine,
+            "bucket": self.bucket,
+            "served": self.served,
         }
 
 
@@ -116,6 +124,8 @@ def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
         machine=ticket["machine"],
         store=Store(lambda: connect(url), loading()),
         config=config,
+        bucket=ticket["bucket"],
+        served=ticket.get("served", {}),
     )
 
 
@@ -173,6 +183,7 @@ def open_session(config: Config) -> OwnedSession:
         machine="client",
         store=Store(lambda: connect(url), loading()),
         config=config,
+        bucket=config.bucket,
         keeper=process,
     )
     try:

@@ -59,18 +59,23 @@ class Store:
         """`prepare`: commands sent first on a new shared link (scripts to load)."""
         self._connect = connect
         self._prepare = tuple(prepare)
+        self._link: Link | None = None
+        self._idle: list[Link] = []
         self.reset()
 
     def reset(self) -> None:
         """Forget every link without a word on it: for the child of a fork, whose parent owns them."""
+        # What is closed is the child's own descriptor, and nothing is sent.
+        for link in (self._link, *self._idle):
+            if link is not None:
+                link.close()
+        self._link, self._idle = None, []
         self._lock = threading.RLock()
         # The thread that is in the middle of an exchange on the shared link. A finaliser or signal handler
         # that runs in it just then, and uses the store, gets a link aside.
         self._busy = 0
-        self._link: Link | None = None
         self._owed: deque[OnReply] = deque()
         self._failed: deque[StoreReplyError] = deque()
-        self._idle: list[Link] = []
         self._later: deque[Sequence[Command]] = deque()
         self._closed = False
         #: Round trips waited for by this process: what the budget's tests count.
@@ -85,7 +90,7 @@ class Store:
                 on_reply(replies[-1])
             return
         with self._lock, self._exchange:
-            link = self._shared()
+            link = self._turn()
             owed = self._owed
             owed.extend([None] * (len(commands) - 1))
             owed.append(on_reply)
@@ -118,7 +123,7 @@ class Store:
     def _call(self, commands: Sequence[Command]) -> list[Reply]:
         replies: list[Reply] = []
         with self._lock, self._exchange:
-            link = self._shared()
+            link = self._turn()
             self._owed.extend([replies.append] * len(commands))
             self._send(link, commands)
             self.waits += 1
@@ -224,17 +229,22 @@ class Store:
         while self._later and self._busy != _ident() and self._lock.acquire(blocking=False):
             try:
                 self._busy = _ident()
-                while self._later:
-                    commands = self._later.popleft()
-                    link = self._shared()
-                    self._owed.extend([None] * len(commands))
-                    self._send(link, commands)
-            except OSError:
+                self._turn()
+            except StoreError:
                 # A finaliser has nobody to tell; the next command meets the same trouble.
                 self._later.clear()
             finally:
                 self._busy = 0
                 self._lock.release()
+
+    def _turn(self) -> Link:
+        """The shared link, on which what finalisers wanted to send has gone ahead."""
+        link = self._shared()
+        while self._later:
+            commands = self._later.popleft()
+            self._owed.extend([None] * len(commands))
+            self._send(link, commands)
+        return link
 
     def _shared(self) -> Link:
         if self._closed:

@@ -1,8 +1,12 @@
 """A process on a worker, from the fork to its exit code: the far side of `primitives.popen`.
 
 It becomes the process its parent sees (id, surroundings, session), opens the sealed body, and lets
-CPython's own `Process._bootstrap` run it. It leaves through os._exit, as a forked child does; a
-spawned one runs its exit handlers first, as an interpreter of its own would.
+CPython's own `Process._bootstrap` run it. It leaves through os._exit, as a forked child does, and
+runs exit handlers where a local child would: a spawned one always, as at the end of an interpreter,
+the others from the Python version on that does so.
+
+Where the worker has a limit, a process that passes on (`primitives.lifetime`) is submitted again as its
+last act, under a new holder id; from then on its end here means nothing to anyone.
 """
 
 from __future__ import annotations
@@ -15,22 +19,31 @@ import pickle
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
+from multiprocessing import popen_fork, util
 from typing import Any, NoReturn
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import memory, pids
+from transparent_mp.primitives import lifetime, memory, pids, sharing
 from transparent_mp.primitives import session as sessions
-from transparent_mp.ship.frames import decode
-from transparent_mp.store.content import unpack
-from transparent_mp.store.session import Session, join
+from transparent_mp.ship.frames import decode, encode
+from transparent_mp.ship.served import sees_the_same
+from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.link import Arg
+from transparent_mp.store.seal import Buffer
+from transparent_mp.store.session import Session, join, new_id
 from transparent_mp.worker import preload, surroundings
+from transparent_mp.worker.files import state as files
 from transparent_mp.worker.programs import load
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
 
 #: Exit code when the process could not even be made: as for an interpreter that fails to start.
 UNMADE = 1
+
+#: Whether forked children and those of a fork server run exit handlers here: both or neither do.
+FORKED_RUN_EXIT_HANDLERS = hasattr(popen_fork, "atexit")
 
 _PR_SET_PDEATHSIG = 1
 
@@ -47,11 +60,19 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
             os._exit(0)
         head, body = decode(frame)
         session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
+        session.depot = shelf.depot
         sessions.attach(session)
-        code = _run(session, shelf, head["pid"], body, parent_sentinel)
+        content = unpack(session, "process:" + session.uid, body)
+        limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
+        program = _made(session, shelf, head["pid"], content)
+        first = sharing.held()
+        code = _run(program, parent_sentinel)
+        files.leave()
         # Writes nobody waited for must have arrived before the exit is told.
-        memory.leave()
+        memory.finish()
         session.store.settle()
+        if limited is not None and limited.passes_on:
+            _pass_on(session, ticket["worker"], head["pid"], content, first)
         channel.say(preload.imported(had))
     except StoreError as error:
         sys.stderr.write(f"transparent_mp: a process ends: {error}\n")
@@ -62,22 +83,54 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         os._exit(code)
 
 
-def _run(session: Session, shelf: Shelf, pid: int, body: bytes, parent_sentinel: int) -> int:
-    content = unpack(session, "process:" + session.uid, body)
+def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[str, Any]:
     around, method, prepared, process = pickle.loads(content)
-    pids.become(pid, around["parent"], around["cpus"])
+    pids.become(pid, around["parent"], around["cpus"], around["ancestor"])
+    served = around["served"]
+    if served.get("roots") and shelf.place and not sees_the_same(served):
+        session.served = served
+        files.enter(session, served["roots"], shelf.place)
     surroundings.enter(around)
     memory.synchronise()
-    program = load(session, shelf, method, prepared, process)
-    code: int = program._bootstrap(parent_sentinel=parent_sentinel)
-    if method != "fork":
-        atexit._run_exitfuncs()
+    if method == "fork":
+        # What the program has registered in the parent is the parent's; only multiprocessing's is both's.
+        atexit._clear()
+        atexit.register(util._exit_function)  # type: ignore[attr-defined]
+    program = load(session, shelf, around, method, prepared, process)
+    surroundings.place_sockets(program._config, shelf.place, pid)
+    return method, program
+
+
+def _run(program: tuple[str, Any], parent_sentinel: int) -> int:
+    method, process = program
+    code: int = process._bootstrap(parent_sentinel=parent_sentinel)
+    if method == "spawn" or FORKED_RUN_EXIT_HANDLERS:
+        _run_exit_handlers()
     return code
+
+
+def _run_exit_handlers() -> None:
+    try:
+        atexit._run_exitfuncs()
+    except Exception:  # noqa: BLE001  a handler's; before Python 3.10 raised after it was reported
+        return
+
+
+def _pass_on(session: Session, worker: str, pid: int, content: Buffer, holds: Sequence[str]) -> None:
+    uid = new_id()
+    first, body = pack(session, "process:" + uid, content)
+    parts = ("workers", "starting", "ready", "objects", "keys")
+    bases = session.keys.base, session.keys.any_object
+    args: list[Arg] = [*bases, pid, uid, body, session.ttl, worker, session.limit, *holds]
+    answer = session.store.call(*first, session.script("pass_on", parts, args))[-1]
+    if answer is not None and not answer[0]:
+        _given, workers, starting, waiting = answer
+        counts = {"workers": workers, "starting": starting, "waiting": waiting}
+        session.store.call(*session.push_event(session.client, encode({"kind": "want", **counts})))
 
 
 def _stand_alone() -> None:
     """Undo what a supervisor has and a fresh process has not."""
-    atexit._clear()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)

@@ -3,27 +3,28 @@
 `ClientFinder` stands last in `sys.meta_path`, so that whatever is installed here wins. It asks for
 names that the client could have: not the standard library's, not ours, and not submodules of a package
 that is this machine's own. One answer may bring many modules; answers, and the knowledge that there is
-no such module, last as long as the process. Modules keep the file names they have at the client.
+no such module, last until `refresh()` answers another number. Modules keep the file names they have at
+the client.
 
 It does not know how the client is asked: `ask(kind, header) -> (header, body)` does.
 """
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import importlib.abc
 import importlib.machinery
 import io
 import os
 import sys
 import sysconfig
-import tempfile
 import threading
 from collections.abc import Iterator
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from typing import Any, Callable, NamedTuple
 
 from transparent_mp.ship.modules import platform_tag
+from transparent_mp.worker.pantry import Pantry
 
 Ask = Callable[[str, dict[str, Any]], tuple[dict[str, Any], bytes]]
 _PACKAGE = __name__.partition(".")[0]
@@ -33,14 +34,19 @@ class Entry(NamedTuple):
     """One module of the client."""
 
     header: dict[str, Any]
-    body: bytes
+    body: Any
 
 
 class ClientFinder:
     """Meta-path finder of the client's modules."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(
+        self, ask: Ask, refresh: Callable[[], int] = lambda: 0, pantry: Pantry | None = None
+    ) -> None:
         self._ask = ask
+        self._refresh = refresh
+        self._edition = 0
+        self.pantry = pantry or Pantry()
         self._entries: dict[str, Entry] = {}
         self._complete: set[str] = set()
         self._client: dict[str, str] = {}
@@ -53,6 +59,11 @@ class ClientFinder:
         if name.partition(".")[0] in _STANDARD or (parent and not self._is_clients(parent)):
             return None
         with self._lock:
+            edition = self._refresh()
+            if edition != self._edition:
+                self._edition = edition
+                self._entries.clear()
+                self._complete.clear()
             entry = self._entry(name)
         if entry is None or entry.header["kind"] == "missing":
             return None
@@ -70,15 +81,27 @@ class ClientFinder:
         header, _ = self._ask("list", {"module": module, "path": path})
         return dict(header.get("entries", ()))
 
+    def folder(self, path: str) -> FolderFinder:
+        """Path hook, behind the others: a directory that is not here."""
+        if not os.path.isabs(path):
+            raise ImportError("only a directory of the client is looked into", path=path)
+        return FolderFinder(self, path)
+
+    def modules(self, path: str) -> list[tuple[str, bool]]:
+        """Names of modules in a directory, and which are packages."""
+        header, _ = self._ask("folder", {"path": path})
+        return [(name, package) for name, package in header.get("modules", ())]
+
     def _is_clients(self, package: str) -> bool:
         spec = getattr(sys.modules.get(package), "__spec__", None)
         loader = getattr(spec, "loader", None)
         # A namespace package may have portions here and there.
-        return isinstance(loader, (ClientLoader, ClientBytecodeLoader)) or (
+        return isinstance(loader, (ClientLoader, ClientBytecodeLoader, ClientNamespaceLoader)) or (
             spec is not None and (loader is None or "amespace" in type(loader).__name__)
         )
 
     def _entry(self, name: str) -> Entry | None:
+        """What is known of the module; None: there is none."""
         known = self._entries.get(name)
         if known is not None and known.header["size"] is not None:
             return known
@@ -89,13 +112,13 @@ class ClientFinder:
             raise ImportError(f"the client could not look for {name!r}: {header.get('error')}", name=name)
         self._client = header["platform"]
         self._complete.update(header["complete"])
-        at = 0
+        at, view = 0, memoryview(body)
         for module in header["modules"]:
             size = module["size"] or 0
             if module["name"] == name or module["name"] not in self._entries:
-                self._entries[module["name"]] = Entry(module, body[at : at + size])
+                self._entries[module["name"]] = Entry(module, view[at : at + size])
             at += size
-        return self._entries[name]
+        return self._entries.get(name)
 
     def _spec(self, name: str, entry: Entry) -> ModuleSpec:
         header = entry.header
@@ -106,10 +129,12 @@ class ClientFinder:
             loader = ClientLoader(name, entry, self)
         elif header["kind"] == "bytecode":
             loader = ClientBytecodeLoader(name, entry, self)
+        elif header["kind"] == "namespace":
+            loader = ClientNamespaceLoader(name, entry, self)
         spec = ModuleSpec(name, loader, origin=header["origin"], is_package=header["is_package"])
         if header["is_package"]:
             spec.submodule_search_locations = list(header["path"])
-        spec.has_location = loader is not None and header["origin"] is not None
+        spec.has_location = header["kind"] != "namespace" and header["origin"] is not None
         return spec
 
     def _extension(self, name: str, entry: Entry) -> ModuleSpec:
@@ -122,7 +147,7 @@ class ClientFinder:
                 name=name,
                 path=origin,
             )
-        path = _materialised(entry.body, os.path.basename(origin))
+        path = self.pantry.native(entry.body, os.path.basename(origin))
         loader = ExtensionFileLoader(name, path)
         spec = importlib.machinery.ModuleSpec(
             name, loader, origin=path, is_package=entry.header["is_package"]
@@ -153,7 +178,7 @@ class _ClientLoaderBase:
         path = os.fspath(path)
         origin = self.get_filename()
         if path == origin:
-            return self._entry.body
+            return bytes(self._entry.body)
         return self._finder.data(self.name, os.path.relpath(path, os.path.dirname(origin)))
 
     def get_resource_reader(self, _name: str) -> Any:
@@ -163,6 +188,10 @@ class _ClientLoaderBase:
 class ClientLoader(_ClientLoaderBase, importlib.abc.SourceLoader):  # type: ignore[misc]
     """Loader of a module whose source is the client's."""
 
+    def get_code(self, fullname: str) -> Any:
+        compiled = functools.partial(super().get_code, fullname)
+        return self._finder.pantry.code(self._entry.header["digest"], self.get_filename(), compiled)
+
 
 class ClientBytecodeLoader(_ClientLoaderBase, importlib.machinery.SourcelessFileLoader):  # type: ignore[misc]
     """Loader of a module that the client has as .pyc only."""
@@ -170,6 +199,45 @@ class ClientBytecodeLoader(_ClientLoaderBase, importlib.machinery.SourcelessFile
     @property
     def path(self) -> str:  # type: ignore[override]
         return self.get_filename()
+
+
+class ClientNamespaceLoader(_ClientLoaderBase, importlib.abc.InspectLoader):
+    """Loader of a package without a file: what there is of it is at the client."""
+
+    def get_source(self, fullname: str) -> str:
+        del fullname
+        return ""
+
+    def exec_module(self, module: Any) -> None:
+        """Nothing to run."""
+
+
+class FolderFinder:
+    """Lists a directory of the client for pkgutil; its modules are found by `ClientFinder`."""
+
+    def __init__(self, finder: ClientFinder, path: str) -> None:
+        self._finder = finder
+        self._path = path
+
+    def find_spec(self, name: str, target: Any = None) -> None:
+        del name, target
+
+    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        return ((prefix + name, package) for name, package in self._finder.modules(self._path))
+
+
+def fallback_resources(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Stands for importlib's way to a package's files where it does not ask the loader (Python 3.9)."""
+
+    def resources(spec: Any) -> Any:
+        loader = spec.loader
+        return (
+            loader.get_resource_reader(spec.name).files()
+            if isinstance(loader, _ClientLoaderBase)
+            else original(spec)
+        )
+
+    return resources
 
 
 class ClientResources:
@@ -254,23 +322,6 @@ def mismatch(client: dict[str, str], here: dict[str, str], origin: str) -> str:
 
 def _numbers(libc: list[str]) -> list[int]:
     return [int(part) for part in libc[-1].split(".") if part.isdigit()]
-
-
-def _materialised(body: bytes, name: str) -> str:
-    """A path under which the dynamic loader finds `body`; the same content is written once."""
-    folder = os.path.join(
-        tempfile.gettempdir(), f"transparent-mp-{os.getuid()}", hashlib.sha256(body).hexdigest()
-    )
-    path = os.path.join(folder, name)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    if os.stat(folder).st_uid != os.getuid():
-        raise PermissionError(13, "another user made this directory; remove it", folder)
-    if not os.path.exists(path):
-        handle, partial = tempfile.mkstemp(dir=folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(body)
-        os.replace(partial, path)
-    return path
 
 
 def _standard_names() -> frozenset[str]:

@@ -15,6 +15,7 @@ from transparent_mp.primitives import spawn
 from transparent_mp.primitives.main_module import restore
 from transparent_mp.ship.requests import ask
 from transparent_mp.store.session import Session
+from transparent_mp.worker.code import Code
 from transparent_mp.worker.importer import ClientFinder
 from transparent_mp.worker.shelf import Shelf
 
@@ -32,18 +33,36 @@ class ClientSources:
     def late_global(self, name: str) -> bytes:
         return ask(self._session, "global", {"name": name})[1]
 
+    def kept(self, snapshot: str, module: str, name: str) -> tuple[Any, ...]:
+        request = {"snapshot": snapshot, "module": module, "name": name}
+        head, fields = ask(self._session, "kept", request)
+        if "gone" in head:
+            raise LookupError(head["gone"])
+        entry: tuple[Any, ...] = pickle.loads(fields)
+        return entry
+
     def source(self, file: str) -> str | None:
         head, text = self.ask("source", {"file": file})
         return text.decode("utf-8", "replace") if head.get("found") else None
+
+    def script(self, file: str) -> bytes | None:
+        """What is in the client's main script."""
+        head, content = self.ask("script", {"file": file})
+        return content if head.get("found") else None
 
     def ask(self, kind: str, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         return ask(self._session, "module", {**request, "kind": kind})
 
 
-def load(session: Session, shelf: Shelf, method: str, prepared: bytes, obj: bytes) -> Any:
+def load(
+    session: Session, shelf: Shelf, around: dict[str, Any], method: str, prepared: bytes, obj: bytes
+) -> Any:
     """Return the process object, in an interpreter that is ready to run it."""
     sources = ClientSources(session, shelf)
-    sys.meta_path.append(ClientFinder(sources.ask))
+    code = Code(session, sources.ask, shelf.pantry, around["code"])
+    finder = ClientFinder(code.ask, code.refresh, shelf.pantry)
+    sys.meta_path.append(finder)
+    sys.path_hooks.append(finder.folder)
     # By this the standard library tells a program that starts processes while it is being imported, and
     # managers' proxies that what is inherited is counted by the parent.
     current: Any = process.current_process()
@@ -54,7 +73,7 @@ def load(session: Session, shelf: Shelf, method: str, prepared: bytes, obj: byte
             _inherit(data)
             restore(data["image"], sources)
         else:
-            spawn.prepare(data, source=sources.source)
+            spawn.prepare(data, script=sources.script)
         return pickle.loads(obj)
     finally:
         del current._inheriting

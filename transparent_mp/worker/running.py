@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
+import time
+from collections.abc import Iterable
 
+from transparent_mp.primitives.lifetime import NEAR
+
+#: Seconds children have between being told to end (SIGTERM) and being killed, when the session is
+#: over. Long enough to flush, short enough that "within seconds" holds.
+GRACE = 1.0
 #: One read of a child's output.
 READ = 64 * 1024
 
@@ -23,6 +31,11 @@ class Running:
     def __init__(self) -> None:
         self.pid = 0
         self.child = 0
+        #: Signals it was sent on behalf of others.
+        self.signalled: list[int] = []
+        #: Set when it is killed at its worker's limit.
+        self.outlived = False
+        self._warned = False
         self._frame_reader, self._frame_writer = os.pipe()
         self._words_reader, self._words_writer = os.pipe()
         out, err, parent = os.pipe(), os.pipe(), os.pipe()
@@ -77,7 +90,13 @@ class Running:
     def signal(self, number: int) -> None:
         # It may have ended a moment ago, and its end not been seen yet.
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.child, signal.Signals(number))
+            os.kill(self.child, number)
+
+    def warn(self) -> None:
+        """Its worker's limit is near."""
+        if not self._warned:
+            self._warned = True
+            self.signal(NEAR)
 
     def orphan(self) -> None:
         """Its parent has ended."""
@@ -97,3 +116,31 @@ class Running:
                 os.close(fd)
         self._frame_writer = self._words_reader = -1
         self.orphan()
+
+
+def end_all(processes: Iterable[Running], first: int, woken: int) -> None:
+    """End them by that signal, by SIGKILL those that stay; `woken` is readable when a child has ended."""
+    left = {running.child: running for running in processes}
+    for running in left.values():
+        running.signal(first)
+    deadline = time.monotonic() + GRACE
+    while left:
+        try:
+            child, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if child:
+            left.pop(child, None)
+        elif time.monotonic() > deadline:
+            for running in left.values():
+                running.signal(signal.SIGKILL)
+            deadline = time.monotonic() + GRACE
+        else:
+            select.select([woken], [], [], GRACE)
+            drain(woken)
+
+
+def drain(woken: int) -> None:
+    """Take what has made it readable."""
+    with contextlib.suppress(BlockingIOError):
+        os.read(woken, 1024)

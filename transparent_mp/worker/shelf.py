@@ -16,32 +16,40 @@ import tempfile
 from typing import Any
 
 from transparent_mp.ship import contents
+from transparent_mp.store.depot import Depot
 from transparent_mp.store.session import Session
+from transparent_mp.worker.pantry import Pantry
 
 
 class Shelf:
     """Made by the supervisor before it forks; used by its children."""
 
-    def __init__(self) -> None:
+    def __init__(self, depot: Depot | None = None) -> None:
+        #: Where the session's largest contents come from; made ready before there are processes.
+        self.depot = depot
+        #: Code, which outlives this worker.
+        self.pantry = Pantry()
+        self.pantry.trim()
+        #: Its directory, or '' when there can be none.
         try:
-            self._place = tempfile.mkdtemp(prefix="transparent_mp-")
+            self.place = tempfile.mkdtemp(prefix="transparent_mp-")
         except OSError:
-            self._place = ""
+            self.place = ""
 
     def content(self, session: Session, digest: str) -> Any:
         """A writable buffer of the content."""
-        if self._place:
+        if self.place:
             with contextlib.suppress(OSError):
                 return self._shared(session, digest)
         return bytearray(contents.get(session, digest))
 
     def clear(self) -> None:
         """At the worker's end."""
-        if self._place:
-            shutil.rmtree(self._place, ignore_errors=True)
+        if self.place:
+            shutil.rmtree(self.place, ignore_errors=True)
 
     def _shared(self, session: Session, digest: str) -> Any:
-        path = os.path.join(self._place, digest)
+        path = os.path.join(self.place, digest)
         if not os.path.exists(path):
             with open(path + ".lock", "wb") as lock:
                 # Whoever comes second waits for the first one's copy.
@@ -52,11 +60,12 @@ class Shelf:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def _fetch(self, session: Session, digest: str, path: str) -> None:
-        content = contents.get(session, digest)
         try:
             with open(path + ".part", "wb") as file:
-                file.write(content)
-        except OSError:
-            os.unlink(path + ".part")
+                for chunk in contents.stream(session, digest):
+                    file.write(chunk)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path + ".part")
             raise
         os.rename(path + ".part", path)

@@ -2,7 +2,8 @@
 
     BOOT      read the ticket, reach the store, check in      -> READY, or EXITED when refused
     READY     no process; waits for one, at most `linger`     -> RUNNING, EXITED
-    RUNNING   one process or more                             -> READY, DRAINING
+    RUNNING   one process or more                             -> READY, RETIRED, DRAINING
+    RETIRED   as RUNNING, but takes no more: its limit nears  -> DRAINING, EXITED
     DRAINING  the session is over or lost: children killed    -> EXITED
     EXITED    left
 
@@ -11,10 +12,13 @@ that needs no process to be known, and waits for its frame. A process that comes
 is forked for.
 
 It waits in one place for: frames in its control list (a pop that is always outstanding), ends and
-output of children, the lifeline, and the time to renew its lease. It never unpickles: children do.
+output of children, the lifeline, and what is due by the clock (`Times`). It never unpickles: children do.
 
-A worker whose lease was given up learns it at its next renewal and drains; what its children did
-meanwhile goes to objects that no longer know them.
+A worker whose lease was given up learns it at its next renewal and drains. One that finds its lease
+over by the clock (it was frozen) stops its children until it knows.
+
+With a limit on its life, a worker retires at half of it, so that every process has as much at least;
+at its end, what still runs is told (`primitives.lifetime`), and killed a moment later.
 """
 
 from __future__ import annotations
@@ -23,29 +27,24 @@ import contextlib
 import enum
 import logging
 import os
-import platform
-import select
 import selectors
 import signal
-import socket
 import sys
 import time
 from typing import Any, Callable, NoReturn
 
 from transparent_mp.errors import StoreError
-from transparent_mp.launch.fleet import report_exit
+from transparent_mp.launch.fleet import exit_of, report_exit, send_signal
+from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
-from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
 from transparent_mp.worker import preload
-from transparent_mp.worker.running import Running
+from transparent_mp.worker.limit import Limit
+from transparent_mp.worker.membership import Membership
+from transparent_mp.worker.running import Running, drain, end_all
 from transparent_mp.worker.shelf import Shelf
 
 log = logging.getLogger("transparent_mp")
-
-#: Seconds children have between being told to end (SIGTERM) and being killed, when the session is
-#: over. Long enough to flush, short enough that "within seconds" holds.
-GRACE = 1.0
 
 #: Runs, in the forked child, the process that its first argument receives; never returns.
 RunChild = Callable[[Running, dict[str, Any], Shelf, int], NoReturn]
@@ -57,6 +56,7 @@ class State(enum.Enum):
     BOOT = "boot"
     READY = "ready"
     RUNNING = "running"
+    RETIRED = "retired"
     DRAINING = "draining"
     EXITED = "exited"
 
@@ -64,40 +64,54 @@ class State(enum.Enum):
 _MOVES = {
     State.BOOT: {State.READY, State.EXITED},
     State.READY: {State.RUNNING, State.DRAINING, State.EXITED},
-    State.RUNNING: {State.READY, State.DRAINING},
+    State.RUNNING: {State.READY, State.RETIRED, State.DRAINING},
+    State.RETIRED: {State.DRAINING, State.EXITED},
     State.DRAINING: {State.EXITED},
     State.EXITED: set(),
 }
 
 
 class Supervisor:
-    """One worker's supervisor. `lifeline` is an fd whose end means that the client is gone, or -1."""
+    """One worker's supervisor. `lifeline` is an fd whose end means that the client is gone, or -1.
+
+    `life`: seconds that the worker may live, or None.
+    """
 
     def __init__(
-        self, ticket: dict[str, Any], session: Session, run_child: RunChild, lifeline: int = -1
+        self,
+        ticket: dict[str, Any],
+        session: Session,
+        run_child: RunChild,
+        lifeline: int = -1,
+        life: float | None = None,
     ) -> None:
         self.state = State.BOOT
+        self._limit = Limit(life)
+        if life is not None:
+            # Children know when they have to be done.
+            ticket = dict(ticket, ends=self._limit.end_at, life=life)
         self._ticket = ticket
         self._session = session
         self._run_child = run_child
         self._lifeline = lifeline
         self._name = ticket["worker"]
-        self._host = socket.gethostname()
-        self._shelf = Shelf()
+        self._membership = Membership(session, ticket)
+        self._shelf = Shelf(session.depot)
         self._running: dict[int, Running] = {}
         self._spare: Running | None = None
         # Modules to import before the next fork.
         self._wanted: list[str] = []
         self._selector = selectors.DefaultSelector()
         self._control = session.keys("control", self._name)
-        self._renew_at = 0.0
         self._idle_since = 0.0
 
     def run(self) -> int:
         """Serve until there is nothing to serve; returns the number of processes run."""
-        if not self._check_in():
+        if not self._membership.check_in():
             self._move(State.EXITED)
             return 0
+        self._move(State.READY)
+        self._idle_since = time.monotonic()
         served = 0
         with self._watching():
             try:
@@ -105,26 +119,8 @@ class Supervisor:
                     served += self._turn()
             except StoreError as error:
                 log.warning("worker leaves: %s", error)
-                self._kill_all(signal.SIGKILL)
+                end_all(self._running.values(), signal.SIGKILL, self._woken)
         return served
-
-    def _check_in(self) -> bool:
-        session, ticket = self._session, self._ticket
-        args = (
-            session.keys.base,
-            self._name,
-            ticket["slots"],
-            self._host,
-            int(session.lease * 1000),
-            session.ttl,
-        )
-        parts = ("alive", "workers", "starting", "ready", "keys")
-        if session.store.ask(*session.script("check_in", parts, args)) < 0:
-            return False
-        self._tell("ready", worker=self._name, host=self._host, python=platform.python_version())
-        self._move(State.READY)
-        self._renewed()
-        return True
 
     @contextlib.contextmanager
     def _watching(self) -> Any:
@@ -162,42 +158,62 @@ class Supervisor:
             if self._wanted:
                 self._import_ahead()
                 return begun
-            if self._spare is None:
+            if self._spare is None and self.state is not State.RETIRED:
                 self._spare = self._fork()
             happened = self._selector.select(max(0.0, self._due() - time.monotonic()))
+        self._see_to_lease()
         for key, _ in happened:
-            begun += key.data(key.fileobj) or 0
             if self.state is State.EXITED:
                 return begun
-        now = time.monotonic()
-        if now >= self._renew_at:
-            self._renew()
-        if self.state is State.READY and now >= self._idle_since + self._ticket["linger"]:
-            self._leave()
+            begun += key.data(key.fileobj) or 0
+        if self.state is not State.EXITED:
+            self._see_to_clock(time.monotonic())
         return begun
 
     def _due(self) -> float:
-        return min(self._renew_at, self._idle_since + self._ticket["linger"]) if self.state is State.READY \
-            else self._renew_at  # fmt: skip
+        due = min(self._membership.renew_at, self._limit.next_after(time.monotonic()))
+        return min(due, self._idle_since + self._ticket["linger"]) if self.state is State.READY else due
 
-    def _renewed(self) -> None:
-        now = time.monotonic()
-        self._renew_at = now + self._session.lease / 3
-        self._idle_since = now
+    def _see_to_lease(self) -> None:
+        now, membership = time.monotonic(), self._membership
+        if now >= membership.over_at:
+            # This machine was frozen, or the store did not answer for long: we may be taken for dead.
+            self._signal_all(signal.SIGSTOP)
+            if membership.renew():
+                self._signal_all(signal.SIGCONT)
+            else:
+                self._drain(signal.SIGKILL)
+        elif now >= membership.renew_at and not membership.renew():
+            self._drain(signal.SIGTERM)
 
-    def _renew(self) -> None:
-        session = self._session
-        names = [session.keys("alive"), session.keys("workers"), session.keys("lease", self._name)]
-        if session.store.ask(*script("renew", names, (self._name, int(session.lease * 1000)))) == 1:
-            self._renew_at = time.monotonic() + session.lease / 3
-        else:
-            self._drain()
+    def _see_to_clock(self, now: float) -> None:
+        limit = self._limit
+        if self.state is State.RUNNING and now >= limit.retire_at:
+            self._membership.retire()
+            self._drop_spare()
+            self._move(State.RETIRED)
+        if self.state is State.READY:
+            if now >= min(self._idle_since + self._ticket["linger"], limit.retire_at):
+                self._leave()
+        elif not self._running:
+            self._leave()
+        elif now >= limit.kill_at:
+            self._outlived()
+        elif now >= limit.end_at:
+            for running in self._running.values():
+                running.warn()
+
+    def _outlived(self) -> None:
+        """Kill what the limit has not ended; its exit says why."""
+        for running in self._running.values():
+            if not running.outlived:
+                running.outlived = True
+                running.signal(signal.SIGKILL)
+                said = f"a process went on at its worker's limit of {self._limit.life:.0f} s and was killed"
+                self._output(running.pid, 2, f"transparent_mp: {said}\n".encode())
 
     def _leave(self) -> None:
-        keys, name = self._session.keys, self._name
-        names = [keys("workers"), keys("control", name), keys("running", name), keys("worker", name)]
-        names += [keys("lease", name), keys("keys")]
-        if self._session.store.ask(*script("leave", names, (name,))) == 1:
+        if self._membership.leave():
             self._move(State.EXITED)
         else:
             self._idle_since = time.monotonic()
@@ -216,15 +232,18 @@ class Supervisor:
             running = self._running.get(head["pid"])
             if running is not None:
                 running.signal(head["signal"])
+                running.signalled.append(head["signal"])
+            elif self._limit.life is not None:
+                # It has passed on meanwhile.
+                send_signal(self._session, head["pid"], head["signal"])
         elif kind == "interrupt":
-            for running in self._running.values():
-                running.signal(head["signal"])
+            self._signal_all(head["signal"])
         elif kind == "orphan":
             running = self._running.get(head["pid"])
             if running is not None:
                 running.orphan()
         elif kind == "end":
-            self._drain()
+            self._drain(signal.SIGTERM)
         return 0
 
     def _begin(self, head: Head, frame: bytes) -> None:
@@ -235,7 +254,8 @@ class Supervisor:
             self._move(State.RUNNING)
         for fd in running.outputs:
             self._selector.register(fd, selectors.EVENT_READ, self._on_output)
-        self._tell("started", name=head["name"], pid=running.pid, worker=self._name, host=self._host)
+        host = self._membership.host
+        self._membership.tell("started", name=head["name"], pid=running.pid, worker=self._name, host=host)
 
     def _import_ahead(self) -> None:
         """One module, then a look whether something has come; the spare that lacks it is replaced."""
@@ -287,18 +307,14 @@ class Supervisor:
         """Pass on what a child has written; False at its end."""
         data = running.read(fd)
         if data:
-            self._push(encode({"kind": "output", "fd": running.outputs[fd], "pid": running.pid}, data))
+            self._output(running.pid, running.outputs[fd], data)
         elif data is not None:
             self._selector.unregister(fd)
             running.close_output(fd)
         return bool(data)
 
-    def _drain_wake_ups(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._woken, 1024)
-
     def _on_child(self, _woken: Any) -> None:
-        self._drain_wake_ups()
+        drain(self._woken)
         ended: dict[int, int] = {}
         while True:
             try:
@@ -324,22 +340,30 @@ class Supervisor:
         self._wanted += running.said()
         running.close()
         del self._running[pid]
-        report_exit(self._session, pid, code, self._name)
+        self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
             self._idle_since = time.monotonic()
             if self.state is State.RUNNING:
                 self._move(State.READY)
 
+    def _report(self, pid: int, code: int, signalled: list[int]) -> None:
+        if not signalled or self._limit.life is None:
+            report_exit(self._session, pid, code, self._name)
+        elif not self._session.store.ask(*exit_of(self._session, pid, code, self._name)):
+            # It had passed on when it was signalled.
+            for number in signalled:
+                send_signal(self._session, pid, number)
+
     def _on_lifeline(self, fd: Any) -> None:
         if not os.read(fd, 1024):
-            self._drain()
+            self._drain(signal.SIGTERM)
 
-    def _drain(self) -> None:
-        """The session is over: end every child, then leave."""
+    def _drain(self, first: int) -> None:
+        """The session is over, or we are taken for dead: end every child, then leave."""
         if self.state in (State.DRAINING, State.EXITED):
             return
         self._move(State.DRAINING)
-        self._kill_all(signal.SIGTERM)
+        end_all(self._running.values(), first, self._woken)
         # In this order no end of the session can leave a word for us that nobody reads; the store may be
         # gone as well.
         with contextlib.suppress(StoreError):
@@ -347,50 +371,16 @@ class Supervisor:
             self._session.store.call(("ZREM", workers, self._name), ("DEL", self._control))
         self._move(State.EXITED)
 
-    def _kill_all(self, first: int) -> None:
-        left = {running.child: running for running in self._running.values()}
-        for running in left.values():
-            running.signal(first)
-        deadline = time.monotonic() + GRACE
-        while left:
-            try:
-                child, _ = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if child:
-                left.pop(child, None)
-            elif time.monotonic() > deadline:
-                for running in left.values():
-                    running.signal(signal.SIGKILL)
-                deadline = time.monotonic() + GRACE
-            else:
-                select.select([self._woken], [], [], GRACE)
-                self._drain_wake_ups()
+    def _signal_all(self, number: int) -> None:
+        for running in self._running.values():
+            running.signal(number)
 
-    def _tell(self, kind: str, **fields: Any) -> None:
-        self._push(encode({"kind": kind, **fields}))
-
-    def _push(self, frame: bytes) -> None:
-        self._session.store.cast(*self._session.push_event(self._session.client, frame))
+    def _output(self, pid: int, fd: int, data: bytes) -> None:
+        session = self._session
+        frame = encode({"kind": "output", "fd": fd, "pid": pid}, data)
+        session.store.cast(*session.push_event(session.client, frame))
 
     def _move(self, to: State) -> None:
         if to not in _MOVES[self.state]:
             raise RuntimeError(f"a worker cannot go from {self.state.name} to {to.name}")
         self.state = to
-
-
-def refuse(session: Session, ticket: dict[str, Any], why: str) -> None:
-    """Tell the client that this worker cannot serve it."""
-    frame = encode({"kind": "refused", "worker": ticket["worker"], "why": why})
-    session.store.call(*session.push_event(session.client, frame))
-
-
-def mismatch(ticket: dict[str, Any]) -> str:
-    """Why this interpreter cannot run that client's processes, or ''."""
-    here, there = list(sys.version_info[:2]), ticket["python"]
-    if here != there:
-        return (
-            f"the worker runs Python {here[0]}.{here[1]} and the client Python {there[0]}.{there[1]}, whose "
-            "pickles and code objects do not mix: give the worker the client's version"
-        )
-    return ""

@@ -13,19 +13,29 @@ import tempfile
 import warnings
 from typing import Any
 
+from transparent_mp.originals import original
 from transparent_mp.primitives import directory
 from transparent_mp.primitives.spawn import merged_path
+from transparent_mp.worker.files import functions, state
 
 #: Variables that describe the worker's machine or runtime and stay the worker's.
 OWN = ("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LAMBDA_TASK_ROOT")
+#: The same where the client's temporary directory is there.
+OWN_WITH_FILES = tuple(name for name in OWN if name != "TMPDIR")
 #: And those of the runtime, by prefix.
 OWN_PREFIXES = ("AWS_LAMBDA_", "AWS_EXECUTION_ENV", "_HANDLER", "_X_AMZN")
 
 
 def enter(around: dict[str, Any]) -> None:
     """Take the surroundings that `primitives.popen` has described."""
-    _environ(around["environ"])
-    _directory(around["cwd"])
+    files = state.current()
+    _environ(around["environ"], OWN if files is None else OWN_WITH_FILES)
+    os.umask(around["umask"])
+    if files is not None and files.places.is_clients(around["cwd"]):
+        functions.stand(files, around["cwd"])
+        os.environ["PWD"] = around["cwd"]
+    else:
+        _directory(around["cwd"])
     sys.argv[:] = around["argv"]
     sys.path[:] = merged_path(around["path"], sys.path)
     _streams(around["terminal"])
@@ -33,20 +43,34 @@ def enter(around: dict[str, Any]) -> None:
         sys.warnoptions[:] = around["warnings"]
         for option in around["warnings"]:
             warnings._setoption(option)  # type: ignore[attr-defined]
-    tempfile.tempdir = None
+    tempfile.tempdir = around["tempdir"] if files is not None else None
 
 
-def _environ(theirs: dict[str, str]) -> None:
+def place_sockets(config: dict[str, Any], place: str, pid: int) -> None:
+    """Give a process a directory for its sockets in `place`, unless its parent's is on this machine.
+
+    A socket is bound where the kernel is, whoever else's files are shown to the program.
+    """
+    try:
+        original("os", "stat")(config.get("tempdir") or "")
+    except OSError:
+        config.pop("tempdir", None)
+        if place:
+            config["tempdir"] = os.path.join(place, f"sockets-{pid}")
+            original("os", "mkdir")(config["tempdir"])
+
+
+def _environ(theirs: dict[str, str], own: tuple[str, ...]) -> None:
     for name in list(os.environ):
-        if not _own(name) and name not in theirs:
+        if not _own(name, own) and name not in theirs:
             del os.environ[name]
     for name, value in theirs.items():
-        if not _own(name) and os.environ.get(name) != value:
+        if not _own(name, own) and os.environ.get(name) != value:
             os.environ[name] = value
 
 
-def _own(name: str) -> bool:
-    return name in OWN or name.startswith(OWN_PREFIXES)
+def _own(name: str, own: tuple[str, ...]) -> bool:
+    return name in own or name.startswith(OWN_PREFIXES)
 
 
 def _directory(cwd: str) -> None:

@@ -15,17 +15,22 @@ class Launcher:
     """Launches on paper."""
 
     limit: Any = 2
+    hint = ""
     slots = 1
 
     def __init__(self) -> None:
         self.launched: list[str] = []
         self.refuses = False
+        self.why = ""
 
     def launch(self, worker: str, ticket: dict[str, Any], on_gone: Callable[[str, str], None]) -> None:
         assert ticket["worker"] == worker
         if self.refuses:
             raise LaunchError(2, "there is no such command")
         self.launched.append(worker)
+
+    def explain(self) -> str:
+        return self.why
 
     def let_go(self) -> None:
         """Holds nothing."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from multiprocessing import AuthenticationError, connection
 
@@ -54,6 +55,20 @@ def names(session):
     }
 
 
+def forgetting(session, uid):
+    """The commands by which what a holder holds ends with its process."""
+    parts = session.keys.base, session.keys.any_object, uid, session.ttl
+    return (session.script("forget", ("objects", "keys"), parts),)
+
+
+def tokens(session):
+    """What is held for receivers of messages, and what the session's registry knows of it."""
+    found = set(session.store.ask("KEYS", session.keys("holds", "token-*")))
+    known = session.store.ask("SMEMBERS", session.keys("keys"))
+    assert found == {key for key in known if b":holds:token-" in key}
+    return found
+
+
 class TestClient:
     @pytest.mark.parametrize("family", ["AF_INET", "AF_UNIX"])
     def test_reaches_a_listener(self, listen, other, waiting, family):
@@ -103,6 +118,48 @@ class TestClient:
             assert other(conn.recv) == number
             other(conn.close)
             accepted.close()
+
+    def test_from_another_machine_is_named_by_its_host_and_number(self, listen, elsewhere):
+        for family, named in (("AF_INET", True), ("AF_UNIX", False)):
+            listener = listen(None, family)
+            for number in (1, 2):
+                conn = elsewhere(Client, listener.address)
+                listener.accept().close()
+                assert listener.last_accepted == ((socket.gethostname(), number) if named else "")
+                elsewhere(conn.close)
+
+    def test_reads_the_end_when_the_listeners_process_ends_before_it_accepts(
+        self, own_session, player, elsewhere
+    ):
+        other = player()
+        listener = other(Listener, HERE)
+        conn = elsewhere(Client, listener.address)
+        own_session.store.call(*forgetting(own_session, other.uid))
+        with pytest.raises(EOFError):
+            elsewhere(conn.recv)
+        listener._listener.close()
+
+    def test_reads_the_end_when_it_ends_in_the_middle_of_accepting(self, own_session, player, elsewhere):
+        other = player()
+        listener = other(Listener, HERE)
+        conn = elsewhere(Client, listener.address)
+        assert other(listener._mailbox.accept) is not None
+        assert other(listener._mailbox.accept) is None
+        own_session.store.call(*forgetting(own_session, other.uid))
+        with pytest.raises(EOFError):
+            elsewhere(conn.recv)
+        listener._listener.close()
+
+    def test_leaves_no_token_behind(self, own_session, listen, elsewhere):
+        conn = elsewhere(Client, listen(HERE).address)
+        assert tokens(own_session)
+        elsewhere(conn.close)
+        listener = listen(HERE)
+        conn = elsewhere(Client, listener.address)
+        before = len(tokens(own_session))
+        listener.accept().close()
+        assert len(tokens(own_session)) == before - 1
+        elsewhere(conn.close)
 
     @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
     @pytest.mark.parametrize("bound", ["localhost", "127.0.0.1", "0.0.0.0"])

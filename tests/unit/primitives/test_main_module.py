@@ -374,3 +374,23 @@ def test_capture_of_a_small_script_is_quick(program):
     )
     # 0.2 ms on an idle machine; the limit says only that nothing is read or searched each time.
     assert float(out) < 0.005, out
+
+
+def test_submodules_reached_through_their_package_are_there(program):
+    out = program(
+        """
+        from far_side import ship
+        import pkg.sub.deep
+        import xml.dom.minidom
+        def work():
+            return pkg.sub.deep.name(), xml.dom.minidom.parseString("<a/>").documentElement.tagName
+        if __name__ == "__main__":
+            print(ship(work)[0], ship(lambda: pkg.sub.deep.name())[0])
+        """,
+        **{
+            "pkg/__init__.py": "",
+            "pkg/sub/__init__.py": "",
+            "pkg/sub/deep.py": "def name(): return __name__",
+        },
+    )
+    assert out == "('pkg.sub.deep', 'a') pkg.sub.deep\n"

@@ -28,6 +28,11 @@ def make(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
+def laid(data, **late):
+    makers = {name: ("entry", make) for name, make in late.items()}
+    return own_modules.Overlay(lambda: data, makers)
+
+
 def test_own_is_what_the_program_brought(make):
     assert own_modules.is_own(make("tmp_own_a", ""))
     for name in ("json", "sys", "pytest", "cloudpickle", "transparent_mp", "__main__"):
@@ -56,7 +61,7 @@ def test_overlay_fills_in_place_and_sets_the_rest(make):
     state = module.C()
     state.x = 5
     data = {"n": 2, "d": {3: 4}, "l": [5], "s": {6}, "c": state, "late": [1], "new": "x"}
-    own_modules.overlay({"tmp_own_c": data}, lambda packed: packed)
+    own_modules.overlay({"tmp_own_c": laid(data)})
     assert (module.n, module.d, module.l, module.s, module.c.x) == (2, {3: 4}, [5], {6}, 5)
     assert all(a is b for a, b in zip(module.kept, (module.d, module.l, module.s, module.c)))
     assert (module.late, module.new) == ([1], "x")
@@ -64,12 +69,37 @@ def test_overlay_fills_in_place_and_sets_the_rest(make):
 
 def test_overlay_waits_for_the_import(make, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    own_modules.overlay({"tmp_own_d": {"n": 2}, "tmp_own_never": {"n": 3}}, lambda packed: packed)
+    own_modules.overlay({"tmp_own_d": laid({"n": 2}), "tmp_own_never": laid({"n": 3})})
     assert make("tmp_own_d", "n = 1").n == 2
     assert "tmp_own_never" not in sys.modules
     assert json is sys.modules["json"]
     sys.modules.pop("tmp_own_d")
     assert __import__("tmp_own_d").n == 1
+
+
+def test_what_is_large_comes_when_it_is_used(make, monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    made = []
+
+    def big():
+        made.append("BIG")
+        return [7]
+
+    own_modules.overlay({"tmp_own_w": laid({"n": 2}, BIG=big, OTHER=big)})
+    module = make("tmp_own_w", "BIG, n = [0], 1\ndef f(): return BIG\ndef __getattr__(name): return name")
+    assert (module.n, made, "BIG" in vars(module)) == (2, [], False)
+    assert own_modules.awaited() == {"tmp_own_w": {"BIG": "entry", "OTHER": "entry"}}
+    assert module.f() is module.BIG == [7]
+    assert made == ["BIG"]
+    assert module.unknown == "unknown"
+    assert own_modules.awaited() == {"tmp_own_w": {"OTHER": "entry"}}
+
+
+def test_over_a_module_that_is_there_nothing_waits(make):
+    module = make("tmp_own_v", "BIG = [0]\ndef f(): return BIG")
+    own_modules.overlay({"tmp_own_v": laid({}, BIG=lambda: [7])})
+    assert module.f() == [7]
+    assert not own_modules.awaited().get("tmp_own_v")
 
 
 def test_made_late_is_what_the_modules_code_does_not_name(make):
@@ -103,3 +133,18 @@ def test_stars_and_missing_code_are_given_the_benefit_of_the_doubt(make):
     star = make("tmp_own_g", "from json import *\n")
     star.Odd = type("Odd", (), {"__module__": "tmp_own_g"})
     assert not own_modules.made_late(star.Odd)
+
+
+def test_own_modules_are_looked_for_again_only_when_something_was_imported(make, monkeypatch):
+    make("tmp_own_x", "n = 1")
+    own_modules.own_data()
+    looked = []
+    is_own = own_modules.is_own
+    monkeypatch.setattr(own_modules, "is_own", lambda module: looked.append(module) or is_own(module))
+    sys.modules["tmp_own_x"].n = 2
+    assert own_modules.own_data()["tmp_own_x"] == {"n": 2}
+    assert not looked
+    make("tmp_own_y", "n = 3")
+    assert own_modules.own_data()["tmp_own_y"] == {"n": 3}
+    monkeypatch.setitem(sys.modules, "tmp_own_y", types.ModuleType("tmp_own_y"))
+    assert "tmp_own_y" not in own_modules.own_data()

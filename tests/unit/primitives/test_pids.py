@@ -12,12 +12,14 @@ from transparent_mp.primitives import pids, popen
 from transparent_mp.store.keys import FIRST_PID
 
 MINE, PARENT = FIRST_PID + 7, FIRST_PID + 3
+#: Id and holder id of the process from which all stem.
+CLIENT = 4711, "uid"
 
 
 @pytest.fixture
 def become(monkeypatch):
     """Makes this process one of the session for the length of a test."""
-    for name, value in {"pid": None, "parent": 0, "cpus": 0}.items():
+    for name, value in {"pid": None, "parent": 0, "cpus": 0, "ancestor": (0, "")}.items():
         monkeypatch.setattr(pids._Own, name, value)
     return pids.become
 
@@ -42,13 +44,13 @@ class TestIds:
         assert (pids.getpid(), pids.getppid()) == (os.getpid(), os.getppid())
 
     def test_of_a_process_of_the_session(self, become):
-        become(MINE, PARENT, 4)
+        become(MINE, PARENT, 4, CLIENT)
         assert (pids.getpid(), pids.getppid()) == (MINE, PARENT)
         assert os.getpid() != MINE
 
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_of_a_real_child_of_one(self, become):
-        become(MINE, PARENT, 4)
+        become(MINE, PARENT, 4, CLIENT)
         me = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -64,7 +66,7 @@ class TestIds:
 
 class TestKill:
     def test_of_itself_is_the_kernels_with_the_kernels_number(self, become, kernel):
-        become(MINE, PARENT, 4)
+        become(MINE, PARENT, 4, CLIENT)
         pids.kill(MINE, signal.SIGUSR1)
         assert kernel == [(os.getpid(), signal.SIGUSR1)]
 
@@ -76,16 +78,38 @@ class TestKill:
     def test_of_another_of_the_session_goes_through_the_store(self, become, kernel, monkeypatch):
         sent = []
         monkeypatch.setattr(popen, "signal_process", lambda *args: sent.append(args) or True)
-        become(MINE, PARENT, 4)
+        become(MINE, PARENT, 4, CLIENT)
         pids.kill(FIRST_PID, signal.SIGTERM)
         pids.kill(MINE + 1, 0)
         assert sent == [(FIRST_PID, signal.SIGTERM), (MINE + 1, 0)]
         assert kernel == []
 
+    def test_of_the_client_on_a_worker_goes_through_the_store(self, become, kernel, monkeypatch):
+        sent = []
+        monkeypatch.setattr(popen, "signal_ancestor", lambda *args: sent.append(args))
+        pids.kill(CLIENT[0], signal.SIGUSR1)
+        become(MINE, CLIENT[0], 4, CLIENT)
+        pids.kill(pids.getppid(), signal.SIGUSR2)
+        assert kernel == [(CLIENT[0], signal.SIGUSR1)]
+        assert sent == [("uid", signal.SIGUSR2)]
+
+    @pytest.mark.parametrize("number", [-1, signal.NSIG])
+    def test_of_no_signal(self, become, number):
+        become(MINE, CLIENT[0], 4, CLIENT)
+        for pid in (CLIENT[0], MINE + 1):
+            with pytest.raises(OSError, match="Invalid argument"):
+                pids.kill(pid, number)
+
     def test_of_one_that_is_not_there(self, become, kernel, monkeypatch):
         monkeypatch.setattr(popen, "signal_process", lambda *args: False)
         with pytest.raises(ProcessLookupError, match="No such process"):
             pids.kill(FIRST_PID, signal.SIGTERM)
+
+    def test_of_ones_own_child_with_the_clients_number_is_the_kernels(self, become, kernel):
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+            become(MINE, PARENT, 4, (process.pid, "uid"))
+            pids.kill(process.pid, signal.SIGTERM)
+            assert kernel == [(process.pid, signal.SIGTERM)]
 
     def test_is_a_real_signal(self, become):
         with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
@@ -110,7 +134,7 @@ class TestCpus:
 
     def test_are_what_the_client_has_told_a_process(self, become, settings):
         settings("37")
-        become(MINE, PARENT, 5)
+        become(MINE, PARENT, 5, CLIENT)
         assert pids.cpu_count() == 5
         assert pids.sched_getaffinity(0) == set(range(5))
 

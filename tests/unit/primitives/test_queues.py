@@ -4,6 +4,7 @@ import multiprocessing
 import pickle
 import threading
 import time
+import weakref
 from queue import Empty, Full
 
 import pytest
@@ -136,6 +137,21 @@ class TestQueue:
         until(lambda: not into.full())
         into.put("next", timeout=LONG)
         assert out.get(timeout=LONG) == "next"
+        end(into)
+
+    def test_an_error_that_is_kept_does_not_keep_who_put(self, make, monkeypatch, until):
+        into, _out = make()
+        kept = []
+        monkeypatch.setattr(type(into), "_on_queue_feeder_error", staticmethod(lambda e, _: kept.append(e)))
+
+        def put():
+            local = threading.Event()
+            into.put(threading.Lock())
+            return weakref.ref(local)
+
+        local = put()
+        until(lambda: kept)
+        assert local() is None
         end(into)
 
     def test_a_closed_one_refuses(self, make):
@@ -389,6 +405,21 @@ class TestSimpleQueue:
         with pytest.raises(TypeError):
             into.put(threading.Lock())
         assert out.empty()
+
+    def test_an_error_that_is_kept_does_not_keep_who_put(self, make, monkeypatch, until):
+        into, _out = make()
+        kept = []
+        monkeypatch.setattr(type(into), "_on_queue_feeder_error", staticmethod(lambda e, _: kept.append(e)))
+
+        def put():
+            local = threading.Event()
+            into.put(threading.Lock())
+            return weakref.ref(local)
+
+        local = put()
+        until(lambda: kept)
+        assert local() is None
+        end(into)
 
     def test_a_closed_one_refuses(self, make):
         into, _out = make(SimpleQueue)

@@ -94,6 +94,55 @@ def test_a_token_holds_until_the_receivers_hold_replaces_it(own_session, player)
     assert theirs.oid == hold.oid
 
 
+def test_a_token_that_was_replaced_leaves_no_key(own_session, player):
+    (hold,) = sharing.create(own_session)
+    other = player()
+    for has_it in (False, True):
+        token = sharing.hand_over(own_session, hold, None)
+        theirs = other(sharing.take, other.session, hold.oid, 0, token)
+        other(other.session.store.settle)
+        assert held(own_session, token) == set()
+        registered = own_session.store.ask(
+            "SISMEMBER", own_session.keys("keys"), own_session.keys("holds", token)
+        )
+        assert registered == 0, has_it
+    assert theirs.oid == hold.oid
+
+
+def test_a_message_that_nobody_will_read_lets_go_of_what_it_holds(own_session):
+    carrier, other_side = sharing.create(own_session, 2)
+    one, two = sharing.create(own_session, 2)
+    oid = carrier.oid
+    token = sharing.hand_over(own_session, one, None)
+    del one
+    assert sharing.carriage(own_session, oid) != ()
+    own_session.store.call(*sharing.carrier(own_session, oid))
+    own_session.store.cast(("RPUSH", own_session.keys.object(oid, "q0"), "a message with " + token))
+    assert inbox(own_session, two) == []
+    del carrier
+    assert inbox(own_session, two) == [b""]
+    assert sharing.carriage(own_session, oid) == ()
+    del other_side
+    assert own_session.store.ask("SISMEMBER", own_session.keys("carriers"), oid) == 0
+
+
+def test_an_end_that_lies_in_its_own_pipe_is_let_go_of_with_it(own_session):
+    one, two = sharing.create(own_session, 2)
+    oid = one.oid
+    own_session.store.call(*sharing.carrier(own_session, oid))
+    for hold in (one, two):
+        token = sharing.hand_over(own_session, hold, None)
+        own_session.store.cast(("RPUSH", own_session.keys.object(oid, "q0"), token))
+    del hold, one, two
+    own_session.store.settle()
+    # Each side is held by a message that only a holder of side 0 could read.
+    assert keys_of(own_session, oid)
+    sharing.take(
+        own_session, oid, 0, own_session.store.ask("LPOP", own_session.keys.object(oid, "q0")).decode()
+    )
+    assert keys_of(own_session, oid) == []
+
+
 def test_a_token_for_a_side_that_the_receiver_has_is_dropped(own_session):
     (hold,) = sharing.create(own_session)
     token = sharing.hand_over(own_session, hold, None)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import py_compile
 import subprocess
 import sys
 from pathlib import Path
@@ -14,19 +15,19 @@ from transparent_mp.primitives import spawn
 ROOT = str(Path(__file__).parents[3])
 
 
-def prepare(data, code, cwd, source=None):
+def prepare(data, code, cwd, script=None):
     """Run `prepare` in a fresh interpreter, then `code`; what it prints as JSON."""
     text = f"""
 import json, sys
 sys.path.append({ROOT!r})
 from transparent_mp.primitives import spawn
 asked = []
-def source(file):
+def script(file):
     asked.append(file)
-    return {source!r}
+    return {script!r}
 data = json.loads(sys.stdin.read())
 if "authkey" in data: data["authkey"] = data["authkey"].encode()
-spawn.prepare(data, source=source)
+spawn.prepare(data, script=script)
 {code}
 """
     done = subprocess.run(
@@ -85,7 +86,7 @@ print(json.dumps([__main__ is __mp_main__, __main__.x, __main__.seen, __main__._
     script = "import sys\nx = 3\nseen = __name__\ndef fail():\n    return 1 / 0  # here\n"
     script += "if __name__ == '__main__': x = 9\n"
     data = {"init_main_from_path": "/gone/app.py", "main_digest": "0" * 64}
-    same, x, seen, file, text, asked, source = prepare(data, code, tmp_path, script)
+    same, x, seen, file, text, asked, source = prepare(data, code, tmp_path, script.encode())
     assert (same, x, seen, file, asked) == (True, 3, "__mp_main__", "/gone/app.py", ["/gone/app.py"])
     assert 'File "/gone/app.py", line 5, in fail' in text
     assert "return 1 / 0  # here" in text
@@ -100,8 +101,31 @@ def test_a_script_here_is_used_only_if_it_is_the_clients(tmp_path, same):
     script.write_text("x = 1")
     digest = hashlib.sha256(b"x = 1" if same else b"x = 2").hexdigest()
     data = {"init_main_from_path": str(script), "main_digest": digest}
-    got = prepare(data, "import __main__; print(json.dumps([__main__.x, len(asked)]))", "/", "x = 2")
+    got = prepare(data, "import __main__; print(json.dumps([__main__.x, len(asked)]))", "/", b"x = 2")
     assert got == ([1, 0] if same else [2, 1])
+
+
+@pytest.mark.parametrize("form", ["latin-1", "compiled"])
+def test_a_script_that_is_not_plain_text(tmp_path, form):
+    text = "# -*- coding: latin-1 -*-\nx = '\xe9', __file__, __name__"
+    (tmp_path / "app.py").write_bytes(text.encode("latin-1"))
+    script = tmp_path / "app.py"
+    if form == "compiled":
+        script = Path(py_compile.compile(str(script), str(tmp_path / "app.pyc")))
+    data = {"init_main_from_path": "/gone/" + script.name, "main_digest": "0" * 64}
+    code = (
+        "import __main__, linecache; print(json.dumps([__main__.x, linecache.getline(__main__.__file__, 2)]))"
+    )
+    got = prepare(data, code, "/", script.read_bytes())
+    assert got == [
+        ["\xe9", "/gone/" + script.name, "__mp_main__"],
+        "" if form == "compiled" else text.splitlines()[1],
+    ]
+
+
+def test_ipythons_script_is_not_run_again(tmp_path):
+    data = {"init_main_from_path": "/gone/ipython", "main_digest": "0" * 64}
+    assert prepare(data, "print(json.dumps(asked))", "/", b"raise SystemExit('it was run')") == []
 
 
 def test_a_main_by_name_is_imported(tmp_path):
@@ -112,7 +136,7 @@ def test_a_main_by_name_is_imported(tmp_path):
 
 def test_a_script_that_is_gone_at_the_client_too_is_named(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
-        spawn.prepare({"init_main_from_path": "/gone/app.py", "main_digest": "0"}, source=lambda _: None)
+        spawn.prepare({"init_main_from_path": "/gone/app.py", "main_digest": "0"}, script=lambda _: None)
     assert caught.value.filename == "/gone/app.py"
 
 
@@ -132,9 +156,10 @@ def test_the_path_of_another_machine_is_merged(tmp_path):
 
 
 def test_on_one_machine_the_clients_order_holds():
-    assert spawn.merged_path(["/app", *sys.path[1:]], [*sys.path[1:], "/own"]) == [
+    path = list(dict.fromkeys(sys.path[1:]))
+    assert spawn.merged_path(["/app", *path], [*path, "/own"]) == [
         "/app",
-        *sys.path[1:],
+        *path,
         "/own",
     ]
 

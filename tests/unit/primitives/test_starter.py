@@ -12,6 +12,7 @@ from transparent_mp.launch.fleet import VANISHED
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing, starter
 from transparent_mp.primitives.starter import Child, Starter
+from transparent_mp.ship.frames import encode
 from transparent_mp.store.keys import FIRST_PID
 from transparent_mp.store.session import join, new_id
 
@@ -204,6 +205,23 @@ class TestSignal:
             {"kind": "signal", "pid": child.pid, "signal": signal.SIGUSR1}
         ]
 
+    def test_0_asks_only_whether_it_is_there(self, running):
+        client, child, worker = running
+        client.frames(worker)
+        assert client.starter.signal(child.pid, 0) is True
+        assert client.frames(worker) == []
+
+    def test_from_a_worker_reaches_its_ancestor(self, client, until):
+        one, got = client(), []
+        before = signal.signal(signal.SIGUSR2, lambda number, _frame: got.append(number))
+        try:
+            frame = encode({"kind": "signal", "signal": int(signal.SIGUSR2)})
+            session = one.starter.session
+            session.store.cast(*session.push_event(session.uid, frame))
+            until(lambda: got == [signal.SIGUSR2])
+        finally:
+            signal.signal(signal.SIGUSR2, before)
+
     def test_may_be_a_number_that_shows_otherwise(self, running):
         # As the members of `signal.Signals` do before Python 3.11.
         class Named(int):
@@ -286,10 +304,12 @@ class TestPlace:
         ]
         other.store.close()
 
-    def test_an_unfinished_backend_says_so(self, monkeypatch, store_session):
-        monkeypatch.setattr(store_session, "config", Config(backend="lambda"))
-        with pytest.raises(LaunchError, match="TRANSPARENT_MP_BACKEND=local"):
-            starter._launcher(store_session)
+    def test_the_lambda_backend_is_there(self, monkeypatch, store_session):
+        config = Config(backend="lambda", function="f", redis_url="redis://store")
+        monkeypatch.setattr(store_session, "config", config)
+        launcher = starter._launcher(store_session)
+        assert launcher.limit == config.parallelism() == 100
+        launcher.close()
 
     def test_the_local_backend_is_there(self, store_session):
         launcher = starter._launcher(store_session)

@@ -160,6 +160,19 @@ def test_an_error_is_raised(watch, own_session, key, push):
     other.close()
 
 
+def test_what_was_taken_by_other_means_is_told_of_no_more(watch, push, pop):
+    watch.taken()
+    push("a", "b")
+    watch.arm()
+    for left in (True, False):
+        pop()
+        watch.taken()
+        watch.arm()
+        assert readable(watch) is left
+    push("c")
+    assert readable(watch, LONG)
+
+
 def test_closing_leaves_what_is_there(watch, push, own_session, key):
     watch.arm()
     watch.close()

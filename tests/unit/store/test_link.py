@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -52,6 +55,33 @@ def test_an_answer_that_no_redis_gives_is_named(ends: Ends) -> None:
     server.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with pytest.raises(StoreError, match=r"redis://test .*is it a Redis server\?"):
         link.read()
+
+
+def test_an_error_that_a_signal_handler_raises_is_the_programs_own(ends: Ends) -> None:
+    link, server = ends
+    large = b"x" * 2**26
+
+    def handle(*_: object) -> None:
+        raise TimeoutError("too late")
+
+    def interrupt() -> None:
+        # More is to be sent than fits between the ends, so the link is in the middle of it.
+        server.recv(1)
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    before = signal.signal(signal.SIGALRM, handle)
+    thread = threading.Thread(target=interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(TimeoutError, match="too late"):
+            link.read()
+        thread.start()
+        with pytest.raises(TimeoutError, match="too late"):
+            link.send([("SET", "key", large)])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    thread.join()
+    assert not link.usable
 
 
 def test_a_closed_connection_is_named_and_the_link_unusable(ends: Ends) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import gc
+import os
 import signal
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -90,3 +94,38 @@ def test_a_lost_connection_is_made_anew_for_the_next_command(store: Store) -> No
         store.ask("PING")
     assert store.ask("PING") == b"PONG"
     other.close()
+
+
+def test_what_a_finaliser_sends_goes_before_what_its_thread_sends_next(store: Store) -> None:
+    held, over = threading.Event(), threading.Event()
+
+    def exchange() -> None:
+        # As a thread does that waits for an answer: it looks for what is to be sent when it has let go.
+        with store._lock:
+            held.set()
+            over.wait()
+
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    held.wait()
+    store.soon(("RPUSH", "order", "finaliser"))
+    over.set()
+    thread.join()
+    store.cast(("RPUSH", "order", "next"))
+    assert store.ask("LRANGE", "order", 0, -1) == [b"finaliser", b"next"]
+    store.ask("DEL", "order")
+
+
+def test_the_child_of_a_fork_forgets_the_links_quietly_and_the_parent_keeps_them(store: Store) -> None:
+    store.cast(("RPUSH", "list", "one"))
+    assert store.pop("list") == [b"one"]
+    child = os.fork()
+    if child == 0:
+        complaints: list[object] = []
+        sys.unraisablehook = complaints.append
+        store.reset()
+        gc.collect()
+        os._exit(0 if store.ask("PING") == b"PONG" and not complaints else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    store.cast(("RPUSH", "list", "two"))
+    assert store.pop("list") == [b"two"]

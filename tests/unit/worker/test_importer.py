@@ -242,3 +242,69 @@ def test_threads_ask_once(tmp_path, monkeypatch):
     for thread in threads:
         thread.join()
     assert asked == ["tmp_threads"]
+
+
+PACKAGE = {
+    "pkg/__init__.py": "",
+    "pkg/one.py": "",
+    "pkg/sub/__init__.py": "",
+    "pkg/data/text.txt": "hello",
+    "space/inner/mod.py": "x = 1",
+    "space/note.txt": "beside",
+}
+
+
+def test_modules_of_a_client_package_are_listed(far):
+    result, asked = far(
+        """
+        import pkg, pkgutil, pkg.sub, sys
+        # What this machine has of it is not to be looked at.
+        sys.path_hooks[:-1] = []
+        sys.path_importer_cache.clear()
+        result = ([tuple(m)[1:] for m in pkgutil.iter_modules(pkg.__path__, "pkg.")],
+                  [m.name for m in pkgutil.walk_packages(pkg.__path__, "pkg.")],
+                  list(pkgutil.iter_modules([pkg.__path__[0] + "/nowhere"])),
+                  list(pkgutil.iter_modules(["rel"])))
+        """,
+        **PACKAGE,
+    )
+    assert result == ([("pkg.one", False), ("pkg.sub", True)], ["pkg.one", "pkg.sub"], [], [])
+    assert [kind for kind, _ in asked].count("folder") == 4
+
+
+def test_files_of_a_namespace_package(far):
+    result, _ = far(
+        """
+        import importlib.resources, pkgutil, space.inner.mod, inspect
+        files = importlib.resources.files("space")
+        result = (sorted(x.name for x in files.iterdir() if x.name != "__pycache__"),
+                  (files / "note.txt").read_text(), space.inner.mod.x, hasattr(space, "__file__"),
+                  inspect.getsource(space.inner.mod))
+        """,
+        **PACKAGE,
+    )
+    assert result == (["inner", "note.txt"], "beside", 1, False, "x = 1\n")
+
+
+def test_files_of_a_package(far):
+    result, _ = far(
+        """
+        import importlib.resources, pkgutil, pkg
+        files = importlib.resources.files(pkg)
+        with importlib.resources.as_file(files / "data" / "text.txt") as path:
+            copied = path.read_text()
+        result = files.joinpath("data/text.txt").read_text(), copied, pkgutil.get_data("pkg", "data/text.txt")
+        """,
+        **PACKAGE,
+    )
+    assert result == ("hello", "hello", b"hello")
+
+
+def test_only_the_programs_directories_are_listed(tmp_path, monkeypatch):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "mod.py").write_text("")
+    (tmp_path / "elsewhere.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path / "app"))
+    folder = {"kind": "folder", "path": str(tmp_path / "app")}
+    assert modules.answer(folder)[0] == {"found": True, "modules": [["mod", False]]}
+    assert "not a directory of the program" in modules.answer({**folder, "path": str(tmp_path)})[0]["error"]

@@ -3,11 +3,14 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 
 from transparent_mp.errors import SessionLostError, UntrustedPayloadError
 from transparent_mp.ship import contents
+from transparent_mp.store.depot import LARGE
+from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import OwnedSession
 from transparent_mp.worker.shelf import Shelf
 
@@ -30,7 +33,7 @@ def test_a_content_is_fetched_once_and_each_view_is_its_own(stored: OwnedSession
     assert (bytes(first[:7]), bytes(second[:7])) == (b"Content", b"content")
     assert bytes(second[:]) == CONTENT
     shelf.clear()
-    assert not os.path.exists(shelf._place)
+    assert not os.path.exists(shelf.place)
 
 
 def test_without_a_directory_a_process_has_its_own_copy(
@@ -54,3 +57,32 @@ def test_what_is_gone_or_another_is_an_error(stored: OwnedSession) -> None:
     with pytest.raises(SessionLostError, match="no longer in the store"):
         shelf.content(stored, DIGEST)
     shelf.clear()
+
+
+def test_the_largest_contents_come_from_the_depot(session: OwnedSession) -> None:
+    content = bytes(LARGE)
+    digest = hashlib.sha256(content).hexdigest()
+    session.depot = depot = Depot()
+    session.store.call(*contents.put(session, {digest: content, DIGEST: CONTENT}, set()))
+    assert depot.held == {digest: content}
+    assert session.store.ask("LRANGE", session.keys("content", digest), 0, -1) == [contents.IN_DEPOT]
+    shelf = Shelf(depot)
+    assert bytes(shelf.content(session, digest)[:]) == content
+    assert bytes(shelf.content(session, DIGEST)[:]) == CONTENT
+    shelf.clear()
+
+
+class Depot:
+    """One in memory."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, bytes] = {}
+
+    def put(self, digest: str, content: Buffer) -> None:
+        self.held[digest] = bytes(content)
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        yield self.held[digest]
+
+    def clear(self) -> None:
+        """Nothing to do."""

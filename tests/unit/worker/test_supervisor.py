@@ -11,7 +11,8 @@ from typing import Any, Callable, NoReturn
 import pytest
 
 from transparent_mp.store.session import OwnedSession, join, new_id
-from transparent_mp.worker.supervisor import State, Supervisor, mismatch, refuse
+from transparent_mp.worker.membership import mismatch, refuse
+from transparent_mp.worker.supervisor import State, Supervisor
 
 HERE = list(sys.version_info[:2])
 
@@ -40,7 +41,7 @@ def test_an_idle_worker_leaves_after_its_time(session: OwnedSession, supervisor:
     assert worker.state is State.EXITED
     assert session.store.ask("ZCARD", session.keys("workers")) == 0
     told = session.store.ask("LRANGE", session.keys("inbox", session.client), 0, -1)
-    assert [json.loads(frame)["kind"] for frame in told] == ["ready"]
+    assert [json.loads(frame)["kind"] for frame in told] == ["ready", "left"]
 
 
 @pytest.mark.parametrize("why", ["not awaited", "session over"])

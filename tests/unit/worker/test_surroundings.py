@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from transparent_mp.worker import surroundings
+
 ROOT = Path(__file__).resolve().parents[3]
 
 ENTER = """
@@ -16,7 +18,7 @@ from transparent_mp.worker import surroundings
 around = {
     "environ": {"KEPT": "theirs", "NEW": "theirs", "PATH": "their path", "AWS_LAMBDA_X": "theirs"},
     "cwd": os.getcwd(), "argv": ["app.py", "x"], "path": ["", "/not/here"],
-    "terminal": [False, False], "warnings": [],
+    "terminal": [False, False], "warnings": [], "umask": 0o22,
 }
 around.update(json.loads(sys.argv[1]))
 surroundings.enter(around)
@@ -64,3 +66,23 @@ def test_a_directory_that_is_not_here_does_not_stop_a_process(cwd: str) -> None:
 def test_warnings_are_filtered_as_the_client_filters_them() -> None:
     code = "import warnings\ntry:\n  warnings.warn('x')\nexcept UserWarning: print('raised')"
     assert entered(code, '{"warnings": ["error"]}') == "raised"
+
+
+def test_a_directory_for_sockets_is_taken_over_only_where_it_is(tmp_path: Path) -> None:
+    none: dict[str, object] = {}
+    here, elsewhere = {"tempdir": "/"}, {"tempdir": "/not/here", "authkey": b"k"}
+    for pid, config in enumerate((here, elsewhere, none)):
+        surroundings.place_sockets(config, str(tmp_path), pid)
+    made = [str(tmp_path / "sockets-1"), str(tmp_path / "sockets-2")]
+    assert (here, elsewhere, none) == (
+        {"tempdir": "/"},
+        {"tempdir": made[0], "authkey": b"k"},
+        {"tempdir": made[1]},
+    )
+    assert sorted(map(str, tmp_path.iterdir())) == made
+
+
+def test_without_a_place_a_process_looks_for_one_itself() -> None:
+    config: dict[str, object] = {"tempdir": "/not/here"}
+    surroundings.place_sockets(config, "", 1)
+    assert config == {}

@@ -11,21 +11,8 @@ local record = redis.call('HMGET', process, 'uid', 'parent', 'worker')
 if not record[1] or record[3] ~= worker then return 0 end
 local uid, parent = record[1], record[2]
 
-local function tell_orphans()
-  local children = base .. 'children:' .. uid
-  for _, child in ipairs(redis.call('SMEMBERS', children)) do
-    local where = redis.call('HGET', base .. 'process:' .. child, 'worker')
-    if where and where ~= '' then
-      redis.call('RPUSH', base .. 'control:' .. where, cjson.encode({kind = 'orphan', pid = tonumber(child)}) .. '\n')
-      redis.call('PEXPIRE', base .. 'control:' .. where, ttl)
-    end
-  end
-  redis.call('DEL', children)
-  redis.call('SREM', KEYS[4], children)
-end
-
-drop_holds(base, ARGV[2], uid, ttl, KEYS[3], KEYS[4])
-tell_orphans()
+drop_holds({base = base, any_object = ARGV[2], ttl = ttl, objects = KEYS[3], keys = KEYS[4]}, uid)
+tell_orphans(base, uid, ttl, KEYS[4])
 redis.call('DEL', process, base .. 'inbox:' .. uid)
 redis.call('SREM', KEYS[4], process, base .. 'inbox:' .. uid)
 -- A parent that is gone has no children set any more; nobody would read its inbox.
@@ -36,8 +23,9 @@ if redis.call('SREM', base .. 'children:' .. parent, pid) == 1 then
   redis.call('SADD', KEYS[4], inbox)
 end
 if worker == '' or redis.call('SREM', base .. 'running:' .. worker, pid) == 0 then return 1 end
-if not redis.call('ZSCORE', KEYS[1], worker) then return 1 end
-local next = redis.call('LPOP', KEYS[2])
+local load = redis.call('ZSCORE', KEYS[1], worker)
+if not load then return 1 end
+local next = tonumber(load) < RETIRED and redis.call('LPOP', KEYS[2])
 if next then
   give(base, worker, next, ttl)
 else

@@ -4,5 +4,5 @@
 -- RETURNS: 1
 -- INVARIANT: afterwards the holder holds nothing.
 --@include objects
-drop_holds(ARGV[1], ARGV[2], ARGV[3], ARGV[4], KEYS[1], KEYS[2])
+drop_holds({base = ARGV[1], any_object = ARGV[2], ttl = ARGV[4], objects = KEYS[1], keys = KEYS[2]}, ARGV[3])
 return 1

@@ -1,12 +1,13 @@
 -- Sends a signal to a process, wherever it is.
 -- KEYS: 1 ready  2 keys
 -- ARGV: 1 base of session keys  2 pid  3 signal  4 ttl ms
--- RETURNS: 0 no such process  1 its worker was told  2 it still waited and is withdrawn: the caller
+-- RETURNS: 0 no such process  1 its worker was told, or there is nothing to tell (signal 0)  2 it still waited and is withdrawn: the caller
 --          reports its exit  3 it still waits, and the signal would not end it.
 -- INVARIANT: a withdrawn process never runs.
 local base, pid, ttl = ARGV[1], ARGV[2], ARGV[4]
 local worker = redis.call('HGET', base .. 'process:' .. pid, 'worker')
 if not worker then return 0 end
+if ARGV[3] == '0' then return 1 end
 if worker ~= '' then
   local control = base .. 'control:' .. worker
   redis.call('RPUSH', control, cjson.encode({kind = 'signal', pid = tonumber(pid), signal = tonumber(ARGV[3])}) .. '\n')

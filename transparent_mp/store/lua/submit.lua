@@ -1,4 +1,5 @@
--- Hands a process to an idle worker; to a busy one when no further worker may come; else it waits.
+-- Hands a process to a worker with a free core; to a busy one when no further worker may come; else it
+-- waits.
 -- KEYS: 1 pids  2 workers  3 starting  4 ready  5 keys
 -- ARGV: 1 base of session keys  2 uid  3 parent's uid  4 name  5 frame body  6 ttl ms  7 first pid
 --       8 workers there may be, 0 for any number
@@ -17,10 +18,10 @@ redis.call('SADD', children, pid)
 redis.call('PEXPIRE', process, ttl)
 redis.call('PEXPIRE', children, ttl)
 redis.call('SADD', KEYS[5], process, children)
-local worker, load = least_loaded(base, KEYS[2])
-local count, starting = redis.call('ZCARD', KEYS[2]), redis.call('SCARD', KEYS[3])
+local worker, free = least_loaded(base, KEYS[2])
+local count, starting = serving(KEYS[2]), redis.call('SCARD', KEYS[3])
 local given = 0
-if worker and (load == 0 or (limit > 0 and count + starting >= limit)) then
+if worker and (free or (limit > 0 and count + starting >= limit)) then
   given = 1
   redis.call('ZINCRBY', KEYS[2], 1, worker)
   give(base, worker, frame, ttl)

@@ -1,28 +1,45 @@
 -- What happens when a side of an object has lost its last holder: readers of the other side are told,
--- and an object without holders has no keys.
-local function end_side(object, oid, side, ttl, objects)
+-- what lies unread is let go of, and an object without holders has no keys.
+-- `place`: base of session keys, base of object keys (any_object), ttl, and the keys objects and keys.
+local drop_holds
+
+-- Deletes a list that nobody reads any more; what its messages hold for their receivers is dropped.
+local function discard(place, oid, list)
+  if redis.call('SISMEMBER', place.base .. 'carriers', oid) == 1 then
+    for _, message in ipairs(redis.call('LRANGE', list, 0, -1)) do
+      for token in string.gmatch(message, 'token%-%x+') do drop_holds(place, token) end
+    end
+  end
+  redis.call('DEL', list)
+end
+
+local function end_side(place, oid, side)
+  local object = place.any_object .. oid .. '}:'
   local other = side == '0' and '1' or '0'
-  redis.call('DEL', object .. 'q' .. side)
+  discard(place, oid, object .. 'q' .. side)
   if redis.call('EXISTS', object .. 'h' .. other) == 1 then
     redis.call('RPUSH', object .. 'q' .. other, '')
-    redis.call('PEXPIRE', object .. 'q' .. other, ttl)
+    redis.call('PEXPIRE', object .. 'q' .. other, place.ttl)
   else
-    redis.call('DEL', object .. 'q' .. other)
+    discard(place, oid, object .. 'q' .. other)
     -- A segment may be large.
     redis.call('UNLINK', object .. 'd', object .. 'v', object .. 'g')
-    redis.call('SREM', objects, oid)
+    redis.call('SREM', place.base .. 'carriers', oid)
+    redis.call('SREM', place.objects, oid)
   end
 end
 
 -- Lets go of everything that a holder holds.
-local function drop_holds(base, any_object, uid, ttl, objects, keys)
-  local holds = base .. 'holds:' .. uid
-  for _, hold in ipairs(redis.call('SMEMBERS', holds)) do
-    local oid, side = string.match(hold, '^(%S+) (%S+)$')
-    local object = any_object .. oid .. '}:'
-    redis.call('SREM', object .. 'h' .. side, uid)
-    if redis.call('EXISTS', object .. 'h' .. side) == 0 then end_side(object, oid, side, ttl, objects) end
-  end
+drop_holds = function(place, uid)
+  local holds = place.base .. 'holds:' .. uid
+  local held = redis.call('SMEMBERS', holds)
+  -- First, since an end may lead back here: a pipe's end may lie in that very pipe.
   redis.call('DEL', holds)
-  redis.call('SREM', keys, holds)
+  redis.call('SREM', place.keys, holds)
+  for _, hold in ipairs(held) do
+    local oid, side = string.match(hold, '^(%S+) (%S+)$')
+    local holders = place.any_object .. oid .. '}:h' .. side
+    redis.call('SREM', holders, uid)
+    if redis.call('EXISTS', holders) == 0 then end_side(place, oid, side) end
+  end
 end

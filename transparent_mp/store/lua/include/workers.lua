@@ -1,3 +1,9 @@
+-- A worker that is to be given nothing more has this added to its load.
+local RETIRED = 1000000
+
+-- Workers that take processes.
+local function serving(workers) return redis.call('ZCOUNT', workers, '-inf', '(' .. RETIRED) end
+
 -- Gives the process of a frame to a worker: from here on it is in running:W and nowhere else.
 local function give(base, worker, frame, ttl)
   local pid = cjson.decode(string.match(frame, '^[^\n]*')).pid
@@ -9,11 +15,26 @@ local function give(base, worker, frame, ttl)
   redis.call('PEXPIRE', control, ttl)
 end
 
--- The least loaded worker with a free slot and its load, or nil.
+-- The least loaded worker with a free slot, and whether one of its cores is free; or nil.
 local function least_loaded(base, workers)
   local least = redis.call('ZRANGE', workers, 0, 0, 'WITHSCORES')
-  if not least[1] then return nil, -1 end
-  local slots = tonumber(redis.call('HGET', base .. 'worker:' .. least[1], 'slots') or '0')
-  if tonumber(least[2]) >= slots then return nil, tonumber(least[2]) end
-  return least[1], tonumber(least[2])
+  if not least[1] then return nil, false end
+  local load = tonumber(least[2])
+  local record = redis.call('HMGET', base .. 'worker:' .. least[1], 'slots', 'cores')
+  if load >= tonumber(record[1] or '0') then return nil, false end
+  return least[1], load < tonumber(record[2] or '1')
+end
+
+-- Tells the children of a holder that it has ended.
+local function tell_orphans(base, uid, ttl, keys)
+  local children = base .. 'children:' .. uid
+  for _, child in ipairs(redis.call('SMEMBERS', children)) do
+    local where = redis.call('HGET', base .. 'process:' .. child, 'worker')
+    if where and where ~= '' then
+      redis.call('RPUSH', base .. 'control:' .. where, cjson.encode({kind = 'orphan', pid = tonumber(child)}) .. '\n')
+      redis.call('PEXPIRE', base .. 'control:' .. where, ttl)
+    end
+  end
+  redis.call('DEL', children)
+  redis.call('SREM', keys, children)
 end

@@ -1,0 +1,121 @@
+"""The command as it is called; what it does to an account is tested with `launch.deployment`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from aws_server import Aws, write_wheel
+
+from transparent_mp import cli
+from transparent_mp.cli import deploy, destroy
+from transparent_mp.launch.clients import Clients
+
+pytestmark = pytest.mark.usefixtures("aws", "wheels")
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_deploy_again_and_destroy(capsys: Capture) -> None:
+    assert deploy.main(["--yes", "--memory", "2048"]) == 0
+    out = capsys.readouterr().out
+    assert "transparent-mp (account 123456789012, region eu-west-1):" in out
+    assert "+ create function transparent-mp\n" in out
+    assert "memory (MB): 2048" in out
+    assert "transparent-mp doctor" in out
+    assert deploy.main(["--yes"]) == 0
+    assert capsys.readouterr().out.endswith("nothing to do\n")
+    assert destroy.main(["--yes"]) == 0
+    assert "- delete function transparent-mp\n" in capsys.readouterr().out
+    assert destroy.main(["--yes"]) == 0
+    assert capsys.readouterr().out.endswith("nothing of ours is there\n")
+
+
+def test_a_dry_run_shows_and_does_nothing(capsys: Capture) -> None:
+    assert deploy.main(["--dry-run"]) == 0
+    assert "+ create function transparent-mp" in capsys.readouterr().out
+    assert Clients()("lambda").list_functions()["Functions"] == []
+
+
+def test_without_someone_to_ask_nothing_is_done(capsys: Capture) -> None:
+    assert deploy.main([]) == 1
+    assert "--yes goes on without" in capsys.readouterr().err
+    assert Clients()("lambda").list_functions()["Functions"] == []
+
+
+@pytest.mark.parametrize(("answer", "there"), [("y", 1), ("", 0), ("no", 0)])
+def test_someone_is_asked(answer: str, there: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert deploy.main([]) == (0 if there else 1)
+    assert len(Clients()("lambda").list_functions()["Functions"]) == there
+
+
+def test_packages_of_a_file_become_a_layer(tmp_path: Path, wheels: Path, capsys: Capture) -> None:
+    write_wheel(wheels, "extra", "1.0", "py3-none-any", {"extra/__init__.py": "x" * 100})
+    file = tmp_path / "requirements.txt"
+    file.write_text("extra==1.0\n")
+    assert deploy.main(["--yes", "--requirements", str(file)]) == 0
+    assert "+ create layer transparent-mp-packages" in capsys.readouterr().out
+
+
+def test_the_function_is_named_by_the_setting(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("TRANSPARENT_MP_FUNCTION", "mine")
+    assert deploy.main(["--dry-run"]) == 0
+    assert "+ create function mine\n" in capsys.readouterr().out
+
+
+def test_a_dockerfile_is_written_with_the_commands(tmp_path: Path, capsys: Capture) -> None:
+    folder = tmp_path / "image"
+    assert deploy.main(["--write-dockerfile", str(folder), "--architecture", "arm64"]) == 0
+    assert (folder / "Dockerfile").exists()
+    out = capsys.readouterr().out
+    assert "123456789012.dkr.ecr.eu-west-1.amazonaws.com/transparent-mp:latest" in out
+
+
+def test_an_image_is_deployed_by_its_uri(capsys: Capture) -> None:
+    ecr = Clients()("ecr")
+    ecr.create_repository(repositoryName="mine")
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": {}, "layers": []})
+    ecr.put_image(repositoryName="mine", imageManifest=manifest, imageTag="latest")
+    uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mine:latest"
+    assert deploy.main(["--yes", "--image", uri]) == 0
+    out = capsys.readouterr().out
+    assert f"code: image {uri}" in out
+    assert "building" not in out
+    assert Clients()("lambda").get_function(FunctionName="transparent-mp")["Code"]["ImageUri"] == uri
+
+
+def test_no_credentials_are_said_with_what_to_do(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert deploy.main(["--yes"]) == 1
+    assert "no usable AWS credentials" in capsys.readouterr().err
+    assert destroy.main(["--yes"]) == 1
+    assert "set AWS_PROFILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--memory", "20000"], ["--env", "A"], ["--concurrency", "0"], ["--log-retention", "2"]]
+)
+def test_what_makes_no_sense_is_refused(words: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        deploy.main(words)
+    assert ended.value.code == 2
+    assert words[0] in capsys.readouterr().err
+
+
+def test_the_commands_are_found_by_name(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "argv", ["transparent-mp", "destroy", "--yes"])
+    assert cli.main() == 0
+    monkeypatch.setattr(sys, "argv", ["transparent-mp", "nonsense"])
+    assert cli.main() == 2
+    assert "usage: transparent-mp" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["transparent-mp", "--help"])
+    assert cli.main() == 0

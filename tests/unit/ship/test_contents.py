@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from transparent_mp.errors import SessionLostError, UntrustedPayloadError
+from transparent_mp.ship import contents
+from transparent_mp.store.session import OwnedSession
+
+CONTENT = bytes(range(256)) * 40
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "CHUNK", 4096)
+
+
+def test_a_content_is_stored_in_chunks_and_comes_back(session: OwnedSession) -> None:
+    known: set[str] = set()
+    session.store.call(*contents.put(session, {DIGEST: memoryview(CONTENT)}, known))
+    assert known == {DIGEST}
+    assert contents.get(session, DIGEST) == CONTENT
+    assert [len(chunk) for chunk in contents.stream(session, DIGEST)] == [4096, 4096, 2048]
+    key = session.keys("content", DIGEST)
+    assert session.store.ask("LLEN", key) == 3
+    assert session.store.ask("PTTL", key) > 0
+    assert session.store.ask("SISMEMBER", session.keys("keys"), key) == 1
+
+
+def test_what_is_known_is_not_stored_again() -> None:
+    assert contents.put(None, {DIGEST: CONTENT}, {DIGEST}) == []  # type: ignore[arg-type]
+
+
+def test_storing_it_again_replaces_it(session: OwnedSession) -> None:
+    for _ in range(2):
+        session.store.call(*contents.put(session, {DIGEST: CONTENT}, set()))
+    assert contents.get(session, DIGEST) == CONTENT
+
+
+def test_half_of_it_is_not_it(session: OwnedSession) -> None:
+    assert not contents.has(session, DIGEST, len(CONTENT))
+    session.store.call(*contents.put(session, {DIGEST: CONTENT}, set()))
+    assert contents.has(session, DIGEST, len(CONTENT))
+    session.store.call(("RPOP", session.keys("content", DIGEST)))
+    assert not contents.has(session, DIGEST, len(CONTENT))
+    with pytest.raises(UntrustedPayloadError, match="not what its digest says"):
+        contents.get(session, DIGEST)
+
+
+def test_what_is_gone_says_so(session: OwnedSession) -> None:
+    with pytest.raises(SessionLostError, match="no longer in the store"):
+        contents.get(session, DIGEST)

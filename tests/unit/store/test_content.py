@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+
+from transparent_mp.errors import DepotError, UntrustedPayloadError
+from transparent_mp.store.content import BLOB, pack, unpack
+from transparent_mp.store.depot import LARGE
+from transparent_mp.store.seal import Buffer
+from transparent_mp.store.session import OwnedSession
+
+
+class Shelf(dict):  # type: ignore[type-arg]
+    """A depot in memory."""
+
+    def put(self, digest: str, content: Buffer) -> None:
+        assert hashlib.sha256(content).hexdigest() == digest
+        self[digest] = bytes(content)
+
+    def clear(self) -> None: ...
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        yield self[digest][:100]
+        yield self[digest][100:]
+
+
+@pytest.fixture
+def depot(session: OwnedSession) -> Shelf:
+    session.bucket = "bucket"
+    session.depot = shelf = Shelf()
+    return shelf
+
+
+@pytest.mark.parametrize("size", [0, 10, BLOB, LARGE - 1])
+def test_what_is_not_large_does_not_go_to_the_depot(size: int, session: OwnedSession, depot: Shelf) -> None:
+    first, message = pack(session, "place", bytes(size))
+    session.store.cast(*first)
+    assert not depot
+    assert bytes(unpack(session, "place", message)) == bytes(size)
+
+
+@pytest.mark.parametrize("ack", ["", "0123456789abcdef"])
+def test_what_is_large_lies_there_and_the_message_is_small(
+    ack: str, session: OwnedSession, depot: Shelf
+) -> None:
+    content = bytearray(b"x") * LARGE
+    first, message = pack(session, "place", content, ack)
+    session.store.cast(*first)
+    assert len(message) < 128
+    assert list(depot) == [hashlib.sha256(content).hexdigest()]
+    assert unpack(session, "place", message) == content
+    assert session.store.ask("EXISTS", session.keys("depot")) == 1
+    if ack:
+        assert session.store.ask("LLEN", session.keys("ack", ack)) == 1
+
+
+@pytest.mark.usefixtures("depot")
+def test_a_digest_is_sealed_for_its_place(session: OwnedSession) -> None:
+    _, message = pack(session, "place", bytes(LARGE))
+    with pytest.raises(UntrustedPayloadError):
+        unpack(session, "elsewhere", message)
+    other = hashlib.sha256(b"other").hexdigest().encode()
+    with pytest.raises(UntrustedPayloadError):
+        unpack(session, "place", message[: -len(other)] + other)
+
+
+@pytest.mark.usefixtures("depot")
+def test_who_has_no_depot_says_so(session: OwnedSession) -> None:
+    _, message = pack(session, "place", bytes(LARGE))
+    session.depot = None
+    with pytest.raises(DepotError, match="bucket 'bucket', which this process was not given"):
+        unpack(session, "place", message)
+
+
+def test_without_a_depot_large_contents_are_blobs(session: OwnedSession) -> None:
+    first, message = pack(session, "place", bytes(LARGE))
+    session.store.cast(*first)
+    assert bytes(unpack(session, "place", message)) == bytes(LARGE)

@@ -1,0 +1,1 @@
+"""What `transparent-mp doctor` tries: a file for each part of the way from a program to its workers."""

@@ -1,0 +1,141 @@
+"""AWS as this machine may use it: credentials, the function, what it may do at once, the bucket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from transparent_mp.cli.checks import workers
+from transparent_mp.cli.checks.line import Line, doubtful, well, wrong
+from transparent_mp.config import Config
+from transparent_mp.errors import DeployError, TransparentError
+from transparent_mp.launch.bucket import Place
+from transparent_mp.launch.clients import Clients, explained, found
+from transparent_mp.launch.deployment import wanted
+from transparent_mp.worker.examination import bucket_round_trip
+
+
+def check(config: Config, function: str, clients: Clients) -> Iterator[Line]:
+    """All that lies between here and an invocation; what fails ends it."""
+    try:
+        with explained(DeployError):
+            who = clients("sts").get_caller_identity()
+            yield well("AWS", f"{who['Arn']}, region {clients.region}")
+    except DeployError as error:
+        yield wrong(
+            "AWS", str(error), "programs on Lambda use the same credentials: aws configure, or aws sso login"
+        )
+        return
+    yield from _bucket(config, clients)
+    try:
+        with explained(DeployError):
+            yield from _function(config, function, clients)
+    except DeployError as error:
+        yield wrong(f"the function {function}", str(error), "ask for the permission, then try again")
+
+
+def _function(config: Config, name: str, clients: Clients) -> Iterator[Line]:
+    what, aws = f"the function {name}", clients("lambda")
+    there = found(aws.get_function, "ResourceNotFoundException", FunctionName=name)
+    if there is None:
+        remedy = "transparent-mp deploy makes it; or check TRANSPARENT_MP_FUNCTION and the region"
+        yield wrong(what, f"is not there in {clients.region}", remedy)
+        return
+    settings = there["Configuration"]
+    if settings.get("State", "Active") != "Active":
+        yield wrong(
+            what, f"is {settings['State']}: {settings.get('StateReason', '')}", "wait, or deploy again"
+        )
+        return
+    yield from _shape(what, settings)
+    yield from _concurrency(config, there, clients)
+    try:
+        with explained(DeployError):
+            aws.invoke(FunctionName=name, InvocationType="DryRun")
+        yield well("invoking it", "these credentials may")
+    except DeployError as error:
+        yield wrong("invoking it", str(error), "programs need lambda:InvokeFunction on it")
+        return
+    yield from _probe(config, name, aws)
+
+
+def _shape(what: str, settings: dict[str, Any]) -> Iterator[Line]:
+    memory, timeout = settings["MemorySize"], settings["Timeout"]
+    shown = f"{memory} MB ({memory / wanted.MEMORY:.1f} vCPU), time-out {timeout} s"
+    if timeout < wanted.TIMEOUT:
+        remedy = "transparent-mp deploy --timeout 900: processes may live longer, and it costs nothing"
+        yield doubtful(what, shown, remedy)
+    elif memory < wanted.MEMORY:
+        yield doubtful(
+            what, shown, "with less than 1769 MB processes have less than a CPU: deploy --memory 1769"
+        )
+    else:
+        yield well(what, shown)
+    network = settings.get("VpcConfig", {}).get("SubnetIds")
+    yield well("its network", f"{', '.join(network)}" if network else "the internet, no VPC")
+
+
+def _concurrency(config: Config, there: dict[str, Any], clients: Clients) -> Iterator[Line]:
+    reserved = there.get("Concurrency", {}).get("ReservedConcurrentExecutions")
+    if reserved is not None:
+        most, whose = reserved, "reserved for it"
+    else:
+        try:
+            with explained(DeployError):
+                limits = clients("lambda").get_account_settings()["AccountLimit"]
+        except DeployError as error:
+            yield doubtful("workers at once", f"unknown: {error}", "lambda:GetAccountSettings would tell")
+            return
+        most, whose = limits["UnreservedConcurrentExecutions"], "the account's, shared by its functions"
+    shown = f"{most} ({whose}); TRANSPARENT_MP_WORKERS is {config.parallelism()}"
+    if most < config.parallelism():
+        remedy = "lower TRANSPARENT_MP_WORKERS, deploy --concurrency N, or ask AWS for a higher quota"
+        yield doubtful("workers at once", shown, remedy)
+    else:
+        yield well("workers at once", shown)
+
+
+def _probe(config: Config, name: str, aws: Any) -> Iterator[Line]:
+    what = "a worker (an invocation)"
+    event = {"probe": config.worker_redis_url or config.redis_url, "bucket": config.bucket}
+    answer = aws.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+    text = answer["Payload"].read().decode("utf-8", "replace")
+    if answer.get("FunctionError"):
+        remedy = f"its log says more: aws logs tail /aws/lambda/{name}; transparent-mp deploy renews its code"
+        yield wrong(what, f"fails: {text[:300]}", remedy)
+        return
+    said = json.loads(text or "null")
+    if not isinstance(said, dict) or "python" not in said:
+        yield wrong(what, f"answers {text[:100]!r}, as no worker of ours does", "transparent-mp deploy")
+        return
+    yield from workers.judge(said, what, workers.INVOCATION)
+
+
+def _bucket(config: Config, clients: Clients) -> Iterator[Line]:
+    if not config.bucket:
+        return
+    what, place = f"the bucket {config.bucket} from here", Place.of(config.bucket)
+    try:
+        yield well(what, f"put and read back in {bucket_round_trip(config.bucket):.0f} ms")
+    except TransparentError as error:
+        yield wrong(what, str(error), "transparent-mp deploy --bucket makes one; else check name and rights")
+        return
+    try:
+        with explained(DeployError):
+            held = found(
+                clients("s3").get_bucket_lifecycle_configuration,
+                "NoSuchLifecycleConfiguration",
+                Bucket=place.bucket,
+            )
+    except DeployError as error:
+        yield doubtful("what killed programs leave in it", f"unknown: {error}", _RULE)
+        return
+    rules = [rule for rule in (held or {}).get("Rules", ()) if rule["Status"] == "Enabled"]
+    if any(place.prefix.startswith(rule.get("Filter", {}).get("Prefix", "")) for rule in rules):
+        yield well("what killed programs leave in it", "is deleted by a rule of the bucket")
+    else:
+        yield doubtful("what killed programs leave in it", "stays for ever", _RULE)
+
+
+_RULE = "give the bucket a lifecycle rule for our prefix that is longer than your longest run (README)"

@@ -1,0 +1,79 @@
+"""`transparent_mp.cli.handler.handler`: what AWS Lambda calls. An invocation is a worker, or a probe.
+
+    {"ticket": T}      supervise for that ticket; answers processes, seconds, peak_mb (of the largest process)
+    {"probe": URL}     say what this function is, and how it reaches that store (`worker.examination`)
+
+    runtime process     this module; stays as AWS has made it
+      environment       `cli.environment`: imports what workers need, once, while AWS initialises the function
+        supervisor      forked for each invocation; its processes are its children
+
+Nothing of an invocation is left when it answers: the environment kills what remains, and removes what
+came into the temporary directory, so that nothing is frozen with it or seen by the next one. A worker
+that fails in itself is reported to its client, and answered as an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+#: Memory of a function, in MB, that comes with a whole CPU.
+MEMORY_OF_CPU = 1769
+
+
+class Environment:
+    """The process that supervisors are forked from. Restarted when it is gone."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """The process, started if need be."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            paths = os.pathsep.join(path for path in sys.path if path)
+            process = self._process = subprocess.Popen(
+                [sys.executable, "-m", "transparent_mp.cli.environment"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": paths},
+            )
+        return process
+
+    def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Its answer to an order. Raises RuntimeError when it ends instead."""
+        process = self.start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(
+                f"the worker's environment ended with status {process.wait()}: see the log above"
+            )
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+_environment = Environment()
+# Only where a runtime calls us: there, time before the first invocation is given.
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+    _environment.start()
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Be a worker for the event's ticket, or answer its probe."""
+    if "probe" in event:
+        return _environment.ask(event)
+    if "ticket" not in event:
+        raise ValueError('this function serves transparent_mp: an event holds a "ticket" or a "probe"')
+    cores = max(1, int(context.memory_limit_in_mb) // MEMORY_OF_CPU)
+    ticket = dict(event["ticket"], cores=cores)
+    answer = _environment.ask({"ticket": ticket, "life": context.get_remaining_time_in_millis() / 1000})
+    if "error" in answer:
+        raise RuntimeError(answer["error"])
+    return answer

@@ -1,0 +1,213 @@
+"""Workers on AWS Lambda: each is an asynchronous invocation of one function.
+
+The invocation carries the ticket, which is a pointer into the store and the session's secret, never
+work. The platform may deliver it twice, and late; `check_in` admits it once, and only while awaited.
+
+    launch   queues the ticket and returns; threads of our own invoke, up to IN_FLIGHT at once
+    refused  told through `on_gone` with what to do; throttled ones are tried again until they are late
+    explain  a synchronous invocation that asks the function itself what is wrong
+
+Settings are those of every AWS client: profiles, AWS_REGION, AWS_ENDPOINT_URL_LAMBDA, AWS_RETRY_MODE, ...
+botocore is imported with the first launch, in a thread. It says nothing of the end of an invocation:
+workers tell their client when they leave, and their leases end if they cannot.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from transparent_mp import background
+from transparent_mp.config import Config
+from transparent_mp.launch.launcher import OnGone
+from transparent_mp.store.connect import public
+
+#: Processes on one worker when no further worker may come: as many as the program starts.
+SLOTS = 10_000
+#: Invocations on their way at once. More does not help: signing and sending keeps one interpreter busy.
+IN_FLIGHT = 16
+#: Seconds between attempts of a throttled launch: between a half and a whole of these, doubling.
+PAUSE, LONGEST_PAUSE = 0.5, 8.0
+#: Seconds that a probe may take: a cold start, and two attempts to reach the store.
+PROBE = 30.0
+#: Seconds that the session's end waits for requests under way.
+CLOSE = 5.0
+#: Last lines of a function's log that a message quotes.
+TAIL = 6
+
+_REMEDIES = {
+    "AccessDeniedException": "these credentials need lambda:InvokeFunction on it",
+    "ExpiredTokenException": "the credentials have expired: renew them",
+    "UnrecognizedClientException": "the credentials are not known to AWS: check profile and region",
+    "InvalidSignatureException": "check the secret key, and this machine's clock",
+    "ResourceNotFoundException": "check TRANSPARENT_MP_FUNCTION and the region; "
+    "`transparent-mp deploy` makes the function",
+    "ResourceNotReadyException": "it is still being set up: try again in a minute",
+    "KMSAccessDeniedException": "its role may not decrypt its environment: allow kms:Decrypt on its key",
+    "KMSDisabledException": "the key of its environment is disabled: enable it",
+    "KMSInvalidStateException": "the key of its environment cannot be used: see its state in KMS",
+    "KMSNotFoundException": "the key of its environment is gone: give it another",
+    "RequestTooLargeException": "more than the 1 MB that an asynchronous invocation may carry",
+    "TooManyRequestsException": "raise its concurrency, or lower TRANSPARENT_MP_WORKERS",
+    "EndpointConnectionError": "is this machine on the network, and the region right?",
+    "NoCredentialsError": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "NoRegionError": "set AWS_REGION",
+}
+
+
+class _Launch:
+    """One invocation that is to be made."""
+
+    def __init__(self, worker: str, payload: bytes, on_gone: OnGone, until: float) -> None:
+        self.worker = worker
+        self.payload = payload
+        self.on_gone = on_gone
+        self.until = until
+        self.attempts = 0
+
+
+class LambdaLauncher:
+    """Invokes a function for each worker. Thread-safe."""
+
+    slots = SLOTS
+    hint = (
+        "the function answers and reaches the store, so its asynchronous invocations wait at AWS: raise its "
+        "concurrency, or lower TRANSPARENT_MP_WORKERS, or raise TRANSPARENT_MP_LAUNCH_TIMEOUT"
+    )
+
+    def __init__(self, config: Config) -> None:
+        self.limit = config.parallelism()
+        self._config = config
+        self._url = config.worker_redis_url or config.redis_url
+        self._client: Any = None
+        self._making = threading.Lock()
+        self._waiting: deque[_Launch] = deque()
+        self._changed = threading.Condition()
+        self._threads = 0
+        self._closed = False
+        self._pid = os.getpid()
+
+    def launch(self, worker: str, ticket: dict[str, Any], on_gone: OnGone) -> None:
+        payload = json.dumps({"ticket": ticket}).encode()
+        launch = _Launch(worker, payload, on_gone, time.monotonic() + self._config.launch_timeout)
+        with self._changed:
+            self._waiting.append(launch)
+            if self._threads < IN_FLIGHT:
+                self._threads += 1
+                background.start(self._serve)
+
+    def explain(self) -> str:
+        name = self._config.function
+        try:
+            answer = self._ready_client(PROBE).invoke(
+                FunctionName=name,
+                InvocationType="RequestResponse",
+                LogType="Tail",
+                Payload=json.dumps({"probe": self._url}).encode(),
+            )
+            said = json.loads(answer["Payload"].read() or b"{}")
+        except Exception as error:  # noqa: BLE001  botocore raises much; each has a message
+            return _refusal(name, error)
+        if answer.get("FunctionError"):
+            log = base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace").splitlines()
+            tail = "; its log ends: " + " / ".join(log[-TAIL:]) if log else ""
+            why = f"{said.get('errorType', 'error')}: {said.get('errorMessage', said)}"
+            return f"the function {name} fails ({why}){tail}"
+        if said.get("store_error"):
+            return (
+                f"the function {name} says: {said['store_error']}. It must be in a VPC with "
+                "a route to the store, and the security groups must let the function out and the store's "
+                f"port in; workers use the address TRANSPARENT_MP_WORKER_REDIS_URL, now {public(self._url)}"
+            )
+        return ""
+
+    def let_go(self) -> None:
+        """Workers see the end of a client by its lease; a forked child launches for nobody."""
+        self._closed = True
+        self._waiting = deque()
+        self._changed = threading.Condition()
+
+    def close(self) -> None:
+        if os.getpid() != self._pid:
+            return
+        with self._changed:
+            self._closed = True
+            self._waiting.clear()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._threads, CLOSE)
+
+    def _serve(self) -> None:
+        """Body of a thread: launches until there are none."""
+        while True:
+            with self._changed:
+                if not self._waiting:
+                    self._threads -= 1
+                    self._changed.notify_all()
+                    return
+                launch = self._waiting.popleft()
+            why = self._invoke(launch)
+            if why:
+                launch.on_gone(launch.worker, why)
+
+    def _invoke(self, launch: _Launch) -> str:
+        """Invoke, again while throttled; '' or why it was refused."""
+        name = self._config.function
+        while True:
+            try:
+                self._ready_client().invoke(FunctionName=name, InvocationType="Event", Payload=launch.payload)
+            except Exception as error:  # noqa: BLE001  botocore raises much; each has a message
+                if _code(error) != "TooManyRequestsException" or not self._pause(launch):
+                    return _refusal(name, error)
+            else:
+                return ""
+
+    def _pause(self, launch: _Launch) -> bool:
+        """Wait before the next attempt; False when it would be too late."""
+        pause = min(LONGEST_PAUSE, PAUSE * 2**launch.attempts) * random.uniform(0.5, 1)  # noqa: S311
+        launch.attempts += 1
+        if time.monotonic() + pause > launch.until:
+            return False
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, pause)
+            return not self._closed
+
+    def _ready_client(self, timeout: float | None = None) -> Any:
+        with self._making:
+            if timeout is not None:
+                return _client(self._config.function, timeout)
+            if self._client is None:
+                self._client = _client(self._config.function)
+            return self._client
+
+
+def _client(function: str, timeout: float | None = None) -> Any:
+    from botocore.config import Config as Settings
+    from botocore.session import Session
+
+    session = Session()
+    settings: dict[str, Any] = {"max_pool_connections": IN_FLIGHT}
+    if session.get_config_variable("retry_mode") in (None, "legacy"):
+        settings["retries"] = {"mode": "standard"}
+    if timeout is not None:
+        settings.update(read_timeout=timeout, retries={"mode": "standard", "total_max_attempts": 2})
+    # An ARN says its region; other clients read AWS_REGION, botocore does not.
+    region = function.split(":")[3] if function.startswith("arn:") else None
+    region = region or session.get_config_variable("region") or os.environ.get("AWS_REGION")
+    return session.create_client("lambda", region_name=region, config=Settings(**settings))
+
+
+def _code(error: Exception) -> str:
+    response = getattr(error, "response", None) or {}
+    code: str = response.get("Error", {}).get("Code", "") or type(error).__name__
+    return code
+
+
+def _refusal(function: str, error: Exception) -> str:
+    remedy = _REMEDIES.get(_code(error), "")
+    return f"AWS does not run the function {function} ({error})" + (f": {remedy}" if remedy else "")

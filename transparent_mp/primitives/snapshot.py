@@ -1,0 +1,257 @@
+"""The client's memory as it was at a `start()`: a forked copy that answers for large globals.
+
+What `fork` gives by copy-on-write, it gives here as well. A large global is neither pickled nor digested
+when a process starts. The client forks; the copy waits; when a process on a worker first uses the global,
+the copy pickles it, as it was, and stores it by digest:
+
+    request    client -> copy    pickled (module, name)
+    header     copy -> client    pickled (entry, {digest: size})
+    digest     client -> copy    one that the store lacks; the copy puts it there
+    done       copy -> client    after each
+    ""         client -> copy    that is all
+
+A copy lives as long as a process that was started from it. One is enough for several starts between which
+no code of the program runs in the starting thread: those of a pool (`moment`).
+
+The copy holds no descriptor of the program's, so that its pipes and sockets end when the program closes
+them. It ends with the client, whatever becomes of that. It does not choose what is large.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import os
+import pickle
+import signal
+import socket
+import struct
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, Callable
+
+from transparent_mp.ship import contents
+from transparent_mp.store.session import OwnedSession, Session
+
+_SIZE = struct.Struct("<Q")
+
+#: Packs the global `name` of `module`: an entry for the process, and its contents by digest.
+Pack = Callable[[str, str], "tuple[Any, Mapping[str, Any]]"]
+
+
+class Snapshot:
+    """One copy, as the client holds it."""
+
+    def __init__(self, session: Session, name: str, pack: Pack, on_unused: Callable[[str], Any]) -> None:
+        self.name = name
+        self._session = session
+        self._on_unused = on_unused
+        self._lock = threading.Lock()
+        self._entries: dict[tuple[str, str], Any] = {}
+        self._counting = threading.Lock()
+        self._users = 0
+        ours, theirs = socket.socketpair()
+        self._pid = _fork()
+        if self._pid == 0:
+            _answer_for_ever(theirs, session, pack)
+        theirs.close()
+        self._copy = ours
+
+    def use(self) -> None:
+        """One more process stands on it."""
+        with self._counting:
+            self._users += 1
+
+    def release(self) -> None:
+        """A process that stood on it has ended."""
+        with self._counting:
+            self._users -= 1
+            unused = not self._users
+        if unused:
+            self._on_unused(self.name)
+            self.close()
+
+    def close(self) -> None:
+        """End the copy."""
+        # An answer under way fails, which is all that is left to do for it. The program may wait for any
+        # child, and has then taken this one's end.
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        self._copy.close()
+
+    def let_go(self) -> None:
+        """In a child that the program forks: the end of the client shall be the end of the copy."""
+        self._copy.close()
+
+    def entry(self, module: str, name: str) -> Any:
+        """The global's entry; its contents are in the store by then. Raises OSError, EOFError."""
+        with self._lock:
+            if (module, name) not in self._entries:
+                self._entries[module, name] = self._fetch(module, name)
+            return self._entries[module, name]
+
+    def _fetch(self, module: str, name: str) -> Any:
+        _write(self._copy, pickle.dumps((module, name)))
+        entry, sizes = pickle.loads(_read(self._copy))
+        # Another copy may be about to store the same.
+        with _storing:
+            for digest, size in sizes.items():
+                if not contents.has(self._session, digest, size):
+                    _write(self._copy, digest.encode())
+                    _read(self._copy)
+        _write(self._copy, b"")
+        return entry
+
+
+#: Held while a copy stores a content: what two have, one of them stores.
+_storing = threading.Lock()
+
+
+class Snapshots:
+    """The client's book of its copies."""
+
+    def __init__(self, session: OwnedSession, pack: Pack) -> None:
+        self._session = session
+        self._pack = pack
+        self._numbers = itertools.count(1)
+        self._known: dict[str, Snapshot] = {}
+        session.before_end.append(self._close_all)
+        session.in_child.append(self._let_go)
+
+    def take(self) -> Snapshot:
+        """A copy of this moment, in use; release it when the process has ended."""
+        snapshot = _moment.snapshot
+        if snapshot is None or snapshot.name not in self._known:
+            name = str(next(self._numbers))
+            snapshot = Snapshot(self._session, name, self._pack, lambda name: self._known.pop(name, None))
+            self._known[name] = snapshot
+            _moment.has(snapshot)
+        snapshot.use()
+        return snapshot
+
+    def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """What a process asks for: the global's entry, pickled, once its contents are in the store."""
+        snapshot = self._known.get(request["snapshot"])
+        if snapshot is None:
+            return {"gone": "the process that it was kept for has ended"}, b""
+        try:
+            return {}, pickle.dumps(snapshot.entry(request["module"], request["name"]))
+        except (OSError, EOFError):
+            return {"gone": "the copy of the client's memory that had it has ended"}, b""
+
+    def _close_all(self) -> None:
+        while self._known:
+            self._known.popitem()[1].close()
+
+    def _let_go(self) -> None:
+        for snapshot in self._known.values():
+            snapshot.let_go()
+        self._known.clear()
+
+
+class _Moment(threading.local):
+    """A stretch of this thread's life in which no code of the program runs in it."""
+
+    lasts = False
+    snapshot: Snapshot | None = None
+
+    def has(self, snapshot: Snapshot) -> None:
+        if self.lasts:
+            # For the moment itself: the first process may end before the second starts.
+            snapshot.use()
+            self.snapshot = snapshot
+
+    def ends(self) -> None:
+        snapshot, self.snapshot, self.lasts = self.snapshot, None, False
+        if snapshot is not None:
+            snapshot.release()
+
+
+_moment = _Moment()
+
+
+@contextlib.contextmanager
+def moment() -> Iterator[None]:
+    """Starts of this thread within the block see the memory of the first of them."""
+    if _moment.lasts:
+        yield
+        return
+    _moment.lasts = True
+    try:
+        yield
+    finally:
+        _moment.ends()
+
+
+def at_one_moment(start_several: Callable[..., Any]) -> Callable[..., Any]:
+    """Stands for a function of the standard library that starts processes one after another."""
+
+    def starting(*args: Any, **kwargs: Any) -> Any:
+        with moment():
+            return start_several(*args, **kwargs)
+
+    return starting
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # "may lead to deadlocks in the child": the copy takes no lock that a thread could hold.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _answer_for_ever(client: socket.socket, session: Session, pack: Pack) -> None:
+    try:
+        # Nothing of the program's may be collected here: a file's finaliser would write.
+        gc.disable()
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        client = _alone_with(client)
+        while True:
+            module, name = pickle.loads(_read(client))
+            entry, parts = pack(module, name)
+            sizes = {digest: memoryview(part).nbytes for digest, part in parts.items()}
+            _write(client, pickle.dumps((entry, sizes)))
+            for digest in iter(lambda: _read(client).decode(), ""):
+                session.store.call(*contents.put(session, {digest: parts[digest]}, set()))
+                _write(client, b"done")
+    finally:
+        # The client has let go, or sees by our end that we failed; nothing of the program runs at this exit.
+        os._exit(0)
+
+
+def _alone_with(client: socket.socket) -> socket.socket:
+    """Close every descriptor but the client's; what uses 0, 1 and 2 finds nothing there."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    kept = client.detach()
+    for name in os.listdir("/dev/fd"):
+        # The listing's own descriptor is among them, and closed by now.
+        with contextlib.suppress(OSError):
+            if int(name) > 2 and int(name) != kept:
+                os.close(int(name))
+    return socket.socket(fileno=kept)
+
+
+def _write(end: socket.socket, data: bytes) -> None:
+    end.sendall(_SIZE.pack(len(data)) + data)
+
+
+def _read(end: socket.socket) -> bytes:
+    (size,) = _SIZE.unpack(_exactly(end, _SIZE.size))
+    return _exactly(end, size)
+
+
+def _exactly(end: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        piece = end.recv(min(size - len(data), 1 << 20))
+        if not piece:
+            raise EOFError
+        data += piece
+    return bytes(data)

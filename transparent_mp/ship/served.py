@@ -1,0 +1,62 @@
+"""The client serves its files: the server, its inbox, and what processes are told of it.
+
+    roots   directories that are the client's
+    view    what tells whether a worker sees the same file system, and so needs no server
+
+It knows when processes end, and does not do anything to a file itself.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from transparent_mp.ship.files import TOPIC, FileServer, inbox_of
+from transparent_mp.ship.inbox import Inbox
+from transparent_mp.ship.requests import Answers
+from transparent_mp.ship.roots import Roots, of_client, view_of_files
+from transparent_mp.store.session import Session
+
+
+class Served:
+    """The client's side; `start` begins to serve."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._roots = Roots(of_client(session.config))
+        self._server = FileServer(self._roots)
+        self._follows = not session.config.roots
+        self._inbox = Inbox(session, inbox_of(session))
+        answers = Answers(session, inbox_of(session))
+        answers.on_data(TOPIC, self._server.answer)
+        self._inbox.on("request", answers.handle)
+        self._inbox.every_tick(self._forget_ended)
+        session.served.update(roots=self._roots.paths, view=view_of_files())
+
+    def start(self) -> None:
+        self._inbox.start()
+
+    def standing_in(self, directory: str) -> None:
+        """The program stands there: unless the roots are set, that is one."""
+        if self._follows and directory:
+            self._roots.add(directory)
+            self._session.served["roots"] = self._roots.paths
+
+    def stop(self) -> None:
+        """After what has arrived before."""
+        self._inbox.stop()
+        self._server.close()
+
+    def _forget_ended(self) -> None:
+        pids = sorted(self._server.pids() - {os.getpid()})
+        if pids:
+            there = self._session.store.call(
+                *(("EXISTS", self._session.keys("process", pid)) for pid in pids)
+            )
+            self._server.forget({pid for pid, alive in zip(pids, there) if not alive})
+
+
+def sees_the_same(served: dict[str, Any]) -> bool:
+    """Whether this machine's files are the client's."""
+    view = served.get("view")
+    return bool(view) and view == view_of_files()
