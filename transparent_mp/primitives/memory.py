@@ -30,7 +30,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import util
-from typing import Protocol
+from typing import Callable, Protocol
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
@@ -76,6 +76,8 @@ class Engine:
         #: How often this process has published and merged: what the exchange looks at.
         self.published = 0
         self.merged = 0
+        #: What else is done before a release.
+        self.releases: list[Callable[[], None]] = []
 
     def share(self, memory: Memory, lock: Lock | None = None, *, oid: str = "") -> Replica:
         """Make local memory a segment with the contents it has.
@@ -140,6 +142,8 @@ class Engine:
 
     def publish(self, riders: Segments = ()) -> Sequence[Command]:
         """Commands that publish what this process changed; to be sent before the releasing command."""
+        for release in self.releases:
+            release()
         if not riders and not self.following:
             return ()
         commands: list[Command] = []
@@ -182,7 +186,7 @@ class Engine:
         if written or self.following:
             self._exchanged(self.publish(written), self.fetch())
 
-    def finish(self) -> None:
+    def leave(self) -> None:
         """Publish everything, also what rides on a lock that is held: the process ends."""
         last = self.publish(self.attached)
         if last:
@@ -208,7 +212,7 @@ class Engine:
             for replica in self._replicas():
                 replica.lost()
 
-    def leave(self, replica: Replica) -> None:
+    def detach(self, replica: Replica) -> None:
         """In the child of a fork: the parent, with whom its memory stays shared, exchanges it."""
         self.attached = tuple(ref for ref in self.attached if ref() is not replica)
         self.following = tuple(ref for ref in self.following if ref() is not replica)
@@ -324,7 +328,12 @@ cast = _engine.cast
 call = _engine.call
 sending = _engine.sending
 leave = _engine.leave
-finish = _engine.finish
+detach = _engine.detach
+
+
+def on_release(callback: Callable[[], None]) -> None:
+    """Have something else than memory done before a release as well."""
+    _engine.releases.append(callback)
 
 
 os.register_at_fork(

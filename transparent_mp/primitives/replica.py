@@ -280,6 +280,10 @@ class Replica:
         return self._keys
 
 
+def _nothing(_replica: Replica) -> None:
+    """What a replica that is not exchanged publishes at its end."""
+
+
 def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Neighbouring blocks together, from the first to the one behind the last."""
     first = stop = -1
@@ -292,10 +296,6 @@ def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
         first, stop = block, block + 1
     if stop > first:
         yield first, stop
-
-
-def _nothing(_replica: Replica) -> None:
-    """What a replica that is not exchanged publishes at its end."""
 
 
 class _SmallTwin:
