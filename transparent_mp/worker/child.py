@@ -69,9 +69,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         code = _run(program, parent_sentinel)
         _leave_files()
         # Writes nobody waited for must have arrived before the exit is told.
-        last = memory.publish_all()
-        if last:
-            session.store.cast(*last)
+        memory.leave()
         session.store.settle()
         if limited is not None and limited.passes_on:
             _pass_on(session, ticket["worker"], head["pid"], content, first)
