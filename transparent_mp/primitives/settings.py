@@ -9,6 +9,7 @@ It does not hold what every process has whichever way it starts; `worker.surroun
 
 from __future__ import annotations
 
+import functools
 import gc
 import io
 import logging
@@ -125,15 +126,47 @@ def _set_locale(name: str) -> None:
 
 def _filters() -> tuple[Any, ...]:
     module: Any = warnings
-    return list(warnings.filters), module._defaultaction, dict(module.onceregistry)
+    filters: Any = warnings.filters
+    # A category by name: to unpickle it would import its module, which a process may never need.
+    named = [
+        (action, text, (category.__module__, category.__qualname__), where, line)
+        for action, text, category, where, line in filters
+    ]
+    return named, module._defaultaction, dict(module.onceregistry)
 
 
 def _set_filters(state: tuple[Any, ...]) -> None:
     module: Any = warnings
-    warnings.filters[:], module._defaultaction = state[:2]  # type: ignore[index]
+    here = []
+    for one in state[0]:
+        home = one[2][0]
+        if home in sys.modules:
+            here.append(_filter(one))
+        else:
+            follow(home, functools.partial(_add_filter, one))
+    module.filters[:], module._defaultaction = here, state[1]
     module.onceregistry.update(state[2])
     # What each module has shown already was decided by the filters as they were.
     module._filters_mutated()
+
+
+def _filter(one: tuple[Any, ...]) -> Any:
+    category: Any = sys.modules[one[2][0]]
+    for part in one[2][1].split("."):
+        category = getattr(category, part)
+    return (*one[:2], category, *one[3:])
+
+
+def _add_filter(one: tuple[Any, ...], _module: Any) -> None:
+    module: Any = warnings
+    try:
+        found = _filter(one)
+    except AttributeError:
+        # A class that the program put there; its own import lacks it.
+        return
+    if found not in module.filters:
+        module.filters.insert(0, found)
+        module._filters_mutated()
 
 
 #: What an interpreter begins with, beside SIG_DFL.
@@ -197,7 +230,11 @@ def _set_logging(state: Any) -> None:
 
 def _numpy(numpy: Any) -> Any:
     random: Any = sys.modules.get("numpy.random")
-    state = random.get_state() if hasattr(random, "get_state") else None
+    state = None
+    if hasattr(random, "get_state"):
+        kind, key, *rest = random.get_state()
+        # As bytes: an array would bring numpy along.
+        state = kind, key.dtype.str, key.tobytes(), rest
     return {"random": state, "print": numpy.get_printoptions(), "errors": numpy.geterr()}
 
 
@@ -208,7 +245,8 @@ def _set_numpy(state: Any) -> None:
 
     def drawn(random: Any) -> None:
         if state["random"] is not None:
-            random.set_state(state["random"])
+            kind, dtype, key, rest = state["random"]
+            random.set_state((kind, sys.modules["numpy"].frombuffer(key, dtype), *rest))
 
     # The process may never need it, and its import takes longer than all else.
     for name, then in (("numpy", shown), ("numpy.random", drawn)):
