@@ -9,6 +9,7 @@ It does not hold what every process has whichever way it starts; `worker.surroun
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import functools
 import gc
 import io
@@ -34,10 +35,12 @@ class _Row(NamedTuple):
     name: str
     get: Callable[[], Any]
     set: Callable[[Any], Any]
+    #: Whether it may hold anything of the program's, which takes more than a pickle.
+    any_object: bool = False
 
 
 class Settings(NamedTuple):
-    """Captured: pickles by row, and what they need of `__main__` (see `ForkPickler`)."""
+    """Captured: pickles by row, those of plain values together under "", and what they need of `__main__`."""
 
     values: dict[str, bytes]
     names: set[str]
@@ -47,9 +50,13 @@ class Settings(NamedTuple):
 def capture() -> Settings:
     """The settings of this process."""
     found = Settings({}, set(), set())
+    plain = {}
     for row in _TABLE:
         value = row.get()
         if value is _NOTHING:
+            continue
+        if not row.any_object:
+            plain[row.name] = value
             continue
         buffer = io.BytesIO()
         pickler = ForkPickler(buffer)
@@ -61,16 +68,23 @@ def capture() -> Settings:
         found.values[row.name] = buffer.getvalue()
         found.names.update(pickler.names)
         found.mentioned.update(pickler.mentioned)
+    found.values[""] = pickle.dumps(plain, 5)
     return found
+
+
+def ignored_signals() -> list[int]:
+    """Numbers of those that a process ignores whichever way it starts."""
+    return [int(each) for each in _signal.valid_signals() if _signal.getsignal(each) == _signal.SIG_IGN]
 
 
 def apply(values: dict[str, bytes]) -> None:
     """Make them this process's own."""
+    plain = pickle.loads(values[""])
     for row in _TABLE:
-        if row.name not in values:
+        if row.name not in values and row.name not in plain:
             continue
         try:
-            row.set(pickle.loads(values[row.name]))
+            row.set(pickle.loads(values[row.name]) if row.any_object else plain[row.name])
         except Exception as error:  # noqa: BLE001 - see the module's head
             log.debug("%s of the client cannot be had here: %s", row.name, error)
 
@@ -171,17 +185,18 @@ def _add_filter(one: tuple[Any, ...], _module: Any) -> None:
 
 #: What an interpreter begins with, beside SIG_DFL.
 _HANDLED = {signal.SIGINT: signal.default_int_handler, signal.SIGPIPE: signal.SIG_IGN}
+_HANDLED.update({number: signal.SIG_IGN for number in [getattr(signal, "SIGXFSZ", None)] if number})
 
 
-def _handlers() -> dict[int, Any]:
+def _handlers() -> Any:
     found = {}
-    for number in signal.valid_signals():
-        handler = signal.getsignal(number)
-        usual = _HANDLED.get(number, signal.SIG_DFL)
+    # Not the module's own functions, whose enumerations cost more than all else here.
+    for number in _signal.valid_signals():
+        handler = _signal.getsignal(number)
         ours = str(getattr(handler, "__module__", "")).startswith(_PACKAGE)
-        if handler is not None and handler != usual and not ours and number != getattr(signal, "SIGXFSZ", 0):
+        if handler is not None and not ours and handler != _HANDLED.get(number, signal.SIG_DFL):
             found[int(number)] = handler
-    return found
+    return found or _NOTHING
 
 
 def _set_handlers(handlers: dict[int, Any]) -> None:
@@ -200,17 +215,19 @@ def _stream(name: str) -> Callable[[], Any]:
 def _logging() -> Any:
     known = logging.root.manager.loggerDict.items()
     loggers = {"": logging.root, **{name: one for name, one in known if isinstance(one, logging.Logger)}}
-    return {
-        "levels": dict(logging._levelToName),
-        "disable": logging.root.manager.disable,
-        "loggers": {
-            name: {
-                key: getattr(one, key) for key in ("level", "handlers", "filters", "propagate", "disabled")
-            }
-            for name, one in list(loggers.items())
-            if name.partition(".")[0] not in (_PACKAGE, "multiprocessing") and _is_set(one)
-        },
+    changed = {
+        name: {key: getattr(one, key) for key in ("level", "handlers", "filters", "propagate", "disabled")}
+        for name, one in list(loggers.items())
+        if name.partition(".")[0] not in (_PACKAGE, "multiprocessing") and _is_set(one)
     }
+    disabled = logging.root.manager.disable
+    if not changed and not disabled and len(logging._levelToName) == _LEVELS:
+        return _NOTHING
+    return {"levels": dict(logging._levelToName), "disable": disabled, "loggers": changed}
+
+
+#: Names that logging begins with.
+_LEVELS = 6
 
 
 def _is_set(one: logging.Logger) -> bool:
@@ -281,9 +298,9 @@ _TABLE = (
     _Row("decimal context", _of("decimal", lambda module: module.getcontext()), _set_decimal),
     _Row("locale", _of("locale", lambda module: module.setlocale(module.LC_ALL)), _set_locale),
     _Row("numpy", _of("numpy", _numpy), _set_numpy),
-    _Row("stdout", _stream("stdout"), lambda stream: setattr(sys, "stdout", stream)),
-    _Row("stderr", _stream("stderr"), lambda stream: setattr(sys, "stderr", stream)),
+    _Row("stdout", _stream("stdout"), lambda stream: setattr(sys, "stdout", stream), any_object=True),
+    _Row("stderr", _stream("stderr"), lambda stream: setattr(sys, "stderr", stream), any_object=True),
     _Row("warnings", _filters, _set_filters),
-    _Row("logging", _logging, _set_logging),
-    _Row("signals", _handlers, _set_handlers),
+    _Row("logging", _logging, _set_logging, any_object=True),
+    _Row("signals", _handlers, _set_handlers, any_object=True),
 )
