@@ -13,7 +13,6 @@ import contextlib
 import ctypes
 import json
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -23,13 +22,10 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
-import transparent_mp
 from transparent_mp.cli import worker
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
-from transparent_mp.intercept import install
 from transparent_mp.ship.frames import encode
-from transparent_mp.store.connect import connect, public
 from transparent_mp.store.session import join, new_id
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -44,10 +40,8 @@ def main() -> None:
     _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
-    install(side="worker")
-    from transparent_mp.worker import preload
-
-    preload.modules()
+    worker.prepare()
+    print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
     # Not through sys.stdin's iterator: its buffer would be forked along.
     while line := sys.stdin.buffer.readline():
         print(json.dumps(_serve(json.loads(line))), file=answers, flush=True)
@@ -55,7 +49,7 @@ def main() -> None:
 
 def _serve(order: dict[str, Any]) -> dict[str, Any]:
     if "probe" in order:
-        return _in_child(lambda: probe(order["probe"]))[0]
+        return _in_child(lambda: _examined(order))[0]
     with _clean_directory(Path(tempfile.gettempdir())):
         answer, status = _in_child(lambda: supervise(order))
         _kill_orphans()
@@ -68,11 +62,11 @@ def _serve(order: dict[str, Any]) -> dict[str, Any]:
 
 def supervise(order: dict[str, Any]) -> dict[str, Any]:
     """Be a worker for a ticket; says what it did."""
-    begun, ticket = time.monotonic(), order["ticket"]
+    ticket = order["ticket"]
     worker.log_as(ticket["log"])
     session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
-    life = order["life"] - (time.monotonic() - begun)
-    processes = worker.serve(ticket, session, life=life)
+    begun = time.monotonic()
+    processes = worker.serve(ticket, session, life=order["until"] - begun)
     session.store.close()
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     seconds = round(time.monotonic() - begun, 3)
@@ -87,28 +81,11 @@ def report(ticket: dict[str, Any], why: str) -> dict[str, Any]:
     return {}
 
 
-def probe(url: str) -> dict[str, Any]:
-    """What runs here, and how it reaches the store: milliseconds of a round trip, or the error."""
-    said: dict[str, Any] = {
-        "python": platform.python_version(),
-        "transparent_mp": transparent_mp.__version__,
-        "machine": platform.machine(),
-    }
-    try:
-        link = connect(url)
-        times = []
-        for _ in range(10):
-            begun = time.perf_counter()
-            link.send([("PING",)])
-            answer = link.read()
-            times.append(time.perf_counter() - begun)
-        if isinstance(answer, Exception):
-            raise answer
-        said["store_ms"] = round(sorted(times)[len(times) // 2] * 1000, 3)
-        link.close()
-    except StoreError as error:
-        said["store_error"] = f"{public(url)}: {error}"
-    return said
+def _examined(order: dict[str, Any]) -> dict[str, Any]:
+    # Only in the fork: no worker needs what it imports.
+    from transparent_mp.worker.examination import examine
+
+    return examine(order)
 
 
 def _in_child(body: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], int]:

@@ -41,6 +41,7 @@ class LocalLauncher:
     """Starts workers as subprocesses of the client."""
 
     slots = SLOTS
+    hint = ""
 
     def __init__(self, config: Config) -> None:
         self.limit = config.parallelism()

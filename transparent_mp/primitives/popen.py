@@ -7,6 +7,9 @@ comes from (an event in this process's inbox, which makes the sentinel readable)
     fork                 pickled by value: lambdas, closures, `__main__` and its globals travel
     spawn, forkserver    pickled by the standard library's own rules, `__main__` imported again
 
+Unlike the standard library, under `fork` what the program has registered by util.register_after_fork for
+an object is not called in the process that gets it: the object was unpickled there, and may see to it then.
+
 A manager's server is the one process that stays a real local child: it lives as long as its
 manager, it only waits, and proxies reach it through the store from everywhere.
 """
@@ -100,7 +103,8 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         starting = starter.current()
         before = contents.put(session, self._contents, starting.stored)
         # Its buffers are the program's own, and are sent by now or never.
-        starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
+        with memory.sending():
+            starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
         self._contents = {}
         self.pid = child.pid
 

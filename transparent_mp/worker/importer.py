@@ -15,6 +15,7 @@ import functools
 import importlib.abc
 import importlib.machinery
 import io
+import linecache
 import os
 import sys
 import sysconfig
@@ -232,6 +233,8 @@ class ClientLoader(_ClientLoaderBase, importlib.abc.SourceLoader):  # type: igno
     """Loader of a module whose source is the client's."""
 
     def get_code(self, fullname: str) -> Any:
+        # Warnings look a line up by its file's name alone.
+        linecache.lazycache(self.get_filename(), {"__name__": self.name, "__loader__": self})
         compiled = functools.partial(super().get_code, fullname)
         return self._finder.pantry.code(self._entry.header["digest"], self.get_filename(), compiled)
 

@@ -50,13 +50,18 @@ def enter(around: dict[str, Any]) -> None:
     tempfile.tempdir = around["tempdir"] if files is not None else None
 
 
-def forget_directory(config: dict[str, Any]) -> None:
-    """Let a process make a directory for its sockets itself where its parent's is not on this machine."""
+def place_sockets(config: dict[str, Any], place: str, pid: int) -> None:
+    """Give a process a directory for its sockets in `place`, unless its parent's is on this machine.
+
+    A socket is bound where the kernel is, whoever else's files are shown to the program.
+    """
     try:
-        # Of this machine, whoever else's files are shown to the program.
         original("os", "stat")(config.get("tempdir") or "")
     except OSError:
         config.pop("tempdir", None)
+        if place:
+            config["tempdir"] = os.path.join(place, f"sockets-{pid}")
+            original("os", "mkdir")(config["tempdir"])
 
 
 def _environ(theirs: dict[str, str], own: tuple[str, ...]) -> None:

@@ -53,7 +53,8 @@ def test_someone_is_asked(answer: str, there: int, monkeypatch: pytest.MonkeyPat
     assert len(Clients()("lambda").list_functions()["Functions"]) == there
 
 
-def test_packages_of_a_file_become_a_layer(tmp_path: Path, wheels: Path, capsys: Capture) -> None:
+def test_packages_of_a_file_become_a_layer(aws: Aws, tmp_path: Path, wheels: Path, capsys: Capture) -> None:
+    aws.let_functions_answer(False)
     write_wheel(wheels, "extra", "1.0", "py3-none-any", {"extra/__init__.py": "x" * 100})
     file = tmp_path / "requirements.txt"
     file.write_text("extra==1.0\n")

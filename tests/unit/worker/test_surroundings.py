@@ -17,6 +17,7 @@ ENTER = """
 import json, os, sys
 sys.path.append(sys.argv.pop(1))
 from transparent_mp.worker import surroundings
+from transparent_mp.worker import surroundings
 around = {
     "environ": {"KEPT": "theirs", "NEW": "theirs", "PATH": "their path", "AWS_LAMBDA_X": "theirs"},
     "cwd": os.getcwd(), "argv": ["app.py", "x"], "path": ["", "/not/here"],
@@ -93,7 +94,19 @@ def test_warnings_are_filtered_as_the_client_filters_them() -> None:
 
 def test_a_directory_for_sockets_is_taken_over_only_where_it_is(tmp_path: Path) -> None:
     none: dict[str, object] = {}
-    here, elsewhere = {"tempdir": str(tmp_path)}, {"tempdir": "/not/here", "authkey": b"k"}
-    for config in (here, elsewhere, none):
-        surroundings.forget_directory(config)
-    assert (here, elsewhere, none) == ({"tempdir": str(tmp_path)}, {"authkey": b"k"}, {})
+    here, elsewhere = {"tempdir": "/"}, {"tempdir": "/not/here", "authkey": b"k"}
+    for pid, config in enumerate((here, elsewhere, none)):
+        surroundings.place_sockets(config, str(tmp_path), pid)
+    made = [str(tmp_path / "sockets-1"), str(tmp_path / "sockets-2")]
+    assert (here, elsewhere, none) == (
+        {"tempdir": "/"},
+        {"tempdir": made[0], "authkey": b"k"},
+        {"tempdir": made[1]},
+    )
+    assert sorted(map(str, tmp_path.iterdir())) == made
+
+
+def test_without_a_place_a_process_looks_for_one_itself() -> None:
+    config: dict[str, object] = {"tempdir": "/not/here"}
+    surroundings.place_sockets(config, "", 1)
+    assert config == {}
