@@ -3,9 +3,12 @@
 # sees the environment and never the source beside it.
 
 PYTHON ?= python3
-# CPython's tests and the programs are pinned to this one: the baseline was measured with it, and
-# some of the programs' dependencies exist for no earlier one.
+# Each Python has an environment of its own.
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
+# The programs are pinned to this one: some of their dependencies exist for no earlier one.
 PYTHON311 ?= python3.11
+# $(call python,3.13): PYTHON313 where it is set, else pyenv's, which need not be on the PATH.
+python = $(or $(PYTHON$(subst .,,$(1))),$(lastword $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python$(1))),python$(1))
 
 SOURCES := pyproject.toml README.md LICENSE $(shell find transparent_mp sitecustomize ! -name '*.pyc' ! -name __pycache__)
 # A Redis server from a wheel where the machine has none.
@@ -24,42 +27,47 @@ unexport TRANSPARENT_MP
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "     " substr($$0, 3) }' Makefile
 
-demo: .venv/.demo .venv/.wheel  ## three unmodified programs under plain Python and on workers, compared
+demo: $(VENV)/.demo $(VENV)/.wheel  ## three unmodified programs under plain Python and on workers, compared
 ##             ON=local or ON=sandbox: only those workers
-	@.venv/bin/python examples/demo.py $(if $(ON),--on $(ON))
+	@$(VENV)/bin/python examples/demo.py $(if $(ON),--on $(ON))
 
-check: .venv/.dev  ## ruff, mypy --strict
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy --strict transparent_mp
+check: $(VENV)/.dev  ## ruff, mypy --strict
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy --strict transparent_mp
 
-# CPython's own tests are part of the tests where they can be had.
-GATE := $(if $(and $(shell command -v $(PYTHON311)),$(shell command -v apt-get)),.conformance/venv/.wheel)
-test: .venv/.dev .venv/.demo .venv/.wheel $(GATE)  ## the tests, against the installed wheel
-##             ARGS="-k pool -x": words for pytest
-	@.venv/bin/pytest $(ARGS)
+# CPython's own tests are part of the tests where they can be had; 3.13 brings all of its own.
+GATE := $(if $(and $(shell command -v $(PYTHON311)),$(shell command -v apt-get)),.conformance/3.11/.wheel) \
+    $(if $(shell $(call python,3.13) -c "import test._test_multiprocessing as m; print(m)" 2>/dev/null),.conformance/3.13/.wheel)
+test: $(VENV)/.dev $(VENV)/.demo $(VENV)/.wheel $(GATE)  ## the tests, against the installed wheel
+##             PYTHON=python3.13: with this one, here as elsewhere; ARGS="-k pool -x": words for pytest
+	@$(VENV)/bin/pytest $(ARGS)
 
 MODULE ?= $(addprefix test.test_,multiprocessing_spawn multiprocessing_fork multiprocessing_forkserver \
     multiprocessing_main_handling concurrent_futures)
 JOBS ?= 2
 TIMEOUT ?= 60
-conformance: .conformance/venv/.wheel  ## CPython's own tests on workers, scored against plain Python
+# Whose tests; each of 3.9 to 3.13 has a baseline.
+VERSION ?= 3.11
+CONFORMANCE := .conformance/$(VERSION)
+conformance: $(CONFORMANCE)/.wheel  ## CPython's own tests on workers, scored against plain Python
+##             VERSION=3.13: those of this Python; 3.9 to 3.13
 ##             MODULE="test.test_...", MATCH=REGEX, EXCLUDE=REGEX, IDS=FILE: only these
-##             METHODS=1: each test alone, and a pass that started nothing on a worker is named
+##             METHODS=1: each test alone, and (3.11) a pass that started nothing on a worker is named
 ##             SANDBOX=1: workers in the sandbox (root), SANDBOX=net: in networks of their own too
 ##             JOBS=2 TIMEOUT=60
-	@version=$$(.conformance/venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-	$(if $(filter net,$(SANDBOX)),tests/sandbox/with-store) tests/conformance/run --python "$(CURDIR)/.conformance/venv/bin/python" \
-	    --prefix-cmd '"$(CURDIR)/.conformance/venv/bin/python" -m transparent_mp' \
+	@$(if $(filter net,$(SANDBOX)),tests/sandbox/with-store) tests/conformance/run \
+	    --python "$(CURDIR)/$(CONFORMANCE)/bin/python" \
+	    --prefix-cmd '"$(CURDIR)/$(CONFORMANCE)/bin/python" -m transparent_mp' \
 	    $(addprefix --module ,$(MODULE)) $(if $(MATCH),--match '$(value MATCH)') $(if $(EXCLUDE),--exclude '$(value EXCLUDE)') \
 	    $(if $(IDS),--ids-file '$(IDS)') $(if $(METHODS),--methods --witness TRANSPARENT_MP_WITNESS) \
-	    $(call sandboxed,.conformance/venv) --jobs $(JOBS) --timeout $(TIMEOUT) \
+	    $(call sandboxed,$(CONFORMANCE)) --jobs $(JOBS) --timeout $(TIMEOUT) \
 	    --logdir "$(CURDIR)/.conformance/logs" --tmpdir "$(CURDIR)/.conformance/tmp" \
-	    --baseline tests/conformance/$(if $(METHODS),launches,baseline)-$$version.json \
-	    --out .conformance/results.json || true; \
-	tests/conformance/report .conformance/results.json tests/conformance/baseline-$$version.json \
+	    --baseline tests/conformance/baseline-$(VERSION).json \
+	    --out .conformance/results-$(VERSION).json || true; \
+	tests/conformance/report .conformance/results-$(VERSION).json tests/conformance/baseline-$(VERSION).json \
 	    $(if $(SANDBOX),tests/gate/known_differences_sandbox.txt,tests/gate/known_differences.txt) \
-	    $(if $(METHODS),tests/conformance/launches-$$version.json)
+	    $(if $(METHODS),$(wildcard tests/conformance/launches-$(VERSION).json))
 
 apps: .apps/venv/.wheel  ## twenty programs from PyPI, under plain Python and on workers
 ##             APPS="emcee_app tqdm_app": only these; SANDBOX=1: workers in the sandbox (root)
@@ -70,48 +78,48 @@ apps: .apps/venv/.wheel  ## twenty programs from PyPI, under plain Python and on
 	    --prefix '"$(CURDIR)/.apps/venv/bin/python" -m transparent_mp' $(call sandboxed,.apps/venv) $(APPS)
 
 RUNS ?= 3000
-property: .venv/.dev .venv/.wheel  ## random programs over shared memory on workers, every read checked
+property: $(VENV)/.dev $(VENV)/.wheel  ## random programs over shared memory on workers, every read checked
 ##             RUNS=3000; ARGS="--seed 7 --runs 1": a seed that failed
-	@.venv/bin/python -m transparent_mp tests/property/run.py --runs $(RUNS) $(ARGS)
+	@$(VENV)/bin/python -m transparent_mp tests/property/run.py --runs $(RUNS) $(ARGS)
 
-bench: .venv/.dev .venv/.wheel  ## speed, beside the standard library's in the same run
-	@.venv/bin/python -m tests.bench $(ARGS)
+bench: $(VENV)/.dev $(VENV)/.wheel  ## speed, beside the standard library's in the same run
+	@$(VENV)/bin/python -m tests.bench $(ARGS)
 
 wheel: dist/.built  ## the wheel, in dist/
 
 clean:  ## remove all that the other targets made
-	rm -rf .venv .conformance .apps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .conformance .apps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find transparent_mp sitecustomize tests examples -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/.made:
-	$(PYTHON) -m venv .venv
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
 	@# The pip that comes with Python 3.9 needs more than ten minutes to resolve what 3.9 can have.
-	.venv/bin/python -m pip install -q --upgrade pip
-	.venv/bin/pip install -q hatchling
+	$(VENV)/bin/python -m pip install -q --upgrade pip
+	$(VENV)/bin/pip install -q hatchling
 	@touch $@
 
-dist/.built: .venv/.made $(SOURCES)
+dist/.built: $(VENV)/.made $(SOURCES)
 	@rm -rf dist
-	.venv/bin/hatchling build -t wheel
+	$(VENV)/bin/hatchling build -t wheel
 	@touch $@
 
 # Dependencies change with pyproject.toml, the package itself with every source.
 COMMA := ,
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
-.venv/.dev: EXTRAS := dev
-.venv/.demo: EXTRAS := demo $(EMBEDDED)
-.venv/.dev .venv/.demo: pyproject.toml | dist/.built
-	.venv/bin/pip install -q "$$(ls dist/*.whl)[$(subst $(SPACE),$(COMMA),$(strip $(EXTRAS)))]"
+$(VENV)/.dev: EXTRAS := dev
+$(VENV)/.demo: EXTRAS := demo $(EMBEDDED)
+$(VENV)/.dev $(VENV)/.demo: pyproject.toml | dist/.built
+	$(VENV)/bin/pip install -q "$$(ls dist/*.whl)[$(subst $(SPACE),$(COMMA),$(strip $(EXTRAS)))]"
 	@touch $@
 
-.venv/.wheel: dist/.built
-	.venv/bin/pip install -q --force-reinstall --no-deps dist/*.whl
+$(VENV)/.wheel: dist/.built
+	$(VENV)/bin/pip install -q --force-reinstall --no-deps dist/*.whl
 	@touch $@
 
-.conformance/venv/.made: tests/conformance/prepare
-	@rm -rf .conformance/venv
-	tests/conformance/prepare $(PYTHON311) .conformance/venv
+.conformance/%/.made: tests/conformance/prepare
+	@rm -rf .conformance/$*
+	tests/conformance/prepare $(call python,$*) .conformance/$*
 	@touch $@
 
 .apps/venv/.made: tests/apps/requirements.txt
@@ -119,7 +127,7 @@ SPACE := $(EMPTY) $(EMPTY)
 	.apps/venv/bin/pip install -q -r tests/apps/requirements.txt
 	@touch $@
 
-.conformance/venv/.wheel .apps/venv/.wheel: %/.wheel: %/.made dist/.built
+$(addsuffix /.wheel,.apps/venv $(addprefix .conformance/,3.9 3.10 3.11 3.12 3.13)): %/.wheel: %/.made dist/.built
 	$*/bin/pip install -q "$$(ls dist/*.whl)$(if $(EMBEDDED),[$(EMBEDDED)])"
 	$*/bin/pip install -q --force-reinstall --no-deps dist/*.whl
 	@touch $@

@@ -30,12 +30,12 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import util
-from typing import Protocol
+from typing import Callable, Protocol
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
 from transparent_mp.primitives.exchange import Exchange
-from transparent_mp.primitives.replica import Memory, Replica
+from transparent_mp.primitives.replica import Memory, Replica, fetching, going_on
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.session import Session
 from transparent_mp.store.store import OnReply
@@ -76,6 +76,8 @@ class Engine:
         #: How often this process has published and merged: what the exchange looks at.
         self.published = 0
         self.merged = 0
+        #: What else is done before a release.
+        self.releases: list[Callable[[], None]] = []
 
     def share(self, memory: Memory, lock: Lock | None = None, *, oid: str = "") -> Replica:
         """Make local memory a segment with the contents it has.
@@ -113,7 +115,8 @@ class Engine:
                 return
             self.following = (*self.following, weakref.ref(replica))
             session = self._adopt()
-            self._go_on(replica, replica.merge(session.store.ask(*replica.fetching(session))))
+            (answer,) = session.store.ask(*fetching(session, [replica]))
+            self._go_on(replica, replica.merge(answer))
             # A release that finds it named twice publishes it once.
             lock.riders = tuple(ref for ref in lock.riders if ref() not in (None, replica))
 
@@ -139,6 +142,8 @@ class Engine:
 
     def publish(self, riders: Segments = ()) -> Sequence[Command]:
         """Commands that publish what this process changed; to be sent before the releasing command."""
+        for release in self.releases:
+            release()
         if not riders and not self.following:
             return ()
         commands: list[Command] = []
@@ -159,16 +164,17 @@ class Engine:
             return ()
         with self._lock:
             session = self._adopt()
-            return [replica.fetching(session) for replica in self._chosen(riders)]
+            chosen = self._chosen(riders)
+            return (fetching(session, chosen),) if chosen else ()
 
     def merge(self, replies: Iterable[Reply]) -> None:
         with self._lock:
             self.merged += 1
-            for reply in replies:
+            for answer in itertools.chain.from_iterable(replies):
                 # A segment may have been detached meanwhile.
-                replica = self._by_oid.get(reply[0].decode())
+                replica = self._by_oid.get(answer[0].decode())
                 if replica is not None:
-                    self._go_on(replica, replica.merge(reply))
+                    self._go_on(replica, replica.merge(answer))
 
     def synchronise(self) -> None:
         if self.following:
@@ -270,11 +276,11 @@ class Engine:
             if replica.lock is not None and replica.lock.held()
         )
 
-    def _exchanged(self, publication: Sequence[Command], fetching: Sequence[Command]) -> None:
-        if not publication and not fetching:
+    def _exchanged(self, publication: Sequence[Command], fetch: Sequence[Command]) -> None:
+        if not publication and not fetch:
             return
         with self.sending():
-            replies = self._current().store.call(*publication, *fetching)
+            replies = self._current().store.call(*publication, *fetch)
         self.merge(replies[len(publication) :])
 
     def _publish_last(self, replica: Replica) -> None:
@@ -288,7 +294,8 @@ class Engine:
         # could be newer than what is still to come.
         session = self._current()
         while after is not None:
-            after = replica.merge(session.store.ask(*replica.fetching(session, after)))
+            (answer,) = session.store.ask(*going_on(session, replica, after))
+            after = replica.merge(answer)
 
     def _adopt(self) -> Session:
         session = self._current()
@@ -322,6 +329,11 @@ call = _engine.call
 sending = _engine.sending
 leave = _engine.leave
 detach = _engine.detach
+
+
+def on_release(callback: Callable[[], None]) -> None:
+    """Have something else than memory done before a release as well."""
+    _engine.releases.append(callback)
 
 
 os.register_at_fork(

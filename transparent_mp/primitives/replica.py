@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import mmap
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
-from transparent_mp.primitives import diff
+from transparent_mp.primitives import bulk, diff
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.sharing import Hold
 from transparent_mp.store.link import Arg, Command
@@ -48,6 +48,23 @@ class Memory(Protocol):
 
     def free(self) -> None:
         """Give it back; nothing refers to it any more."""
+
+
+def fetching(session: Session, replicas: Iterable[Replica]) -> Command:
+    """The command that fetches what others changed since the versions known."""
+    keys: list[str] = []
+    args: list[Arg] = [session.uid]
+    for replica in replicas:
+        names, question = replica.question(session)
+        keys += names
+        args += question
+    return script("fetch", keys, args)
+
+
+def going_on(session: Session, replica: Replica, after: int) -> Command:
+    """The command that fetches what anybody changed since a version, where an answer stopped short."""
+    keys, question = replica.question(session, after)
+    return script("fetch", keys, ("", *question))
 
 
 @dataclass(frozen=True)
@@ -116,15 +133,10 @@ class Replica:
         first = 0
         changes: list[Entry] = []
         blocks = 0
-        for block in self._twin.changed():
-            now = self._slice(block).tobytes()
-            old = self._twin.get(block)
-            if now == old:
-                continue
-            changes += [(block, "=", now)] if whole else diff.entries(block, old, now)
-            self._twin.set(block, now)
-            blocks += 1
-            if blocks == PUBLISH_BLOCKS:
+        for found, count in self._changes(whole):
+            changes += found
+            blocks += count
+            if blocks >= PUBLISH_BLOCKS:
                 command, first = self._command(session, changes, thread, first)
                 yield command
                 changes, blocks = [], 0
@@ -141,15 +153,11 @@ class Replica:
         """Some of what was given out may never have been sent: it goes with the next publication."""
         self._lost = bool(self._away)
 
-    def fetching(self, session: Session, after: int | None = None) -> Command:
-        """The command that fetches what others changed since the version known.
-
-        `after`: what anybody changed since that version, to go on where an answer stopped short.
-        """
+    def question(self, session: Session, after: int | None = None) -> tuple[Sequence[str], Sequence[Arg]]:
+        """Keys and arguments of a fetch for this segment. `after`: where an answer stopped short."""
         _holders, data, version, blocks = self._names(session)
-        reader, since = (session.uid, self.known) if after is None else ("", after)
         most = FETCH_BLOCKS if self._blocks > 1 else 0
-        return script("fetch", (data, version, blocks), (self.oid, reader, since, most))
+        return (data, version, blocks), (self.oid, self.known if after is None else after, most)
 
     def merge(self, answer: list[Any]) -> int | None:
         """Apply what the store answered to a fetch; returns where to go on if it stopped short."""
@@ -161,8 +169,7 @@ class Replica:
             self._unsent.clear()
         if latest <= self.known or latest < self._seen:
             return None
-        for at in range(4, len(answer), 2):
-            self._merge_block(answer[at], answer[at + 1])
+        self._merge_blocks(answer[4:])
         self._seen = latest
         if reached < latest:
             return int(reached)
@@ -184,6 +191,45 @@ class Replica:
         for block in self._twin.changed():
             self._twin.set(block, self._slice(block).tobytes())
 
+    def _changes(self, whole: bool) -> Iterator[tuple[list[Entry], int]]:
+        """What differs from the twin, some neighbouring blocks at a time, and how many they are."""
+        numpy = diff.loaded_numpy() if self._blocks >= bulk.WORTH else None
+        for first, stop in _spans(self._twin.changed()):
+            now = self._view[first * BLOCK : stop * BLOCK].tobytes()
+            old = self._twin.get(first, stop)
+            if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not len(now) % BLOCK and not whole:
+                found = bulk.entries(numpy, first, old, now)
+            else:
+                found = []
+                for at in range(0, len(now), BLOCK):
+                    block, was, has = first + at // BLOCK, old[at : at + BLOCK], now[at : at + BLOCK]
+                    if was != has:
+                        found += [(block, "=", has)] if whole else diff.entries(block, was, has)
+            self._twin.set(first, now)
+            yield found, stop - first
+
+    def _merge_blocks(self, answer: list[Any]) -> None:
+        """Blocks and their bytes, in no order."""
+        numpy = diff.loaded_numpy() if len(answer) >= 2 * bulk.WORTH else None
+        if numpy is None:
+            for at in range(0, len(answer), 2):
+                self._merge_block(answer[at], answer[at + 1])
+            return
+        away = {entry[0] for part in self._away for entry in part.entries}
+        found = dict(zip(answer[::2], answer[1::2]))
+        # The last block may be short.
+        plain = sorted(block for block in found if block not in away and block < len(self._view) // BLOCK)
+        for first, stop in _spans(plain):
+            if stop - first >= bulk.WORTH:
+                theirs = b"".join(
+                    [(found.pop(block) or b"").ljust(BLOCK, b"\0") for block in range(first, stop)]
+                )
+                bulk.merge(
+                    numpy, self._view[first * BLOCK : stop * BLOCK], self._twin.view(first, stop), theirs
+                )
+        for block, data in found.items():
+            self._merge_block(block, data)
+
     def _merge_block(self, block: int, data: bytes | None) -> None:
         view = self._slice(block)
         size = len(view)
@@ -193,7 +239,7 @@ class Replica:
                 if entry[0] == block:
                     busy |= int.from_bytes(diff.covered(entry, size), "little")
         theirs = (data or b"").ljust(size, b"\0")
-        old = self._twin.get(block)
+        old = self._twin.get(block, block + 1)
         self._twin.set(block, diff.merge(view, old, theirs, busy.to_bytes(size, "little") if busy else b""))
 
     def _command(
@@ -238,6 +284,20 @@ def _nothing(_replica: Replica) -> None:
     """What a replica that is not exchanged publishes at its end."""
 
 
+def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Neighbouring blocks together, from the first to the one behind the last."""
+    first = stop = -1
+    for block in blocks:
+        if block == stop and stop - first < bulk.MOST:
+            stop += 1
+            continue
+        if stop > first:
+            yield first, stop
+        first, stop = block, block + 1
+    if stop > first:
+        yield first, stop
+
+
 class _SmallTwin:
     """Twin of a segment of one block (or none)."""
 
@@ -250,11 +310,14 @@ class _SmallTwin:
     def changed(self) -> tuple[int, ...]:
         return () if self._view.tobytes() == self._data else (0,)
 
-    def get(self, _block: int) -> bytes:
+    def get(self, _first: int, _stop: int) -> bytes:
         return self._data
 
-    def set(self, _block: int, data: bytes) -> None:
+    def set(self, _first: int, data: bytes) -> None:
         self._data = data
+
+    def view(self, _first: int, _stop: int) -> memoryview:
+        raise NotImplementedError("one block is not many")
 
 
 class _LargeTwin:
@@ -270,8 +333,11 @@ class _LargeTwin:
     def changed(self) -> Iterator[int]:
         return diff.changed_blocks(*self._addresses, self._size)
 
-    def get(self, block: int) -> bytes:
-        return self._data[block * BLOCK : (block + 1) * BLOCK]
+    def get(self, first: int, stop: int) -> bytes:
+        return self._data[first * BLOCK : min(stop * BLOCK, self._size)]
 
-    def set(self, block: int, data: bytes) -> None:
-        self._data[block * BLOCK : block * BLOCK + len(data)] = data
+    def set(self, first: int, data: bytes) -> None:
+        self._data[first * BLOCK : first * BLOCK + len(data)] = data
+
+    def view(self, first: int, stop: int) -> memoryview:
+        return memoryview(self._data)[first * BLOCK : stop * BLOCK]

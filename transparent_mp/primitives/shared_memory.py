@@ -31,6 +31,8 @@ from transparent_mp.primitives.segments import Segment, State
 from transparent_mp.store.session import Session
 
 _CREATE = os.O_CREAT | os.O_EXCL
+#: Bytes that a name may have, as for a file.
+_LONGEST = 255
 
 
 class _Place:
@@ -41,7 +43,7 @@ class _Place:
         self.opening: dict[int, Segment] = {}
         #: Made here under names that nobody was told.
         self.private: dict[str, Segment] = {}
-        #: Names without a file on this machine, which a resource tracker must not remove.
+        #: At the client, names that have no file there, which its resource tracker must not remove.
         self.untracked: set[str] = set()
         #: Whether this is a child that a process at home has forked by itself.
         self.home = False
@@ -58,12 +60,20 @@ def _at_home() -> bool:
     return session is None or session.uid == session.client or _place.home
 
 
+def _session() -> Session | None:
+    """The session, if there is one and it has not ended: finalisers of the program may come later."""
+    session = sessions.attached()
+    return None if session is None or session.store.closed else session
+
+
 class posixshmem:  # noqa: N801  stands for the module of that name
     """`_posixshmem` as multiprocessing.shared_memory sees it."""
 
     @staticmethod
     def shm_open(path: str, flags: int, mode: int = 0o777) -> int:
         name = path.lstrip("/")
+        if not name or "/" in name or len(os.fsencode(name)) > _LONGEST:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         while True:
             try:
                 if flags & _CREATE != _CREATE:
@@ -92,13 +102,12 @@ def _create(name: str, flags: int, mode: int) -> tuple[Segment, int]:
     if not _at_home():
         if _place.private.setdefault(name, segment) is not segment:
             raise FileExistsError
-        _place.untracked.add(name)
         segment.fd = segments.nameless(0)
         return segment, os.dup(segment.fd)
     try:
         fd = segments.open_file(name, flags, mode)
     except FileExistsError:
-        session = sessions.attached()
+        session = _session()
         if session is None or not homes.is_entered(name) or names.look_up(session, name) is not None:
             raise
         homes.bury(session, name)
@@ -112,14 +121,14 @@ def _attach(name: str, flags: int) -> tuple[Segment, int]:
     private = _place.private.get(name)
     if private is not None:
         return private, os.dup(private.fd) if private.fd >= 0 else segments.open_file(name, flags)
-    session = sessions.attached()
+    session = _session()
     entry = None if session is None else names.find(session, name)
     if entry is None:
         return _attach_unknown(session, name, flags)
     live = segments.live.get(name)
     if entry.where == names.CLIENT and _at_home():
         return live or Segment(name, State.HOME, oid=entry.oid), segments.open_file(name, flags)
-    if not _at_home() or entry.where == names.STORE:
+    if entry.where == names.STORE:
         _place.untracked.add(name)
     if live is None or live.oid != entry.oid:
         hold = sharing.take(sessions.current(), entry.oid)
@@ -140,11 +149,11 @@ def _attach_unknown(session: Session | None, name: str, flags: int) -> tuple[Seg
 
 def _unlink(name: str) -> bool:
     """Take a name away; False when there is none."""
-    session = sessions.attached()
+    session = _session()
     if _place.private.pop(name, None) is not None or session is None:
         homes.forget(name)
         segments.live.pop(name, None)
-        if _at_home():
+        if _at_home() and name not in _place.untracked:
             segments.unlink_file(name)
         return True
     found = names.unlink(session, name)
@@ -320,7 +329,7 @@ def register(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
     def register(path: str, rtype: str) -> None:
         if rtype == "shared_memory":
-            if path.lstrip("/") in _place.untracked:
+            if not _is_file(path):
                 return
             homes.tracked.add(path.lstrip("/"))
         stock(path, rtype)
@@ -333,13 +342,16 @@ def unregister(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
     def unregister(path: str, rtype: str) -> None:
         if rtype == "shared_memory":
-            if path.lstrip("/") in _place.untracked:
-                _place.untracked.discard(path.lstrip("/"))
+            if not _is_file(path):
                 return
             homes.tracked.discard(path.lstrip("/"))
         stock(path, rtype)
 
     return unregister
+
+
+def _is_file(path: str) -> bool:
+    return _at_home() and path.lstrip("/") not in _place.untracked
 
 
 def _before_fork() -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import tempfile
+import time
 import warnings
 from typing import Any
 
@@ -38,7 +40,9 @@ def enter(around: dict[str, Any]) -> None:
         _directory(around["cwd"])
     sys.argv[:] = around["argv"]
     sys.path[:] = merged_path(around["path"], sys.path)
-    _streams(around["terminal"])
+    _streams(around["streams"])
+    for number in around["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
     if around["warnings"] != sys.warnoptions:
         sys.warnoptions[:] = around["warnings"]
         for option in around["warnings"]:
@@ -64,9 +68,12 @@ def _environ(theirs: dict[str, str], own: tuple[str, ...]) -> None:
     for name in list(os.environ):
         if not _own(name, own) and name not in theirs:
             del os.environ[name]
+    zone = os.environ.get("TZ")
     for name, value in theirs.items():
         if not _own(name, own) and os.environ.get(name) != value:
             os.environ[name] = value
+    if os.environ.get("TZ") != zone:
+        time.tzset()
 
 
 def _own(name: str, own: tuple[str, ...]) -> bool:
@@ -86,10 +93,10 @@ def _directory(cwd: str) -> None:
         os.environ["PWD"] = cwd
 
 
-def _streams(terminal: list[bool]) -> None:
-    for name, fd, line in (("stdout", 1, terminal[0]), ("stderr", 2, True)):
+def _streams(like: list[dict[str, Any]]) -> None:
+    for name, fd, how in (("stdout", 1, like[0]), ("stderr", 2, like[1])):
         raw = open(fd, "wb", buffering=-1, closefd=False)  # noqa: SIM115  as long as the process
-        errors = "backslashreplace" if fd == 2 else "strict"
-        stream = io.TextIOWrapper(raw, encoding="utf-8", errors=errors, line_buffering=line)
+        usual = {"encoding": "utf-8", "errors": "backslashreplace" if fd == 2 else "strict"}
+        stream = io.TextIOWrapper(raw, **{**usual, **how, "line_buffering": fd == 2 or how["line_buffering"]})
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)

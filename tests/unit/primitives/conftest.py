@@ -183,6 +183,8 @@ def shm(tracked):
     if exchange is not None:
         exchange.stop()
         memory._engine._exchange = None
+    # Nor would its dead.
+    memory._engine._chosen(())
     assert (tracked, shared_memory._place.opening, segments.waiting) == (set(), {}, set())
 
 

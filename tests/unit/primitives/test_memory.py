@@ -242,14 +242,14 @@ def test_an_unchanged_segment_costs_few_bytes(processes, size):
     one, other = processes(bytes(range(1, 251)) * (size // 250 + 1))
     for process in (one, other):
         assert process.engine.publish() == []
-        (reply,) = process.acquire()
+        ((reply,),) = process.acquire()
         assert len(reply) == 4
     one.view[0] += 1
     one.release()
     # Its own change is not sent back to the writer.
-    (reply,) = one.acquire()
+    ((reply,),) = one.acquire()
     assert len(reply) == 4
-    (reply,) = other.acquire()
+    ((reply,),) = other.acquire()
     assert reply[4] == 0
     assert len(reply[5]) <= BLOCK
 
@@ -478,3 +478,17 @@ def test_the_child_of_a_fork_goes_on_by_itself(processes, joined):
     one.acquire()
     other.acquire()
     assert bytes(one.view) == bytes(other.view) == b"pc."
+
+
+def test_one_command_asks_for_all_segments(processes):
+    one, other = processes(b"....")
+    again = Plain(bytes(2 * BLOCK))
+    two = one.engine.share(again)
+    again.view[BLOCK] = 3
+    theirs = Plain(bytes(2 * BLOCK))
+    other.replica2 = other.engine.replicate(two.oid, theirs)
+    one.view[1] = 5
+    one.release()
+    (answers,) = other.acquire()
+    assert [len(answer) for answer in answers] == [6, 6]
+    assert (other.view[1], theirs.view[BLOCK]) == (5, 3)

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from transparent_mp.primitives import diff, replica
+from transparent_mp.primitives import bulk, diff, replica
 from transparent_mp.primitives.memory import Engine
 
 #: Small, so that a hundred bytes are several blocks and a few blocks an answer that stops short.
@@ -176,7 +176,8 @@ class Processes(RuleBasedStateMachine):
 
     def merge_one(self, which):
         e, replies, answer = self.answers.pop(which)
-        if replies[0][1] == replies[0][2] or replies[0][2] <= self.replicas[e].known:
+        first = replies[0][0]
+        if first[1] == first[2] or first[2] <= self.replicas[e].known:
             self.real[e].merge(replies)
             self.model[e].merge(answer)
         else:
@@ -194,7 +195,7 @@ class Processes(RuleBasedStateMachine):
             assert value == (model.local[at] if own and value != data[at] else data[at])
         model.local[:] = self.replicas[e]._view
         model.twin[:] = b"".join(
-            bytes(self.replicas[e]._twin.get(block)) for block in range(-(-len(data) // BLOCK))
+            bytes(self.replicas[e]._twin.get(block, block + 1)) for block in range(-(-len(data) // BLOCK))
         )
         model.known = version
 
@@ -226,12 +227,17 @@ def small(monkeypatch):
     monkeypatch.setattr(replica, "FETCH_BLOCKS", FETCH_BLOCKS)
 
 
-def test_random_processes_agree_with_the_model(small, joined):
+@pytest.mark.parametrize("numpy", [False, True])
+def test_random_processes_agree_with_the_model(small, joined, monkeypatch, numpy):
+    # With it, two neighbouring blocks are many.
+    found = pytest.importorskip("numpy") if numpy else None
+    monkeypatch.setattr(diff, "loaded_numpy", lambda: found)
+    monkeypatch.setattr(bulk, "WORTH", 2)
     machine = type("Machine", (Processes,), {"joined": staticmethod(joined)})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=200,
+            max_examples=120,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
