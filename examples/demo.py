@@ -1,11 +1,12 @@
 """Runs each program beside this file under plain Python and under transparent_mp, and compares.
 
-    python examples/demo.py [--on local] [--on sandbox] [PROGRAM ...]
+    python examples/demo.py [--on local] [--on sandbox] [--on lambda] [PROGRAM ...]
 
 `local` workers are processes of this machine; `sandbox` ones live in tests/sandbox/sandbox, where
 neither the project's directory nor /dev/shm is there (needs root; left out, with the reason, when
-it is not asked for by name). For each run: what the program printed, the seconds it took, and
-where its processes ran. TRANSPARENT_MP_* variables that are set apply to the runs on workers.
+it is not asked for by name); `lambda` ones, if asked for, are invocations of TRANSPARENT_MP_FUNCTION.
+For each run: what the program printed, the seconds it took, and where its processes ran.
+TRANSPARENT_MP_* variables that are set apply to the runs on workers.
 
 Exit status 1 if a program failed, printed something else than under plain Python, or had no
 process on a worker.
@@ -141,13 +142,15 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("programs", nargs="*", metavar="PROGRAM", default=PROGRAMS)
-    parser.add_argument("--on", action="append", choices=("local", "sandbox"))
+    parser.add_argument("--on", action="append", choices=("local", "sandbox", "lambda"))
     parser.add_argument("--limit", type=float, default=180, help="seconds that one run may take")
     options = parser.parse_args()
     asked = options.on or ["local", "sandbox"]
     kinds: dict[str, dict[str, str]] = {}
     if "local" in asked:
         kinds["local"] = {}
+    if "lambda" in asked:
+        kinds["lambda"] = {f"{PREFIX}_BACKEND": "lambda"}
     if "sandbox" in asked:
         trouble = sandbox_trouble()
         if not trouble:

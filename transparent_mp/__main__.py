@@ -43,6 +43,9 @@ def main() -> int:
             return _refuse("transparent_mp: -E and -I need transparent_mp installed: PYTHONPATH is ignored")
         os.environ["PYTHONPATH"] = _python_path(root)
     os.environ["TRANSPARENT_MP"] = "1"
+    if os.environ.get("PYTHONHASHSEED", "random") == "random" and not sys.flags.ignore_environment:
+        # Random as ever, and the same in processes on workers, as in forked ones.
+        os.environ["PYTHONHASHSEED"] = str(int.from_bytes(os.urandom(4), "big") or 1)
     return _exec([sys.executable, *_flags(), *arguments])
 
 

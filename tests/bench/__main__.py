@@ -122,7 +122,7 @@ class Variant:
                     return dict(json.loads(line))
 
 
-def measured(row: Row, variants: list[Variant], rounds: int) -> dict[str, Any]:
+def measured(row: Row, variants: list[Variant], rounds: int, latency: float) -> dict[str, Any]:
     """Values of one row by variant, taken in turns."""
     values: dict[str, list[float]] = {variant.name: [] for variant in variants}
     ratios: list[float] = []
@@ -151,7 +151,8 @@ def measured(row: Row, variants: list[Variant], rounds: int) -> dict[str, Any]:
     return {
         "what": row.what,
         "unit": row.unit,
-        "target": str(row.target) if row.target else None,
+        "target": str(row.target.at(latency)) if row.target else None,
+        "latency": latency,
         "median": {name: statistics.median(found) for name, found in values.items() if found},
         "values": values,
         "r": statistics.median(ratios) if ratios and row.is_time else None,
@@ -243,7 +244,7 @@ def main() -> None:
         names = [variant.name for variant in running]
         print(report.head(names))
         for row in chosen:
-            results[row.name] = measured(row, running, options.rounds)
+            results[row.name] = measured(row, running, options.rounds, options.latency)
             print(report.line(row, results[row.name], names), flush=True)
     about = {
         "python": platform.python_version(),

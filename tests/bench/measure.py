@@ -22,12 +22,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import of_locks
+import of_memory
 import of_messages
 import of_processes
 import operations
 
 # Each registers what it measures.
-_REGISTERED = of_locks, of_messages, of_processes
+_REGISTERED = of_locks, of_memory, of_messages, of_processes
 
 
 class RoundTrip:

@@ -33,14 +33,17 @@ def line(row: Row, found: dict[str, Any], variants: list[str]) -> str:
 
 def met(row: Row, found: dict[str, Any]) -> bool | None:
     """Whether the row's target holds; None without one, or when one side is not there."""
-    medians, target = found["median"], row.target
-    if target is None or "ours" not in medians:
+    medians = found["median"]
+    if row.target is None or "ours" not in medians:
         return None
+    target = row.target.at(found["latency"])
     if target.of == "r":
         return None if found["r"] is None else found["r"] <= target.factor
     if target.of and target.of not in medians:
         return None
     bound = target.factor * (medians[target.of] if target.of else 1)
+    if target.trips and found["r"]:
+        bound += target.trips * medians["ours"] / found["r"]
     return bool(medians["ours"] <= bound if row.is_time else medians["ours"] >= bound)
 
 

@@ -18,8 +18,18 @@ class Target:
 
     factor: float
     of: str = ""
+    #: With --latency, instead of `factor`.
+    far: float | None = None
+    #: So many raw round trips beside.
+    trips: int = 0
+
+    def at(self, latency: float) -> Target:
+        """What holds at that distance of the store."""
+        return self if self.far is None or not latency else Target(self.far, self.of, trips=self.trips)
 
     def __str__(self) -> str:
+        if self.trips:
+            return f"{self.factor:g} {self.of} + {self.trips} r"
         if self.of == "r":
             return f"{self.factor:g} r"
         if self.of:
@@ -45,6 +55,7 @@ class Row:
 
 R2, R25, R5, R6 = (Target(factor, "r") for factor in (2, 2.5, 5, 6))
 FORK, SPAWN = Target(1, "fork"), Target(1, "spawn")
+SECTION, PROGRAM = Target(2, "fork", trips=2), Target(1.5, "fork", far=3)
 
 ROWS: tuple[Row, ...] = (
     Row("lock", "lock acquire + release", target=R2, trips="1+0"),
@@ -56,6 +67,15 @@ ROWS: tuple[Row, ...] = (
     Row("array_item", "a[3] = a[4] + 1", trips="2"),
     Row("array_slice", "a[:] of 1,000", trips="1"),
     Row("array_section", "with a.get_lock(): 100 of its elements += 1", trips="1"),
+    Row("array_write", "the same, 1,000 elements written", target=SECTION, trips="1"),
+    Row("array_read", "the same, 1,000 elements read", target=SECTION, trips="1"),
+    Row("env_shmem", "step of 2 environments of 1 ms, ShmemVecEnv", target=PROGRAM, trips="1"),
+    Row("env_acrobot", "step of 2 Acrobots, gymnasium", trips="1"),
+    Row("env_cartpole", "step of 2 CartPoles, gymnasium", trips="1"),
+    Row("stencil_loops", "Jacobi sweep of 96 x 96, cell by cell, 2 procs", target=PROGRAM, trips="1"),
+    Row("stencil_dense", "Jacobi sweep of 512 x 512, numpy, 2 processes", trips="1"),
+    Row("large_sparse", "64 MB array, a byte in each 100th page changed", trips="1"),
+    Row("large_scan", "memcmp of 64 MB"),
     Row("queue", "queue put + get, one process", target=R25, trips="0+1"),
     Row("queue_bounded", "the same, bounded", trips="0+1"),
     Row("queue_joinable", "joinable queue put + get + task_done", trips="0+1+0"),
@@ -63,12 +83,12 @@ ROWS: tuple[Row, ...] = (
     Row("queue_echo", "queue there and back", trips="0+1"),
     Row("pipe_echo", "pipe echo, 100 B", target=R5, trips="0+1"),
     Row("pipe_echo_wait", "pipe echo, 100 B, with connection.wait", trips="0+1"),
-    Row("event_set", "event set", trips="1"),
+    Row("event_set", "event set", trips="0"),
     Row("event_is_set", "event is_set", trips="1"),
     Row("event_wait", "event wait, when set", trips="1"),
     Row("event_pingpong", "two events there and back"),
-    Row("condition_pingpong", "condition wait and notify, there and back", trips="2+2"),
-    Row("barrier", "barrier wait, two processes"),
+    Row("condition_pingpong", "condition wait and notify, there and back", trips="2+0"),
+    Row("barrier", "barrier wait, two processes", trips="1"),
     Row("manager_set", "manager dict set", target=R5, trips="2"),
     Row("manager_get", "manager dict get", target=R5, trips="2"),
     Row("manager_get_remote", "manager dict get, in a process", trips="2"),

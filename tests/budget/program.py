@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing as mp
 import sys
 import traceback
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import shared_memory as shm
 from typing import Any
 
 import counting
@@ -178,6 +180,56 @@ def values() -> None:
         FOUND["with array.get_lock(): 100 elements += 1"] = count(section)
 
 
+def named(end: Any) -> None:
+    """Of a process on a worker: its own segments, and others' that it finds by their names."""
+    made: list[Any] = []
+    names = (f"budget_{at}" for at in itertools.count())
+
+    def lose() -> None:
+        if made:
+            made[0].close()
+            made.pop(0).unlink()
+
+    def make() -> None:
+        lose()
+        made.append(shm.SharedMemory(create=True, size=100))
+
+    def find() -> None:
+        shm.SharedMemory(given).close()
+
+    found = {
+        "SharedMemory, created": count(lambda: made.append(shm.SharedMemory(create=True, size=100)), lose),
+        "SharedMemory.name": count(lambda: made[0].name, make),
+        "SharedMemory.unlink, of a name that was asked for": count(
+            lambda: made[0].unlink(), lambda: (made.clear(), make(), made[0].name)
+        ),
+    }
+    made.clear()
+    found["SharedMemory, created under a name"] = count(
+        lambda: made.append(shm.SharedMemory(next(names), create=True, size=100)), lose
+    )
+    lose()
+    given = end.recv()
+    found["SharedMemory, found by its name"] = count(find)
+    found["SharedMemory.buf, the first look"] = count(
+        lambda: made[0].buf, lambda: (made.clear(), made.append(shm.SharedMemory(given)))
+    )
+    made.clear()
+    end.send(found)
+
+
+def segments() -> None:
+    mine, theirs = mp.Pipe()
+    memory = shm.SharedMemory(create=True, size=100)
+    process = mp.Process(target=named, args=(theirs,))
+    process.start()
+    mine.send(memory.name)
+    FOUND.update(mine.recv())
+    process.join()
+    memory.close()
+    memory.unlink()
+
+
 def events() -> None:
     event = mp.Event()
     with Holder(event):
@@ -268,6 +320,7 @@ if __name__ == "__main__":
         consumer,
         locks,
         values,
+        segments,
         events,
         conditions,
         barriers,

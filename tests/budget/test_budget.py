@@ -61,6 +61,13 @@ TABLE = (
     Row("another lock, Values and Arrays shared", 1, 2),
     Row("with value.get_lock(): value.value += 1", 1, 4),
     Row("with array.get_lock(): 100 elements += 1", 1, 4),
+    Row("SharedMemory, created", 0, 0),
+    Row("SharedMemory.name", 0, 2),
+    Row("SharedMemory, created under a name", 1, 2),
+    Row("SharedMemory, found by its name", 1, 3),
+    # The first look of all at what the client has made waits for the client besides.
+    Row("SharedMemory.buf, the first look", 1, 1),
+    Row("SharedMemory.unlink, of a name that was asked for", 1, 1),
     Row("Event.set", 0, 1),
     Row("Event.is_set", 1, 1),
     Row("Event.wait, when set", 1, 2),

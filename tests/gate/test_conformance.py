@@ -55,6 +55,7 @@ V311 = Version(
         *named(SPAWN, "TestProcess", "TestConnection", "TestPoll", "TestLock", "TestSemaphore"),
         *named(SPAWN, "TestCondition", "TestEvent", "TestBarrier", "TestQueue", "TestPool"),
         *named(SPAWN, "TestPoolWorkerErrors", "TestPoolWorkerLifetime"),
+        *named(SPAWN, "TestValue", "TestArray", "TestHeap", "TestSharedCTypes", "TestSharedMemory"),
         *named(FUTURES + "ProcessPoolSpawn", "AsCompletedTest", "ExecutorDeadlockTest"),
         *named(FUTURES + "ProcessPoolSpawn", "FailingInitializerTest", "InitializerTest"),
         *named(FUTURES + "ProcessPoolSpawn", "ProcessPoolExecutorTest", "ProcessPoolShutdownTest"),

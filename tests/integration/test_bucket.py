@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 from aws_server import REGION, Aws
 
+import transparent_mp
 from transparent_mp.launch.clients import Clients
 
+PACKAGE = Path(transparent_mp.__file__).resolve().parent
+SANDBOX = Path(__file__).resolve().parents[1] / "sandbox" / "sandbox"
 BUCKET = "contents-of-tests"
 SIZE = 4_000_000
 
@@ -98,6 +104,49 @@ def test_what_lies_there_is_gone_with_the_session_and_there_before(
     ]
     running.say("")
     assert running.finish().status == 0
+    assert objects() == 0
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 and os.environ.get("CI", "false") == "false", reason="the sandbox makes namespaces"
+)
+def test_code_and_files_of_the_client_come_through_it_too(
+    program: Callable[..., Any], redis: Callable[..., Any], bucket: str
+) -> None:
+    text = """
+        import multiprocessing as mp
+
+        def read_and_write(path):
+            import table
+            with open(path, "rb") as file:
+                content = file.read()
+            with open("written", "wb") as file:
+                file.write(content[::-1])
+            return len(content), len(table.TEXT)
+
+        if __name__ == "__main__":
+            content = bytes(range(250)) * 16_000
+            with open("given", "wb") as file:
+                file.write(content)
+            with mp.Pool(1) as pool:
+                print(*pool.apply(read_and_write, ("given",)))
+            with open("written", "rb") as file:
+                assert file.read() == content[::-1]
+    """
+    module = f"TEXT = {'x' * SIZE!r}\n"
+    figures = {}
+    for setting in ({}, {"BUCKET": bucket}):
+        server = redis()
+        command = f"{SANDBOX} --ro {sys.prefix} --ro {PACKAGE} --"
+        files = {"table.py": module}
+        ran = program(
+            text, files=files, REDIS_URL=server.address, WORKER_COMMAND=command, WORKERS="1", **setting
+        ).finish(60)
+        assert (ran.out, ran.status) == (f"{SIZE} {SIZE}\n", 0), ran.err
+        figures[bool(setting)] = carried(server)
+    # A module, a file read, and one written.
+    assert figures[False] > 2 * 3 * SIZE
+    assert figures[True] < SIZE / 4
     assert objects() == 0
 
 

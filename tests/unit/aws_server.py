@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,21 @@ class Aws:
         self._process.wait()
 
 
-def write_wheel(folder: Path, name: str, version: str, tag: str, files: dict[str, str]) -> None:
+def write_wheel(
+    folder: Path,
+    name: str,
+    version: str,
+    tag: str,
+    files: Mapping[str, str | bytes],
+    requires: Iterable[str] = (),
+) -> None:
     """A wheel that pip can install."""
     info = f"{name}-{version}.dist-info"
     pure = "true" if tag.endswith("-any") else "false"
-    everything = {
+    needs = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+    everything: dict[str, str | bytes] = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: {pure}\nTag: {tag}\n",
     }
     everything[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*everything, f"{info}/RECORD"])

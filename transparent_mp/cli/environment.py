@@ -13,7 +13,6 @@ import contextlib
 import ctypes
 import json
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -23,13 +22,11 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
-import transparent_mp
 from transparent_mp.cli import worker
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
 from transparent_mp.intercept import install
 from transparent_mp.ship.frames import encode
-from transparent_mp.store.connect import connect, public
 from transparent_mp.store.session import join, new_id
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -55,7 +52,7 @@ def main() -> None:
 
 def _serve(order: dict[str, Any]) -> dict[str, Any]:
     if "probe" in order:
-        return _in_child(lambda: probe(order["probe"]))[0]
+        return _in_child(lambda: _examined(order))[0]
     with _clean_directory(Path(tempfile.gettempdir())):
         answer, status = _in_child(lambda: supervise(order))
         _kill_orphans()
@@ -87,28 +84,11 @@ def report(ticket: dict[str, Any], why: str) -> dict[str, Any]:
     return {}
 
 
-def probe(url: str) -> dict[str, Any]:
-    """What runs here, and how it reaches the store: milliseconds of a round trip, or the error."""
-    said: dict[str, Any] = {
-        "python": platform.python_version(),
-        "transparent_mp": transparent_mp.__version__,
-        "machine": platform.machine(),
-    }
-    try:
-        link = connect(url)
-        times = []
-        for _ in range(10):
-            begun = time.perf_counter()
-            link.send([("PING",)])
-            answer = link.read()
-            times.append(time.perf_counter() - begun)
-        if isinstance(answer, Exception):
-            raise answer
-        said["store_ms"] = round(sorted(times)[len(times) // 2] * 1000, 3)
-        link.close()
-    except StoreError as error:
-        said["store_error"] = f"{public(url)}: {error}"
-    return said
+def _examined(order: dict[str, Any]) -> dict[str, Any]:
+    # Only in the fork: no worker needs what it imports.
+    from transparent_mp.worker.examination import examine
+
+    return examine(order)
 
 
 def _in_child(body: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], int]:

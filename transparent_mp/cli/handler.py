@@ -1,7 +1,7 @@
 """`transparent_mp.cli.handler.handler`: what AWS Lambda calls. An invocation is a worker, or a probe.
 
     {"ticket": T}      supervise for that ticket; answers processes, seconds, peak_mb (of the largest process)
-    {"probe": URL}     say what this function is, and how it reaches that store
+    {"probe": URL}     say what this function is, and how it reaches that store (`worker.examination`)
 
     runtime process     this module; stays as AWS has made it
       environment       `cli.environment`: imports what workers need, once, while AWS initialises the function
@@ -68,7 +68,7 @@ if "AWS_LAMBDA_RUNTIME_API" in os.environ:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Be a worker for the event's ticket, or answer its probe."""
     if "probe" in event:
-        return _environment.ask({"probe": event["probe"]})
+        return _environment.ask(event)
     if "ticket" not in event:
         raise ValueError('this function serves transparent_mp: an event holds a "ticket" or a "probe"')
     cores = max(1, int(context.memory_limit_in_mb) // MEMORY_OF_CPU)

@@ -161,7 +161,12 @@ def _stand_in(row: Patch, original: Any) -> Callable[..., Any]:
 
 def copies(places: list[_Place]) -> Iterator[str]:
     """Names in other modules that still hold an original: they were copied too early."""
-    names = {id(place.original): f"{place.row.module}.{place.row.name}" for place in places}
+    # A module is no copy: whoever imports it has it under a name.
+    names = {
+        id(place.original): f"{place.row.module}.{place.row.name}"
+        for place in places
+        if not isinstance(place.original, type(sys))
+    }
     # Built-in modules are where `os` has its functions from; replacements keep originals on purpose.
     passed = {*sys.builtin_module_names, *(place.row.module for place in places)}
     passed.update(place.row.replacement.partition(":")[0] for place in places)

@@ -60,6 +60,12 @@ _A = _P + "adapters."
 
 
 _F = "transparent_mp.worker.files."
+_OF_PATHS = (
+    "open stat lstat access listdir scandir mkdir rmdir unlink remove rename replace link symlink readlink "
+    "truncate utime chmod chown lchown statvfs mkfifo mknod chdir umask getcwd getcwdb "
+    "listxattr getxattr setxattr removexattr"
+)
+_OF_DESCRIPTORS = "close write pwrite ftruncate fsync fdatasync fstat dup dup2 fchdir fchmod fstatvfs"
 
 
 def _files(
@@ -203,10 +209,6 @@ TABLE: tuple[Patch, ...] = (
           why="a process's pid is its Process.pid, unique in the session"),
     Patch("os", "getppid", _P + "pids:getppid", sides=WORKER,
           why="the parent is the process that called start(), not the supervisor"),
-    Patch("os", "getcwd", _P + "directory:getcwd", sides=WORKER,
-          why="a process stands in its parent's directory, which a worker may not have"),
-    Patch("os", "getcwdb", _P + "directory:getcwdb", sides=WORKER,
-          why="as getcwd"),
     Patch("os", "cpu_count", _P + "pids:cpu_count", lazy=True,
           why="programs size their pools by it: the session's parallelism"),
     Patch("os", "process_cpu_count", _P + "pids:process_cpu_count", lazy=True, optional=True,
@@ -216,19 +218,37 @@ TABLE: tuple[Patch, ...] = (
 
     *_files("builtins", "open"),
     *_files("io", "open open_code"),
-    *_files("os", "open stat lstat access listdir scandir mkdir rmdir unlink remove rename replace link"),
-    *_files("os", "symlink readlink truncate utime chmod chown lchown statvfs mkfifo mknod chdir umask"),
-    *_files("os", "listxattr getxattr setxattr removexattr"),
-    *_files("os", "close write pwrite ftruncate fsync fdatasync fstat dup dup2 fchdir fchmod fstatvfs",
-            "a descriptor of the client's file is that of a copy"),
+    *_files("os", _OF_PATHS),
+    *_files("os", _OF_DESCRIPTORS, "a descriptor of the client's file is that of a copy"),
+    # After importlib has its own, so that what it finds by itself stays this machine's.
+    Patch("_frozen_importlib_external", "_os", _F + "imports:pristine", sides=WORKER, wraps=True,
+          why="looks for modules on sys.path by what is replaced in posix"),
+    *_files("posix", _OF_PATHS, "a function of os is pickled by this name"),
+    *_files("posix", _OF_DESCRIPTORS, "as those of paths"),
     *_files("posixpath", "realpath"),
     *_files("tokenize", "_builtin_open", "copies open"),
     *_files("bz2", "_builtin_open", "copies open"),
     *_files("tarfile", "bltn_open", "copies open"),
+    *(Patch("tempfile", "_TemporaryFileCloser." + name, _F + "functions:defaults", sides=WORKER, wraps=True,
+            optional=True, why="has a copy of os.unlink in its defaults")
+      for name in ("close", "cleanup")),
     *_files("pathlib", "stat lstat open listdir scandir chmod mkdir unlink link link_to rmdir rename replace "
-                       "symlink utime readlink realpath",
+                       "symlink utime readlink realpath getcwd",
             "copies the functions of os, up to Python 3.10", of="_NormalAccessor."),
     *_files("glob", "lstat scandir", "copies those of os, in Python 3.13", of="_StringGlobber."),
+
+    *(Patch("_frozen_importlib_external", name, _F + "imports:" + ours, sides=WORKER, wraps=True,
+            why="a module's file that it is told of, or that py_compile writes, may be the client's")
+      for name, ours in (
+          ("FileLoader.get_data", "get_data"), ("SourceFileLoader.path_stats", "path_stats"),
+          ("SourceFileLoader.set_data", "set_data"), ("_write_atomic", "write_atomic"),
+          ("_calc_mode", "calc_mode"))),
+    Patch("mmap", "mmap", _F + "mapping:mapping", sides=WORKER, wraps=True,
+          why="what is written to a mapping of the client's file goes there"),
+    Patch("ctypes", "_dlopen", _F + "natives:dlopen", sides=WORKER, wraps=True,
+          why="opens a library by its path, in C"),
+    Patch("_sqlite3", "connect", _F + "natives:connect", sides=WORKER, wraps=True,
+          why="opens a database by its path, in C"),
 
     Patch("importlib._common", "fallback_resources", "transparent_mp.worker.importer:fallback_resources",
           sides=WORKER, wraps=True, optional=True, why="Python 3.9 takes a package's files to be beside it"),

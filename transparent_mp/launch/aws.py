@@ -76,6 +76,10 @@ class LambdaLauncher:
     """Invokes a function for each worker. Thread-safe."""
 
     slots = SLOTS
+    hint = (
+        "the function answers and reaches the store, so its asynchronous invocations wait at AWS: raise its "
+        "concurrency, or lower TRANSPARENT_MP_WORKERS, or raise TRANSPARENT_MP_LAUNCH_TIMEOUT"
+    )
 
     def __init__(self, config: Config) -> None:
         self.limit = config.parallelism()
@@ -117,9 +121,9 @@ class LambdaLauncher:
             return f"the function {name} fails ({why}){tail}"
         if said.get("store_error"):
             return (
-                f"the function {name} cannot use the store at {said['store_error']}: it must be in a VPC "
-                "with a route to it, and the security groups must let the function out and the store's port "
-                f"in; TRANSPARENT_MP_WORKER_REDIS_URL (now {public(self._url)}) is the address workers use"
+                f"the function {name} says: {said['store_error']}. It must be in a VPC with "
+                "a route to the store, and the security groups must let the function out and the store's "
+                f"port in; workers use the address TRANSPARENT_MP_WORKER_REDIS_URL, now {public(self._url)}"
             )
         return ""
 

@@ -96,14 +96,15 @@ class Fleet:
             return
         why = self.launcher.explain()
         if why:
+            self._why = why
             for worker in [worker for worker, state in self._states.items() if state is State.LAUNCHED]:
                 self.gone(worker, why)
         if not self._has_come(deadline):
-            raise LaunchError(
-                f"no worker has checked in within {timeout:.0f} s: "
+            hint = self.launcher.hint or (
                 f"can workers reach the store at {public(self._session.worker_url)}? "
                 "TRANSPARENT_MP_WORKER_REDIS_URL is the address they use"
             )
+            raise LaunchError(f"no worker has checked in within {timeout:.0f} s: {hint}")
 
     def ready(self, worker: str, cores: int = 1) -> None:
         """A worker has checked in."""

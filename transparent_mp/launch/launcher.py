@@ -19,6 +19,10 @@ class Launcher(Protocol):
         """Workers that may exist at once; None: as many as there are processes."""
 
     @property
+    def hint(self) -> str:
+        """Why workers may not come when `explain` finds nothing; '': they may not reach the store."""
+
+    @property
     def slots(self) -> int:
         """Processes that one worker holds at once."""
 

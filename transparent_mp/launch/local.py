@@ -41,6 +41,7 @@ class LocalLauncher:
     """Starts workers as subprocesses of the client."""
 
     slots = SLOTS
+    hint = ""
 
     def __init__(self, config: Config) -> None:
         self.limit = config.parallelism()
@@ -59,6 +60,8 @@ class LocalLauncher:
                 env=environ(),
                 # The terminal's Ctrl-C reaches processes through the session's keeper.
                 start_new_session=True,
+                # The program's may keep a worker that is another user from its own directories.
+                umask=0o022,
             )
         except OSError as error:
             raise LaunchError(

@@ -97,7 +97,7 @@ class Barrier(Rendezvous, threading.Barrier):
         session = sessions.current()
         acts = "1" if self._action else ""
         args = (self._name(session, waiter), self._parties, acts, self._words, session.ttl)
-        session.store.cast(*memory.publish(), self._script("arrive", *args))
+        memory.cast(self._script("arrive", *args))
 
     def _act(self, waiter: Waiter) -> int:
         assert self._action is not None
@@ -123,7 +123,7 @@ class Barrier(Rendezvous, threading.Barrier):
                     return True
         session = sessions.current()
         command = self._script("open_barrier", waiter.name, self._parties, self._words, session.ttl)
-        return bool(session.store.call(*memory.publish(), command)[-1])
+        return bool(memory.call(command)[-1])
 
     def _end_waits(self, broken: bool) -> None:
         if self._hold is None:
@@ -133,7 +133,7 @@ class Barrier(Rendezvous, threading.Barrier):
                     return
         session = sessions.current()
         command = self._script("end_waits", "broken" if broken else "", self._words, session.ttl)
-        session.store.cast(*memory.publish(), command)
+        memory.cast(command)
 
     # The local state; each with the mutex held.
 

@@ -196,7 +196,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         first, message = pack(session, shared.outbound, buf, ack)
         push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
         carriage = sharing.carriage(session, shared.hold.oid)
-        session.store.cast(*memory.publish(), *carriage, *first, push, on_reply=shared.sent)
+        memory.cast(*carriage, *first, push, on_reply=shared.sent)
 
     def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
         while self._shared is None:

@@ -116,7 +116,7 @@ def _mask(differs: bytes) -> bytes:
 def _write(view: memoryview, differs: bytes, data: bytes) -> None:
     # Only bytes that differ are written: another thread may be writing those beside them.
     runs = [run.span() for run, _ in zip(_RUN.finditer(differs), range(MANY_RUNS))]
-    numpy = _numpy() if len(runs) == MANY_RUNS else None
+    numpy = loaded_numpy() if len(runs) == MANY_RUNS else None
     if numpy is not None:
         as_bytes = numpy.uint8
         numpy.copyto(
@@ -131,7 +131,7 @@ def _write(view: memoryview, differs: bytes, data: bytes) -> None:
         view[start:stop] = data[start:stop]
 
 
-def _numpy() -> Any:
+def loaded_numpy() -> Any:
     """The numpy module if the program has imported it; importing it for this would take longer."""
     numpy = sys.modules.get("numpy")
     if numpy is None or getattr(getattr(numpy, "__spec__", None), "_initializing", False):

@@ -53,7 +53,7 @@ class Event(Rendezvous):
                         self._waiting.pop().tell(_SET)
                     return
         session = sessions.current()
-        session.store.cast(*memory.publish(), self._script("set_event", self._words, session.ttl))
+        memory.cast(self._script("set_event", self._words, session.ttl))
 
     def clear(self) -> None:
         if self._hold is None:
@@ -61,7 +61,7 @@ class Event(Rendezvous):
                 if self._hold is None:
                     self._flag = False
                     return
-        sessions.current().store.cast(*memory.publish(), ("HDEL", self._state_key, "set"))
+        memory.cast(("HDEL", self._state_key, "set"))
 
     def wait(self, timeout: float | None = None) -> bool:
         if timeout is not None and timeout <= 0:

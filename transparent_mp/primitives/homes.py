@@ -73,7 +73,7 @@ def add(name: str, size: int, *, wait: bool) -> bool:
     session = sessions.attached()
     with _homes.lock:
         _homes.by_name[name] = home
-        if session is None:
+        if session is None or session.store.closed:
             _homes.not_entered.append(home)
             return True
         command = names.enter(session, name, home.enter(), must=not wait)

@@ -78,19 +78,38 @@ def _reduce_weak_map(refs: Any) -> Any:
 
 
 def _reduce_file(file: Any) -> Any:
-    for name in _STREAMS:
-        if file in (getattr(sys, name, None), getattr(sys, f"__{name}__", None)):
-            return getattr, (sys, name)
+    standard = _standard(file)
+    if standard:
+        return _stream, (standard, not isinstance(file, io.TextIOBase))
     if file.closed:
         raise TypeError(f"cannot send {file!r}: it is closed")
     if not isinstance(file.name, str):
         raise TypeError(f"cannot send {file!r}: it has no path by which to open it again")
     if not file.readable():
         file.flush()
-    text = (
-        {key: getattr(file, key) for key in ("encoding", "errors")} if isinstance(file, io.TextIOBase) else {}
-    )
-    return _open_again, (file.name, _mode(file), file.tell(), text)
+    how: dict[str, Any] = {}
+    if isinstance(file, io.TextIOBase):
+        how = {key: getattr(file, key) for key in ("encoding", "errors")}
+    elif isinstance(file, io.RawIOBase):
+        how = {"buffering": 0}
+    return _open_again, (file.name, _mode(file), file.tell(), how)
+
+
+def _standard(file: Any) -> str:
+    """Name of the process's own stream that `file` writes to or reads."""
+    for name in _STREAMS:
+        if file is getattr(sys, f"__{name}__"):
+            return name
+    try:
+        fd = file.fileno()
+    except (OSError, ValueError):
+        return ""
+    return _STREAMS[fd] if fd < len(_STREAMS) else ""
+
+
+def _stream(name: str, binary: bool) -> Any:
+    stream = getattr(sys, f"__{name}__") or getattr(sys, name)
+    return stream.buffer if binary else stream
 
 
 def _mode(file: Any) -> str:
@@ -101,9 +120,9 @@ def _mode(file: Any) -> str:
     return mode if isinstance(file, io.TextIOBase) else mode + "b"
 
 
-def _open_again(path: str, mode: str, position: int, text: dict[str, str]) -> Any:
+def _open_again(path: str, mode: str, position: int, how: dict[str, Any]) -> Any:
     # The caller of the unpickled object closes it, as it does after a fork.
-    file = open(path, mode, **text)  # type: ignore[call-overload]  # noqa: SIM115
+    file = open(path, mode, **how)  # noqa: SIM115
     if "a" not in mode:
         file.seek(position)
     return file
@@ -130,6 +149,7 @@ REDUCERS: dict[type, Callable[[Any], Any]] = {
     io.BufferedReader: _reduce_file,
     io.BufferedWriter: _reduce_file,
     io.BufferedRandom: _reduce_file,
+    io.FileIO: _reduce_file,
     socket.socket: _refuse("an open socket belongs to the machine that opened it"),
     types.GeneratorType: _RUNNING,
     types.CoroutineType: _RUNNING,

@@ -66,6 +66,9 @@ def restore(image: bytes, sources: Sources) -> None:
         name, origin = parts["spec"]
         main.__spec__ = importlib.machinery.ModuleSpec(name, loader, origin=origin)
     sys.modules["__main__"] = main
+    if space.get("__file__"):
+        # Warnings look a line up by its file's name alone.
+        linecache.lazycache(space["__file__"], space)
     for file, lines in parts["lines"].items():
         linecache.cache[file] = sum(map(len, lines)), None, lines, file
     for name, (kind, fields) in parts["apart"].items():

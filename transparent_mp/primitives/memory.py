@@ -1,6 +1,6 @@
 """Shared memory is release-consistent: what a process wrote before a release is seen after the acquire.
 
-    release   publish() gives commands that go before the releasing one, in the same write
+    release   cast() and call() send a publication before the releasing command, in the same write
     acquire   fetch() gives commands that go behind the acquiring one, so they run after it was
               served; merge() applies their replies
     both      synchronise(), for places where there is no other command to ride on
@@ -18,25 +18,27 @@ bytes for a segment that nobody else changed. docs/memory-model.md says what a p
 For programs that poll memory without synchronising, a thread exchanges every few milliseconds
 while a segment is attached.
 
-Whoever is given commands by publish() sends them before the thread asks for more, or calls lost().
+Whoever is given commands by publish() sends them in a block of sending().
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import util
-from typing import Protocol
+from typing import Callable, Protocol
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
 from transparent_mp.primitives.exchange import Exchange
-from transparent_mp.primitives.replica import Memory, Replica
+from transparent_mp.primitives.replica import Memory, Replica, fetching, going_on
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.session import Session
+from transparent_mp.store.store import OnReply
 
 #: After everything that may still publish; the session ends later still.
 STOP_PRIORITY = -900
@@ -74,6 +76,8 @@ class Engine:
         #: How often this process has published and merged: what the exchange looks at.
         self.published = 0
         self.merged = 0
+        #: What else is done before a release.
+        self.releases: list[Callable[[], None]] = []
 
     def share(self, memory: Memory, lock: Lock | None = None, *, oid: str = "") -> Replica:
         """Make local memory a segment with the contents it has.
@@ -89,6 +93,7 @@ class Engine:
             # One command at a time: the contents may be larger than what is free beside them.
             for command in replica.publication(session, threading.get_ident(), whole=True):
                 session.store.cast(command)
+            replica.sent(threading.get_ident())
         return replica
 
     def replicate(self, oid: str, memory: Memory, token: str = "", lock: Lock | None = None) -> Replica:
@@ -110,15 +115,35 @@ class Engine:
                 return
             self.following = (*self.following, weakref.ref(replica))
             session = self._adopt()
-            self._go_on(replica, replica.merge(session.store.ask(*replica.fetching(session))))
+            (answer,) = session.store.ask(*fetching(session, [replica]))
+            self._go_on(replica, replica.merge(answer))
             # A release that finds it named twice publishes it once.
             lock.riders = tuple(ref for ref in lock.riders if ref() not in (None, replica))
 
-    def publish(self, riders: Segments = ()) -> Sequence[Command]:
-        """Commands that publish what this process changed; to be sent before the releasing command.
+    def cast(self, *commands: Command, riders: Segments = (), on_reply: OnReply = None) -> None:
+        """Release: cast the commands behind what publishes this process's changes.
 
         `riders`: those of the lock that is released.
         """
+        store = self._current().store
+        publication = self.publish(riders)
+        if not publication:
+            store.cast(*commands, on_reply=on_reply)
+            return
+        with self.sending():
+            store.cast(*publication, *commands, on_reply=on_reply)
+
+    def call(self, *commands: Command, riders: Segments = ()) -> list[Reply]:
+        """Release: as cast(), and return the replies to `commands`."""
+        store = self._current().store
+        publication = self.publish(riders)
+        with self.sending():
+            return store.call(*publication, *commands)[len(publication) :]
+
+    def publish(self, riders: Segments = ()) -> Sequence[Command]:
+        """Commands that publish what this process changed; to be sent before the releasing command."""
+        for release in self.releases:
+            release()
         if not riders and not self.following:
             return ()
         commands: list[Command] = []
@@ -139,16 +164,17 @@ class Engine:
             return ()
         with self._lock:
             session = self._adopt()
-            return [replica.fetching(session) for replica in self._chosen(riders)]
+            chosen = self._chosen(riders)
+            return (fetching(session, chosen),) if chosen else ()
 
     def merge(self, replies: Iterable[Reply]) -> None:
         with self._lock:
             self.merged += 1
-            for reply in replies:
+            for answer in itertools.chain.from_iterable(replies):
                 # A segment may have been detached meanwhile.
-                replica = self._by_oid.get(reply[0].decode())
+                replica = self._by_oid.get(answer[0].decode())
                 if replica is not None:
-                    self._go_on(replica, replica.merge(reply))
+                    self._go_on(replica, replica.merge(answer))
 
     def synchronise(self) -> None:
         if self.following:
@@ -160,8 +186,25 @@ class Engine:
         if written or self.following:
             self._exchanged(self.publish(written), self.fetch())
 
-    def publish_all(self) -> Sequence[Command]:
-        return self.publish(self.attached)
+    def leave(self) -> None:
+        """Publish everything, also what rides on a lock that is held: the process ends."""
+        last = self.publish(self.attached)
+        if last:
+            with self.sending():
+                self._current().store.cast(*last)
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """A block in which what publish() gave to this thread is sent."""
+        try:
+            yield
+        except BaseException:
+            self.lost()
+            raise
+        thread = threading.get_ident()
+        with self._lock:
+            for replica in self._replicas():
+                replica.sent(thread)
 
     def lost(self) -> None:
         """What publish() gave out may never have been sent: it goes along with the next."""
@@ -169,7 +212,7 @@ class Engine:
             for replica in self._replicas():
                 replica.lost()
 
-    def leave(self, replica: Replica) -> None:
+    def detach(self, replica: Replica) -> None:
         """In the child of a fork: the parent, with whom its memory stays shared, exchanges it."""
         self.attached = tuple(ref for ref in self.attached if ref() is not replica)
         self.following = tuple(ref for ref in self.following if ref() is not replica)
@@ -233,14 +276,11 @@ class Engine:
             if replica.lock is not None and replica.lock.held()
         )
 
-    def _exchanged(self, publication: Sequence[Command], fetching: Sequence[Command]) -> None:
-        if not publication and not fetching:
+    def _exchanged(self, publication: Sequence[Command], fetch: Sequence[Command]) -> None:
+        if not publication and not fetch:
             return
-        try:
-            replies = self._current().store.call(*publication, *fetching)
-        except BaseException:
-            self.lost()
-            raise
+        with self.sending():
+            replies = self._current().store.call(*publication, *fetch)
         self.merge(replies[len(publication) :])
 
     def _publish_last(self, replica: Replica) -> None:
@@ -254,7 +294,8 @@ class Engine:
         # could be newer than what is still to come.
         session = self._current()
         while after is not None:
-            after = replica.merge(session.store.ask(*replica.fetching(session, after)))
+            (answer,) = session.store.ask(*going_on(session, replica, after))
+            after = replica.merge(answer)
 
     def _adopt(self) -> Session:
         session = self._current()
@@ -283,9 +324,16 @@ publish = _engine.publish
 fetch = _engine.fetch
 merge = _engine.merge
 synchronise = _engine.synchronise
-publish_all = _engine.publish_all
-lost = _engine.lost
+cast = _engine.cast
+call = _engine.call
+sending = _engine.sending
 leave = _engine.leave
+detach = _engine.detach
+
+
+def on_release(callback: Callable[[], None]) -> None:
+    """Have something else than memory done before a release as well."""
+    _engine.releases.append(callback)
 
 
 os.register_at_fork(

@@ -29,11 +29,11 @@ import sysconfig
 import threading
 import types
 from collections.abc import Iterator, Mapping
-from importlib.machinery import ModuleSpec
 from typing import Any, Callable, NamedTuple
 
 from cloudpickle import cloudpickle as _cloudpickle  # type: ignore[import-untyped]
 
+from transparent_mp.primitives.following import follow
 from transparent_mp.primitives.main_globals import Awaited, Builtins
 
 _PACKAGE = __name__.partition(".")[0]
@@ -76,10 +76,15 @@ def is_own(module: Any) -> bool:
     return name.partition(".")[0] not in _NOT_OWN
 
 
+def own_names() -> list[str]:
+    """Names of the imported modules that the program brought along."""
+    return _own_names(tuple(sys.modules), tuple(map(id, sys.modules.values())))
+
+
 def own_data() -> dict[str, dict[str, Any]]:
     """Data globals of each of the program's own modules that has been imported."""
     found = {}
-    for name in _own_names(tuple(sys.modules), tuple(map(id, sys.modules.values()))):
+    for name in own_names():
         module = sys.modules.get(name)
         data = data_globals(module) if isinstance(module, types.ModuleType) else {}
         if data:
@@ -126,7 +131,6 @@ class Overlay(NamedTuple):
 
 def overlay(changed: dict[str, Overlay]) -> None:
     """Lay captured globals over each module when it is imported, or now if it was."""
-    waiting = {}
     for name, over in changed.items():
         if name in sys.modules:
             _lay(sys.modules[name], over)
@@ -134,9 +138,11 @@ def overlay(changed: dict[str, Overlay]) -> None:
             if name in _awaited:
                 _awaited[name].arrive_all()
         else:
-            waiting[name] = over
-    if waiting:
-        sys.meta_path.insert(0, _OverlayFinder(waiting))
+            follow(name, functools.partial(_lay, over=over), _await if over.late else _nothing)
+
+
+def _nothing(_module: types.ModuleType) -> None:
+    pass
 
 
 def awaited() -> dict[str, dict[str, Any]]:
@@ -147,43 +153,6 @@ def awaited() -> dict[str, dict[str, Any]]:
 
 #: Module -> its globals that are still to come.
 _awaited: dict[str, Awaited] = {}
-
-
-class _OverlayFinder:
-    """Lets the others find the module, and lays its data over once their loader has run it."""
-
-    def __init__(self, waiting: dict[str, Overlay]) -> None:
-        self._waiting = waiting
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name not in self._waiting:
-            return None
-        for finder in sys.meta_path:
-            find = getattr(finder, "find_spec", None)
-            spec: ModuleSpec | None = find(name, path, target) if find and finder is not self else None
-            if spec is not None:
-                self._follow(spec)
-                return spec
-        return None
-
-    def _follow(self, spec: ModuleSpec) -> None:
-        loader: Any = spec.loader
-        if not hasattr(loader, "exec_module"):
-            return
-        run = loader.exec_module
-
-        def exec_module(module: types.ModuleType) -> None:
-            # A loader may serve several modules (zipimport's does).
-            over = self._waiting.pop(module.__name__, None)
-            if over is None:
-                run(module)
-                return
-            if over.late:
-                _await(module)
-            run(module)
-            _lay(module, over)
-
-        loader.exec_module = exec_module
 
 
 def _await(module: types.ModuleType) -> Awaited:

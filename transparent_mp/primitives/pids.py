@@ -7,6 +7,9 @@ asking for CPUs answers the session's parallelism.
 Numbers from FIRST_PID on are the session's; below it the kernel's, and its calls are used as ever. The
 one exception: on a worker, the number of the process from which all its processes stem is that one's,
 unless a process which this one has started itself happens to have it.
+
+Unlike the standard library, under `forkserver` the parent is the process that called start().
+
 This module is in place from an interpreter's start, so it imports nothing until it is called.
 """
 

@@ -7,6 +7,9 @@ comes from (an event in this process's inbox, which makes the sentinel readable)
     fork                 pickled by value: lambdas, closures, `__main__` and its globals travel
     spawn, forkserver    pickled by the standard library's own rules, `__main__` imported again
 
+Unlike the standard library, under `fork` what the program has registered by util.register_after_fork for
+an object is not called in the process that gets it: the object was unpickled there, and may see to it then.
+
 A manager's server is the one process that stays a real local child: it lives as long as its
 manager, it only waits, and proxies reach it through the store from everywhere.
 """
@@ -27,7 +30,7 @@ from typing import Any
 from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.originals import original
-from transparent_mp.primitives import homes, listener, memory, pids, spawn, starter
+from transparent_mp.primitives import homes, listener, memory, own_modules, pids, settings, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
@@ -100,7 +103,8 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         starting = starter.current()
         before = contents.put(session, self._contents, starting.stored)
         # Its buffers are the program's own, and are sent by now or never.
-        starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
+        with memory.sending():
+            starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
         self._contents = {}
         self.pid = child.pid
 
@@ -124,13 +128,17 @@ class _ByValue(RemotePopen):
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
         pickled = io.BytesIO()
         pickler = dump(process_obj, pickled, 5)
+        set_here = settings.capture()
         captured = capture(
-            pickler.names, pickler.mentioned, self._keep if starter.current().snapshots else None
+            pickler.names | set_here.names,
+            pickler.mentioned | set_here.mentioned,
+            self._keep if starter.current().snapshots else None,
         )
         self._contents = captured.externals
         current = process.current_process()
         prepared = {
             "image": captured.image,
+            "settings": set_here.values,
             "authkey": bytes(current.authkey),
             "log_to_stderr": _util._log_to_stderr,
             "log_level": util.get_logger().getEffectiveLevel() if _util._logger is not None else None,
@@ -212,8 +220,12 @@ def _surroundings() -> dict[str, Any]:
         "parent": pids.getpid(),
         "cpus": pids.cpu_count() or 1,
         "ancestor": pids.ancestor() or (os.getpid(), sessions.current().uid),
-        "terminal": [_is_terminal(sys.stdout), _is_terminal(sys.stderr)],
+        "streams": [_stream_like(sys.__stdout__), _stream_like(sys.__stderr__)],
+        "ignored": [
+            number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN
+        ],
         "warnings": list(sys.warnoptions),
+        "own": [name for name in own_modules.own_names() if "." not in name],
     }
 
 
@@ -243,11 +255,18 @@ def _current_code() -> dict[str, str] | None:
     return None if batches is None else batches.current()
 
 
-def _is_terminal(stream: Any) -> bool:
+def _stream_like(stream: Any) -> dict[str, Any]:
+    """How a process's stream is to be opened; the program may have none, or one of its own."""
+    found = {"line_buffering": False}
     try:
-        return bool(stream.isatty())
+        found["line_buffering"] = stream.isatty()
     except (AttributeError, ValueError):
-        return False
+        return found
+    for name in ("encoding", "errors", "line_buffering", "write_through"):
+        value = getattr(stream, name, None)
+        if value:
+            found[name] = value
+    return found
 
 
 def signal_process(pid: int, sig: int) -> bool:

@@ -14,7 +14,7 @@ later; what cannot be pickled still goes to the hook for feeder errors.
 from __future__ import annotations
 
 import time
-from multiprocessing import queues, reduction
+from multiprocessing import context, queues, reduction
 from queue import Empty, Full
 from typing import Any
 
@@ -55,6 +55,7 @@ class SimpleQueue(stock.SimpleQueue):  # type: ignore[misc]
     _rlock: Any
 
     def __getstate__(self) -> tuple[Any, ...]:
+        context.assert_spawning(self)
         check_context(self._rlock)
         self._rlock = self._wlock = NoLock(self._rlock)
         return self._reader, self._writer, self._rlock, self._wlock
@@ -67,6 +68,7 @@ class Queue(_StockQueue):  # type: ignore[misc]
     _rlock: Any
 
     def __getstate__(self) -> tuple[Any, ...]:
+        context.assert_spawning(self)
         check_context(self._rlock)
         self._rlock = self._wlock = NoLock(self._rlock)
         # A semaphore of that greatest value counts nothing.

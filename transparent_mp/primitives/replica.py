@@ -8,9 +8,9 @@
 A *part* is what one publication found changed. It has a number, and the store applies the parts of
 a process once and in the order of their numbers, however they arrive. Until the store is known to
 have applied a part, what it answers may be older, so the bytes of that part stay as they are here.
-Threads may send what they were given in another order: a publication takes the last parts of all
-other threads along, in case that they are still to be sent; a release publishes for their sake even
-if nothing changed since.
+Threads may send what they were given in another order, and a signal's handler may come between: a
+publication takes along the parts that were given out and are not known to be sent, even when there is
+nothing else to publish. A release that went without them would let its acquirer miss them.
 
 It sends nothing itself (`memory` does) and is not thread-safe.
 """
@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import mmap
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
-from transparent_mp.primitives import diff
+from transparent_mp.primitives import bulk, diff
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.sharing import Hold
 from transparent_mp.store.link import Arg, Command
@@ -50,6 +50,23 @@ class Memory(Protocol):
         """Give it back; nothing refers to it any more."""
 
 
+def fetching(session: Session, replicas: Iterable[Replica]) -> Command:
+    """The command that fetches what others changed since the versions known."""
+    keys: list[str] = []
+    args: list[Arg] = [session.uid]
+    for replica in replicas:
+        names, question = replica.question(session)
+        keys += names
+        args += question
+    return script("fetch", keys, args)
+
+
+def going_on(session: Session, replica: Replica, after: int) -> Command:
+    """The command that fetches what anybody changed since a version, where an answer stopped short."""
+    keys, question = replica.question(session, after)
+    return script("fetch", keys, ("", *question))
+
+
 @dataclass(frozen=True)
 class Part:
     """What one publication of one thread found changed."""
@@ -68,7 +85,7 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_threads", "_twin", "_view", "hold", "known", "lock", "oid",
+        "_seen", "_twin", "_unsent", "_view", "hold", "known", "lock", "oid",
     )  # fmt: skip
 
     def __init__(
@@ -92,8 +109,8 @@ class Replica:
         self._numbers = numbers
         self._publish_last = publish_last
         self._away: deque[Part] = deque()
-        # Thread -> number of the first part of its last publication.
-        self._threads: dict[int, int] = {}
+        # Thread -> number of the first part of its publication that is still to be sent.
+        self._unsent: dict[int, int] = {}
         self._lost = False
         self._keys: tuple[str, ...] | None = None
         self._blocks = -(-len(self._view) // BLOCK)
@@ -116,36 +133,31 @@ class Replica:
         first = 0
         changes: list[Entry] = []
         blocks = 0
-        for block in self._twin.changed():
-            now = self._slice(block).tobytes()
-            old = self._twin.get(block)
-            if now == old:
-                continue
-            changes += [(block, "=", now)] if whole else diff.entries(block, old, now)
-            self._twin.set(block, now)
-            blocks += 1
-            if blocks == PUBLISH_BLOCKS:
+        for found, count in self._changes(whole):
+            changes += found
+            blocks += count
+            if blocks >= PUBLISH_BLOCKS:
                 command, first = self._command(session, changes, thread, first)
                 yield command
                 changes, blocks = [], 0
         if changes:
             yield self._command(session, changes, thread, first)[0]
-        elif not first and (unsent := self._unsent(thread)):
-            yield self._publish(session, unsent)
+        elif not first and (along := self._along()):
+            yield self._publishing(session, along)
+
+    def sent(self, thread: int) -> None:
+        """What that thread was given has been sent."""
+        self._unsent.pop(thread, None)
 
     def lost(self) -> None:
         """Some of what was given out may never have been sent: it goes with the next publication."""
         self._lost = bool(self._away)
 
-    def fetching(self, session: Session, after: int | None = None) -> Command:
-        """The command that fetches what others changed since the version known.
-
-        `after`: what anybody changed since that version, to go on where an answer stopped short.
-        """
+    def question(self, session: Session, after: int | None = None) -> tuple[Sequence[str], Sequence[Arg]]:
+        """Keys and arguments of a fetch for this segment. `after`: where an answer stopped short."""
         _holders, data, version, blocks = self._names(session)
-        reader, since = (session.uid, self.known) if after is None else ("", after)
         most = FETCH_BLOCKS if self._blocks > 1 else 0
-        return script("fetch", (data, version, blocks), (self.oid, reader, since, most))
+        return (data, version, blocks), (self.oid, self.known if after is None else after, most)
 
     def merge(self, answer: list[Any]) -> int | None:
         """Apply what the store answered to a fetch; returns where to go on if it stopped short."""
@@ -154,11 +166,10 @@ class Replica:
         while away and away[0].number <= applied:
             away.popleft()
         if not away:
-            self._threads.clear()
+            self._unsent.clear()
         if latest <= self.known or latest < self._seen:
             return None
-        for at in range(4, len(answer), 2):
-            self._merge_block(answer[at], answer[at + 1])
+        self._merge_blocks(answer[4:])
         self._seen = latest
         if reached < latest:
             return int(reached)
@@ -176,9 +187,48 @@ class Replica:
         """
         self._memory.isolate()
         self._away.clear()
-        self._threads.clear()
+        self._unsent.clear()
         for block in self._twin.changed():
             self._twin.set(block, self._slice(block).tobytes())
+
+    def _changes(self, whole: bool) -> Iterator[tuple[list[Entry], int]]:
+        """What differs from the twin, some neighbouring blocks at a time, and how many they are."""
+        numpy = diff.loaded_numpy() if self._blocks >= bulk.WORTH else None
+        for first, stop in _spans(self._twin.changed()):
+            now = self._view[first * BLOCK : stop * BLOCK].tobytes()
+            old = self._twin.get(first, stop)
+            if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not len(now) % BLOCK and not whole:
+                found = bulk.entries(numpy, first, old, now)
+            else:
+                found = []
+                for at in range(0, len(now), BLOCK):
+                    block, was, has = first + at // BLOCK, old[at : at + BLOCK], now[at : at + BLOCK]
+                    if was != has:
+                        found += [(block, "=", has)] if whole else diff.entries(block, was, has)
+            self._twin.set(first, now)
+            yield found, stop - first
+
+    def _merge_blocks(self, answer: list[Any]) -> None:
+        """Blocks and their bytes, in no order."""
+        numpy = diff.loaded_numpy() if len(answer) >= 2 * bulk.WORTH else None
+        if numpy is None:
+            for at in range(0, len(answer), 2):
+                self._merge_block(answer[at], answer[at + 1])
+            return
+        away = {entry[0] for part in self._away for entry in part.entries}
+        found = dict(zip(answer[::2], answer[1::2]))
+        # The last block may be short.
+        plain = sorted(block for block in found if block not in away and block < len(self._view) // BLOCK)
+        for first, stop in _spans(plain):
+            if stop - first >= bulk.WORTH:
+                theirs = b"".join(
+                    [(found.pop(block) or b"").ljust(BLOCK, b"\0") for block in range(first, stop)]
+                )
+                bulk.merge(
+                    numpy, self._view[first * BLOCK : stop * BLOCK], self._twin.view(first, stop), theirs
+                )
+        for block, data in found.items():
+            self._merge_block(block, data)
 
     def _merge_block(self, block: int, data: bytes | None) -> None:
         view = self._slice(block)
@@ -189,7 +239,7 @@ class Replica:
                 if entry[0] == block:
                     busy |= int.from_bytes(diff.covered(entry, size), "little")
         theirs = (data or b"").ljust(size, b"\0")
-        old = self._twin.get(block)
+        old = self._twin.get(block, block + 1)
         self._twin.set(block, diff.merge(view, old, theirs, busy.to_bytes(size, "little") if busy else b""))
 
     def _command(
@@ -198,12 +248,12 @@ class Replica:
         number = next(self._numbers)
         part = Part(number, self.known, entries, thread, first or number)
         # What goes along with the first command of a publication reaches the store before the others.
-        along = () if first else self._unsent(thread)
+        command = self._publishing(session, (*(() if first else self._along()), part))
         self._away.append(part)
-        self._threads[thread] = part.first
-        return self._publish(session, (*along, part)), part.first
+        self._unsent[thread] = part.first
+        return command, part.first
 
-    def _publish(self, session: Session, parts: Sequence[Part]) -> Command:
+    def _publishing(self, session: Session, parts: Sequence[Part]) -> Command:
         args: list[Arg] = [session.uid, session.ttl, int(self._blocks > 1)]
         for part in parts:
             args += (part.number, part.known, len(part.entries))
@@ -211,15 +261,14 @@ class Replica:
                 args += entry
         return script("publish", self._names(session), args)
 
-    def _unsent(self, thread: int) -> Sequence[Part]:
+    def _along(self) -> Sequence[Part]:
         if self._lost:
             self._lost = False
             return tuple(self._away)
-        # A thread sends what it was given before it asks for more.
-        if self._threads.keys() <= {thread}:
+        if not self._unsent:
             return ()
-        others = {first for by, first in self._threads.items() if by != thread}
-        return [part for part in self._away if part.first in others]
+        firsts = self._unsent.values()
+        return [part for part in self._away if part.first in firsts]
 
     def _slice(self, block: int) -> memoryview:
         start = block * BLOCK
@@ -235,6 +284,20 @@ def _nothing(_replica: Replica) -> None:
     """What a replica that is not exchanged publishes at its end."""
 
 
+def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Neighbouring blocks together, from the first to the one behind the last."""
+    first = stop = -1
+    for block in blocks:
+        if block == stop and stop - first < bulk.MOST:
+            stop += 1
+            continue
+        if stop > first:
+            yield first, stop
+        first, stop = block, block + 1
+    if stop > first:
+        yield first, stop
+
+
 class _SmallTwin:
     """Twin of a segment of one block (or none)."""
 
@@ -247,11 +310,14 @@ class _SmallTwin:
     def changed(self) -> tuple[int, ...]:
         return () if self._view.tobytes() == self._data else (0,)
 
-    def get(self, _block: int) -> bytes:
+    def get(self, _first: int, _stop: int) -> bytes:
         return self._data
 
-    def set(self, _block: int, data: bytes) -> None:
+    def set(self, _first: int, data: bytes) -> None:
         self._data = data
+
+    def view(self, _first: int, _stop: int) -> memoryview:
+        raise NotImplementedError("one block is not many")
 
 
 class _LargeTwin:
@@ -267,8 +333,11 @@ class _LargeTwin:
     def changed(self) -> Iterator[int]:
         return diff.changed_blocks(*self._addresses, self._size)
 
-    def get(self, block: int) -> bytes:
-        return self._data[block * BLOCK : (block + 1) * BLOCK]
+    def get(self, first: int, stop: int) -> bytes:
+        return self._data[first * BLOCK : min(stop * BLOCK, self._size)]
 
-    def set(self, block: int, data: bytes) -> None:
-        self._data[block * BLOCK : block * BLOCK + len(data)] = data
+    def set(self, first: int, data: bytes) -> None:
+        self._data[first * BLOCK : first * BLOCK + len(data)] = data
+
+    def view(self, first: int, stop: int) -> memoryview:
+        return memoryview(self._data)[first * BLOCK : stop * BLOCK]

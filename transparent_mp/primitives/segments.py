@@ -30,6 +30,12 @@ import threading
 import weakref
 from typing import Any
 
+try:
+    import _posixshmem
+except ImportError:
+    # A Python built without it has no multiprocessing.shared_memory either.
+    _posixshmem = None
+
 from transparent_mp.primitives import memory, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.heap import map_file, unmap
@@ -131,7 +137,7 @@ class Segment:
         """In the child of a fork."""
         self._lock = threading.RLock()
         if self._replica is not None:
-            memory.leave(self._replica)
+            memory.detach(self._replica)
         self._became(State.INHERITED)
 
     def _became(self, state: State) -> None:
@@ -174,15 +180,11 @@ def nameless(size: int) -> int:
 
 def open_file(name: str, flags: int, mode: int = 0o600) -> int:
     """Open shared memory of this machine, as plain Python does."""
-    import _posixshmem
-
     return int(_posixshmem.shm_open("/" + name, flags, mode=mode))
 
 
 def unlink_file(name: str) -> None:
     """Remove shared memory of this machine."""
-    import _posixshmem
-
     _posixshmem.shm_unlink("/" + name)
 
 

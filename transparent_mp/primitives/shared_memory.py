@@ -31,6 +31,8 @@ from transparent_mp.primitives.segments import Segment, State
 from transparent_mp.store.session import Session
 
 _CREATE = os.O_CREAT | os.O_EXCL
+#: Bytes that a name may have, as for a file.
+_LONGEST = 255
 
 
 class _Place:
@@ -41,10 +43,12 @@ class _Place:
         self.opening: dict[int, Segment] = {}
         #: Made here under names that nobody was told.
         self.private: dict[str, Segment] = {}
-        #: Names without a file on this machine, which a resource tracker must not remove.
+        #: At the client, names that have no file there, which its resource tracker must not remove.
         self.untracked: set[str] = set()
         #: Whether this is a child that a process at home has forked by itself.
         self.home = False
+        #: The same for the child that is being forked.
+        self.next_at_home = False
 
 
 _place = _Place()
@@ -56,12 +60,20 @@ def _at_home() -> bool:
     return session is None or session.uid == session.client or _place.home
 
 
+def _session() -> Session | None:
+    """The session, if there is one and it has not ended: finalisers of the program may come later."""
+    session = sessions.attached()
+    return None if session is None or session.store.closed else session
+
+
 class posixshmem:  # noqa: N801  stands for the module of that name
     """`_posixshmem` as multiprocessing.shared_memory sees it."""
 
     @staticmethod
     def shm_open(path: str, flags: int, mode: int = 0o777) -> int:
         name = path.lstrip("/")
+        if not name or "/" in name or len(os.fsencode(name)) > _LONGEST:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         while True:
             try:
                 if flags & _CREATE != _CREATE:
@@ -90,13 +102,12 @@ def _create(name: str, flags: int, mode: int) -> tuple[Segment, int]:
     if not _at_home():
         if _place.private.setdefault(name, segment) is not segment:
             raise FileExistsError
-        _place.untracked.add(name)
         segment.fd = segments.nameless(0)
         return segment, os.dup(segment.fd)
     try:
         fd = segments.open_file(name, flags, mode)
     except FileExistsError:
-        session = sessions.attached()
+        session = _session()
         if session is None or not homes.is_entered(name) or names.look_up(session, name) is not None:
             raise
         homes.bury(session, name)
@@ -110,14 +121,14 @@ def _attach(name: str, flags: int) -> tuple[Segment, int]:
     private = _place.private.get(name)
     if private is not None:
         return private, os.dup(private.fd) if private.fd >= 0 else segments.open_file(name, flags)
-    session = sessions.attached()
+    session = _session()
     entry = None if session is None else names.find(session, name)
     if entry is None:
         return _attach_unknown(session, name, flags)
     live = segments.live.get(name)
     if entry.where == names.CLIENT and _at_home():
         return live or Segment(name, State.HOME, oid=entry.oid), segments.open_file(name, flags)
-    if not _at_home() or entry.where == names.STORE:
+    if entry.where == names.STORE:
         _place.untracked.add(name)
     if live is None or live.oid != entry.oid:
         hold = sharing.take(sessions.current(), entry.oid)
@@ -138,11 +149,11 @@ def _attach_unknown(session: Session | None, name: str, flags: int) -> tuple[Seg
 
 def _unlink(name: str) -> bool:
     """Take a name away; False when there is none."""
-    session = sessions.attached()
+    session = _session()
     if _place.private.pop(name, None) is not None or session is None:
         homes.forget(name)
         segments.live.pop(name, None)
-        if _at_home():
+        if _at_home() and name not in _place.untracked:
             segments.unlink_file(name)
         return True
     found = names.unlink(session, name)
@@ -185,21 +196,20 @@ def init(stock: Callable[..., None]) -> Callable[..., None]:
 def _opened(handle: Any, *, chosen: bool) -> None:
     segment = _place.opening.pop(handle._fd)
     segment.size = handle._size
-    _bind(segment, handle)
+    before = segments.live.get(segment.name)
+    segment.handles.add(handle)
+    segments.mapped[handle._mmap] = segment
+    segments.live[segment.name] = segment
     if segment.state is State.HOME and not homes.is_known(segment.name):
         homes.add(segment.name, segment.size, wait=False)
     if segment.state is State.PRIVATE and chosen and not _tell(segment, wait=True):
         handle.close()
         _place.private.pop(segment.name, None)
+        if before is not None:
+            segments.live[segment.name] = before
         if _at_home():
             homes.remove(segment.name)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), handle._name)
-
-
-def _bind(segment: Segment, handle: Any) -> None:
-    segment.handles.add(handle)
-    segments.mapped[handle._mmap] = segment
-    segments.live[segment.name] = segment
 
 
 def _tell(segment: Segment, *, wait: bool) -> bool:
@@ -319,7 +329,7 @@ def register(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
     def register(path: str, rtype: str) -> None:
         if rtype == "shared_memory":
-            if path.lstrip("/") in _place.untracked:
+            if not _is_file(path):
                 return
             homes.tracked.add(path.lstrip("/"))
         stock(path, rtype)
@@ -332,8 +342,7 @@ def unregister(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
     def unregister(path: str, rtype: str) -> None:
         if rtype == "shared_memory":
-            if path.lstrip("/") in _place.untracked:
-                _place.untracked.discard(path.lstrip("/"))
+            if not _is_file(path):
                 return
             homes.tracked.discard(path.lstrip("/"))
         stock(path, rtype)
@@ -341,14 +350,18 @@ def unregister(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
     return unregister
 
 
+def _is_file(path: str) -> bool:
+    return _at_home() and path.lstrip("/") not in _place.untracked
+
+
 def _before_fork() -> None:
     # Without a session, what the child becomes is not known: a supervisor's child is no kin.
-    _place.home = sessions.attached() is not None and _at_home()
+    _place.next_at_home = sessions.attached() is not None and _at_home()
 
 
 def _after_fork_in_child() -> None:
+    _place.home = _place.next_at_home and not sessions.started_beside()
     if sessions.started_beside():
-        _place.home = False
         _place.private.clear()
         segments.live.clear()
 

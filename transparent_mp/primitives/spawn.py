@@ -27,6 +27,7 @@ from multiprocessing import process, spawn, util
 from multiprocessing.spawn import get_preparation_data as _get_preparation_data
 from typing import Any, Callable
 
+from transparent_mp.originals import original
 from transparent_mp.primitives import session as sessions
 
 _INSTALLED = re.compile(r"(site-packages|dist-packages|lib-dynload|python\d\.?\d+|python\d+\.zip)$")
@@ -147,7 +148,8 @@ def run_main(path: str, content: bytes) -> None:
 
 def _digest_here(path: str) -> str | None:
     try:
-        with open(path, "rb") as file:
+        # Not the client's file, which the standard library's runpy could not run.
+        with original("builtins", "open")(path, "rb") as file:
             return hashlib.sha256(file.read()).hexdigest()
     except OSError:
         return None

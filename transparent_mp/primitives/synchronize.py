@@ -137,8 +137,7 @@ class SemLock:
         if self._hold is None:
             self.release()
         else:
-            session = sessions.current()
-            session.store.cast(*memory.publish(self.riders), self._giving(session))
+            memory.cast(self._giving(sessions.current()), riders=self.riders)
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -213,14 +212,13 @@ class SemLock:
         return script("release", (self._holders, self._tokens), (most, session.ttl))
 
     def _release_shared(self) -> None:
-        session = sessions.current()
-        command = self._giving(session)
+        command = self._giving(sessions.current())
         # Whoever has acquired it may release it, so the answer is known; else it must be asked for.
         if self._acquired > 0 or self.maxvalue >= SEM_VALUE_MAX:
             self._let_go()
-            session.store.cast(*memory.publish(self.riders), command)
+            memory.cast(command, riders=self.riders)
             return
-        if session.store.call(*memory.publish(self.riders), command)[-1] == 0:
+        if memory.call(command, riders=self.riders)[-1] == 0:
             raise ValueError("semaphore or lock released too many times")
         self._let_go()
 

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transparent_mp.errors import SessionLostError, UntrustedPayloadError
-from transparent_mp.store.content import CHUNK, deposit, withdraw
-from transparent_mp.store.depot import LARGE
+from transparent_mp.store.content import CHUNK, deposit, goes_to_depot, withdraw
 from transparent_mp.store.link import Command
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session
@@ -30,7 +29,7 @@ def put(session: Session, contents: Mapping[str, Any], known: set[str]) -> list[
             key = session.keys("content", digest)
             view = memoryview(content).cast("B")
             chunks: Sequence[Buffer] = [view[at : at + CHUNK] for at in range(0, len(view), CHUNK)]
-            if _goes_to_depot(session, len(view)):
+            if goes_to_depot(session, len(view)):
                 commands += deposit(session, digest, view)
                 chunks = [IN_DEPOT]
             # Another process may have stored it: then this replaces it by the same.
@@ -43,7 +42,7 @@ def put(session: Session, contents: Mapping[str, Any], known: set[str]) -> list[
 def has(session: Session, digest: str, size: int) -> bool:
     """Whether the session has the whole content, which is `size` bytes long."""
     chunks: int = session.store.ask("LLEN", session.keys("content", digest))
-    return chunks == (1 if _goes_to_depot(session, size) else -(-size // CHUNK))
+    return chunks == (1 if goes_to_depot(session, size) else -(-size // CHUNK))
 
 
 def stream(session: Session, digest: str) -> Iterator[bytes]:
@@ -72,7 +71,3 @@ def get(session: Session, digest: str) -> bytes:
     """The whole content. Raises as `stream` does."""
     chunks = list(stream(session, digest))
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _goes_to_depot(session: Session, size: int) -> bool:
-    return session.depot is not None and size >= LARGE

@@ -1,7 +1,8 @@
 """Requests: what a process on a worker asks of the client, and the answer.
 
     asker    RPUSH inbox:CLIENT {kind: request, topic, key} + sealed request and data; BLPOP its answer key
-    client   RPUSH the answer key, sealed head, and the body; both stay for as long as an asker may wait
+    client   RPUSH the answer key, sealed head, and the body, unless that lies in the depot; both stay for as
+             long as an asker may wait
 
 Both are sealed: a request because it makes the client read and write files, an answer because it is
 code. Of a body the head has the digest. A request without a key wants no answer.
@@ -18,7 +19,7 @@ from typing import Any, Callable
 from transparent_mp import background
 from transparent_mp.errors import SessionLostError, StoreError, UntrustedPayloadError
 from transparent_mp.ship.frames import Head, encode
-from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.content import deposit, goes_to_depot, pack, unpack, withdraw
 from transparent_mp.store.link import Command
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session, new_id
@@ -60,6 +61,8 @@ def ask(
             "is it still running?"
         )
     head = json.loads(bytes(session.seal.open(key, taken[0])))
+    if head["in_depot"]:
+        return head["head"], b"".join(withdraw(session, head["digest"]))
     body: bytes = taken[1]
     if _digest(body) != head["digest"]:
         raise UntrustedPayloadError(f"the answer to a request ({topic}) is not what its digest says")
@@ -122,6 +125,10 @@ class Answers:
             self._session.store.cast(*self._reply(key, answer, content))
 
     def _reply(self, key: str, answer: dict[str, Any], content: bytes) -> tuple[Command, ...]:
-        head = json.dumps({"head": answer, "digest": _digest(content)}).encode()
-        sealed = self._session.seal.close(key, head)
-        return ("RPUSH", key, sealed, content), ("PEXPIRE", key, int(ANSWER_TIMEOUT * 1000))
+        session, digest, first = self._session, _digest(content), []
+        in_depot = goes_to_depot(session, len(content))
+        if in_depot:
+            first, content = deposit(session, digest, content), b""
+        head = json.dumps({"head": answer, "digest": digest, "in_depot": in_depot}).encode()
+        expire = ("PEXPIRE", key, int(ANSWER_TIMEOUT * 1000))
+        return (*first, ("RPUSH", key, session.seal.close(key, head), content), expire)

@@ -33,7 +33,7 @@ def pack(session: Session, place: str, content: Buffer, ack: str = "") -> tuple[
 
     `ack`: name of the list that is to get a token when the message is taken.
     """
-    if session.depot is not None and len(content) >= LARGE:
+    if goes_to_depot(session, len(content)):
         kind = b"d" + ack.encode() if ack else b"D"
         name = hashlib.sha256(content).hexdigest()
         commands = deposit(session, name, content)
@@ -70,6 +70,11 @@ def unpack(session: Session, place: str, message: bytes) -> Buffer:
             ("RPUSH", key, b"1"), ("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)
         )
     return content
+
+
+def goes_to_depot(session: Session, size: int) -> bool:
+    """Whether a content of that size lies in the depot."""
+    return session.depot is not None and size >= LARGE
 
 
 def deposit(session: Session, digest: str, content: Buffer) -> list[Command]:

@@ -1,7 +1,8 @@
 """The session's keeper: a small process beside the client that lives as long as the session.
 
     every third of a lease    renew the session's lease and the life of its keys
-    SIGINT, SIGQUIT           a terminal's Ctrl-C, which its whole group gets: pass it on to every process
+    SIGINT, SIGQUIT           a terminal's Ctrl-C, which its whole group gets: pass it on to every process,
+                              also to one that is started in this moment
     end of its input          the client is gone: end the session, stop the embedded server, leave
     a line "done"             the client has done so itself: leave
 

@@ -214,6 +214,11 @@ class Store:
         self._idle.append(link)
         return replies
 
+    @property
+    def closed(self) -> bool:
+        """Whether this process has left its session."""
+        return self._closed
+
     def close(self) -> None:
         with self._lock:
             self._closed = True

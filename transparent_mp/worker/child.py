@@ -67,11 +67,9 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         program = _made(session, shelf, head["pid"], content)
         first = sharing.held()
         code = _run(program, parent_sentinel)
-        files.leave()
+        _leave_files()
         # Writes nobody waited for must have arrived before the exit is told.
-        last = memory.publish_all()
-        if last:
-            session.store.cast(*last)
+        memory.leave()
         session.store.settle()
         if limited is not None and limited.passes_on:
             _pass_on(session, ticket["worker"], head["pid"], content, first)
@@ -85,6 +83,15 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         os._exit(code)
 
 
+def _leave_files() -> None:
+    try:
+        files.leave()
+    except StoreError:
+        raise
+    except OSError as error:
+        sys.stderr.write(f"transparent_mp: a file that was left open is not whole at the client: {error}\n")
+
+
 def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[str, Any]:
     around, method, prepared, process = pickle.loads(content)
     pids.become(pid, around["parent"], around["cpus"], around["ancestor"])
@@ -92,6 +99,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
     if served.get("roots") and shelf.place and not sees_the_same(served):
         session.served = served
         files.enter(session, served["roots"], shelf.place)
+        memory.on_release(files.hand_over)
     surroundings.enter(around)
     memory.synchronise()
     if method == "fork":
@@ -99,7 +107,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         atexit._clear()
         atexit.register(util._exit_function)  # type: ignore[attr-defined]
     program = load(session, shelf, around, method, prepared, process)
-    surroundings.forget_directory(program._config)
+    surroundings.place_sockets(program._config, shelf.place, pid)
     return method, program
 
 

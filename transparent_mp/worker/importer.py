@@ -15,6 +15,7 @@ import functools
 import importlib.abc
 import importlib.machinery
 import io
+import linecache
 import os
 import sys
 import sysconfig
@@ -49,15 +50,22 @@ class ClientFinder:
         self.pantry = pantry or Pantry()
         self._entries: dict[str, Entry] = {}
         self._complete: set[str] = set()
+        #: Where packages of the client lie there.
+        self._folders: set[str] = set()
         self._client: dict[str, str] = {}
         # Imports of several threads: one asks, the others find what it brought.
         self._lock = threading.RLock()
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         del path, target
-        parent, _, _ = name.rpartition(".")
-        if name.partition(".")[0] in _STANDARD or (parent and not self._is_clients(parent)):
+        top, _, _ = name.partition(".")
+        parent = name.rpartition(".")[0]
+        if (top in _STANDARD and not self._is_clients(top)) or (parent and not self._is_clients(parent)):
             return None
+        return self.spec(name)
+
+    def spec(self, name: str) -> ModuleSpec | None:
+        """What the client has of that name, whatever this machine has."""
         with self._lock:
             edition = self._refresh()
             if edition != self._edition:
@@ -68,6 +76,13 @@ class ClientFinder:
         if entry is None or entry.header["kind"] == "missing":
             return None
         return self._spec(name, entry)
+
+    def has_compiled(self, package: str) -> bool:
+        """Whether there are compiled modules in a package that has been found."""
+        inside = [
+            entry.header for name, entry in list(self._entries.items()) if name.startswith(f"{package}.")
+        ]
+        return any(header["kind"] == "extension" for header in inside)
 
     def data(self, module: str, path: str) -> bytes:
         """Bytes of a file beside `module`; FileNotFoundError when the client has none."""
@@ -83,7 +98,8 @@ class ClientFinder:
 
     def folder(self, path: str) -> FolderFinder:
         """Path hook, behind the others: a directory that is not here."""
-        if not os.path.isabs(path):
+        # Not a file: runpy takes what has a finder for a directory or an archive.
+        if not (path in self._folders or path in sys.path or (os.path.isabs(path) and os.path.isdir(path))):
             raise ImportError("only a directory of the client is looked into", path=path)
         return FolderFinder(self, path)
 
@@ -114,6 +130,7 @@ class ClientFinder:
         self._complete.update(header["complete"])
         at, view = 0, memoryview(body)
         for module in header["modules"]:
+            self._folders.update(module["path"] or ())
             size = module["size"] or 0
             if module["name"] == name or module["name"] not in self._entries:
                 self._entries[module["name"]] = Entry(module, view[at : at + size])
@@ -158,6 +175,33 @@ class ClientFinder:
         return spec
 
 
+class OwnFinder:
+    """Finds the program's own modules at the client, before what this machine has under their names.
+
+    It may have another edition installed, or the standard library a module that the program's hides.
+    Compiled ones are left to be found here first: they may have been deployed.
+    """
+
+    def __init__(self, finder: ClientFinder, names: list[str]) -> None:
+        self._finder = finder
+        self._names = set(names)
+        for name in names:
+            sys.modules.pop(name, None)
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        del path, target
+        if name not in self._names:
+            return None
+        spec = self._finder.spec(name)
+        return (
+            None
+            if spec is None
+            or isinstance(spec.loader, ExtensionFileLoader)
+            or (spec.submodule_search_locations is not None and self._finder.has_compiled(name))
+            else spec
+        )
+
+
 class _ClientLoaderBase:
     """What loaders of source and of bytecode share."""
 
@@ -189,6 +233,8 @@ class ClientLoader(_ClientLoaderBase, importlib.abc.SourceLoader):  # type: igno
     """Loader of a module whose source is the client's."""
 
     def get_code(self, fullname: str) -> Any:
+        # Warnings look a line up by its file's name alone.
+        linecache.lazycache(self.get_filename(), {"__name__": self.name, "__loader__": self})
         compiled = functools.partial(super().get_code, fullname)
         return self._finder.pantry.code(self._entry.header["digest"], self.get_filename(), compiled)
 

@@ -13,7 +13,7 @@ import math
 import time
 
 #: Seconds between the end and the limit, and as a share of a short one.
-MARGIN, MARGIN_SHARE = 10.0, 0.15
+MARGIN, MARGIN_SHARE = 10.0, 0.25
 
 
 class Limit:

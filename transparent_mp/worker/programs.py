@@ -11,12 +11,13 @@ import sys
 from multiprocessing import process, util
 from typing import Any
 
-from transparent_mp.primitives import spawn
+from transparent_mp.primitives import settings, spawn
 from transparent_mp.primitives.main_module import restore
 from transparent_mp.ship.requests import ask
+from transparent_mp.ship.served import sees_the_same
 from transparent_mp.store.session import Session
 from transparent_mp.worker.code import Code
-from transparent_mp.worker.importer import ClientFinder
+from transparent_mp.worker.importer import ClientFinder, OwnFinder
 from transparent_mp.worker.shelf import Shelf
 
 
@@ -63,6 +64,8 @@ def load(
     finder = ClientFinder(code.ask, code.refresh, shelf.pantry)
     sys.meta_path.append(finder)
     sys.path_hooks.append(finder.folder)
+    if around["own"] and not sees_the_same(around["served"]):
+        sys.meta_path.insert(0, OwnFinder(finder, around["own"]))
     # By this the standard library tells a program that starts processes while it is being imported, and
     # managers' proxies that what is inherited is counted by the parent.
     current: Any = process.current_process()
@@ -72,6 +75,7 @@ def load(
         if method == "fork":
             _inherit(data)
             restore(data["image"], sources)
+            settings.apply(data["settings"])
         else:
             spawn.prepare(data, script=sources.script)
         return pickle.loads(obj)

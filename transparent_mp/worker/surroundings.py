@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import tempfile
+import time
 import warnings
 from typing import Any
 
@@ -38,7 +40,9 @@ def enter(around: dict[str, Any]) -> None:
         _directory(around["cwd"])
     sys.argv[:] = around["argv"]
     sys.path[:] = merged_path(around["path"], sys.path)
-    _streams(around["terminal"])
+    _streams(around["streams"])
+    for number in around["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
     if around["warnings"] != sys.warnoptions:
         sys.warnoptions[:] = around["warnings"]
         for option in around["warnings"]:
@@ -46,22 +50,30 @@ def enter(around: dict[str, Any]) -> None:
     tempfile.tempdir = around["tempdir"] if files is not None else None
 
 
-def forget_directory(config: dict[str, Any]) -> None:
-    """Let a process make a directory for its sockets itself where its parent's is not on this machine."""
+def place_sockets(config: dict[str, Any], place: str, pid: int) -> None:
+    """Give a process a directory for its sockets in `place`, unless its parent's is on this machine.
+
+    A socket is bound where the kernel is, whoever else's files are shown to the program.
+    """
     try:
-        # Of this machine, whoever else's files are shown to the program.
         original("os", "stat")(config.get("tempdir") or "")
     except OSError:
         config.pop("tempdir", None)
+        if place:
+            config["tempdir"] = os.path.join(place, f"sockets-{pid}")
+            original("os", "mkdir")(config["tempdir"])
 
 
 def _environ(theirs: dict[str, str], own: tuple[str, ...]) -> None:
     for name in list(os.environ):
         if not _own(name, own) and name not in theirs:
             del os.environ[name]
+    zone = os.environ.get("TZ")
     for name, value in theirs.items():
         if not _own(name, own) and os.environ.get(name) != value:
             os.environ[name] = value
+    if os.environ.get("TZ") != zone:
+        time.tzset()
 
 
 def _own(name: str, own: tuple[str, ...]) -> bool:
@@ -81,10 +93,10 @@ def _directory(cwd: str) -> None:
         os.environ["PWD"] = cwd
 
 
-def _streams(terminal: list[bool]) -> None:
-    for name, fd, line in (("stdout", 1, terminal[0]), ("stderr", 2, True)):
+def _streams(like: list[dict[str, Any]]) -> None:
+    for name, fd, how in (("stdout", 1, like[0]), ("stderr", 2, like[1])):
         raw = open(fd, "wb", buffering=-1, closefd=False)  # noqa: SIM115  as long as the process
-        errors = "backslashreplace" if fd == 2 else "strict"
-        stream = io.TextIOWrapper(raw, encoding="utf-8", errors=errors, line_buffering=line)
+        usual = {"encoding": "utf-8", "errors": "backslashreplace" if fd == 2 else "strict"}
+        stream = io.TextIOWrapper(raw, **{**usual, **how, "line_buffering": fd == 2 or how["line_buffering"]})
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)

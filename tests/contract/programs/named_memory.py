@@ -220,8 +220,40 @@ def without_a_word():
     memory.unlink()
 
 
+class Table:
+    """Cleans up after itself, when the interpreter ends if not before."""
+
+    def __init__(self, name=None, **options):
+        self.memory = shm.SharedMemory(name, **options)
+
+    def __del__(self):
+        self.memory.close()
+        self.memory.unlink()
+
+
+def until_the_end():
+    global kept, found
+    queue = mp.Queue()
+    kept = Table(create=True, size=10)
+    print(run(write, kept.memory.name, b"kept"), bytes(kept.memory.buf[:4]))
+    maker = start(make, None, queue)
+    found = Table(queue.get())
+    maker.join()
+    print(bytes(found.memory.buf[:4]))
+
+
+def impossible():
+    for name in ("a/b", "x" * 300):
+        try:
+            shm.SharedMemory(name, create=True, size=1)
+        except OSError as error:
+            print(error.errno)
+
+
 if __name__ == "__main__":
     mp.set_start_method(sys.argv[1])
+    impossible()
+    run(impossible)
     by_name()
     made_elsewhere()
     pools()
@@ -229,3 +261,4 @@ if __name__ == "__main__":
     lists()
     managed()
     without_a_word()
+    until_the_end()

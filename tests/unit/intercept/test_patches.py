@@ -21,7 +21,7 @@ except AttributeError:
         raise
     sys.exit(f"no {module}.{name} here")
 home = getattr(value, "__module__", module)
-assert home in (module, "posix", "nt", "io", "_io"), f"{name} is defined in {home}: patch it there"
+assert home in (module, "posix", "nt", "io", "_io", "_ctypes"), f"{name} is defined in {home}: patch it there"
 """
 
 

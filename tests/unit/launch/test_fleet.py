@@ -15,6 +15,7 @@ class Launcher:
     """Launches on paper."""
 
     limit: Any = 2
+    hint = ""
     slots = 1
 
     def __init__(self) -> None:

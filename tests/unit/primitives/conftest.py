@@ -7,6 +7,7 @@ interpreter of its own where a test kills it (`interpreter`).
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import pickle
@@ -17,17 +18,19 @@ import threading
 import time
 import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
-from multiprocessing import context
+from multiprocessing import context, resource_tracker
+from multiprocessing import shared_memory as stdlib
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import pytest
 
 from transparent_mp.config import Config
+from transparent_mp.intercept.apply import Applied
 from transparent_mp.intercept.patches import TABLE
 from transparent_mp.launch import fleet
+from transparent_mp.primitives import memory, reduction, segments, shared_memory, sharing, starter
 from transparent_mp.primitives import session as sessions
-from transparent_mp.primitives import sharing, starter
 from transparent_mp.ship.frames import decode, encode
 from transparent_mp.store.connect import connect
 from transparent_mp.store.scripts import loading
@@ -133,6 +136,56 @@ def pickled():
             context.set_spawning_popen(None)
 
     return pickled
+
+
+@pytest.fixture
+def by_value():
+    """The pickle of an object for a process that is being forked (by its holder id)."""
+
+    def by_value(obj, uid):
+        context.set_spawning_popen(Spawning(uid, "fork"))
+        try:
+            return reduction.dumps(obj)
+        finally:
+            context.set_spawning_popen(None)
+
+    return by_value
+
+
+@pytest.fixture(params=["home", "elsewhere"])
+def place(request, own_session, monkeypatch):
+    """This process as the client, and as one on a worker."""
+    if request.param == "home":
+        monkeypatch.setattr(own_session, "client", own_session.uid)
+    return request.param
+
+
+@pytest.fixture
+def tracked(monkeypatch):
+    """Names that the resource tracker was told of."""
+    found = set()
+    monkeypatch.setattr(resource_tracker, "register", lambda name, _kind: found.add(name))
+    monkeypatch.setattr(resource_tracker, "unregister", lambda name, _kind: found.remove(name))
+    return found
+
+
+@pytest.fixture
+def shm(tracked):
+    """The library's class over our leaf."""
+    applied = Applied()
+    for module in ("multiprocessing.shared_memory", "multiprocessing.resource_tracker"):
+        applied.apply(importlib.import_module(module), [row for row in TABLE if row.module == module])
+    yield stdlib.SharedMemory
+    applied.close()
+    gc.collect()
+    # Its thread would go on in the session of the next test.
+    exchange = memory._engine._exchange
+    if exchange is not None:
+        exchange.stop()
+        memory._engine._exchange = None
+    # Nor would its dead.
+    memory._engine._chosen(())
+    assert (tracked, shared_memory._place.opening, segments.waiting) == (set(), {}, set())
 
 
 def in_thread(function, *args, **kwargs):
@@ -335,6 +388,7 @@ class Launcher:
     def __init__(self):
         self.limit = None
         self.slots = 4
+        self.hint = ""
         self.launched = []
         self.refuses = None
 

@@ -91,7 +91,8 @@ def test_files_open_again_where_they_were(tmp_path):
 
 
 def test_standard_streams_and_loggers_go_by_name():
-    assert back(sys.__stderr__) is sys.stderr
+    assert back(sys.__stderr__) is sys.__stderr__
+    assert back(sys.__stdout__.buffer) is sys.__stdout__.buffer
     assert back(logging.getLogger("a.b")) is logging.getLogger("a.b")
 
 

@@ -50,9 +50,10 @@ class Process:
         return self.plain.view
 
     def release(self):
-        commands = self.engine.publish()
-        if commands:
-            self.session.store.call(*commands)
+        with self.engine.sending():
+            commands = self.engine.publish()
+            if commands:
+                self.session.store.call(*commands)
 
     def acquire(self):
         replies = self.session.store.call(*self.engine.fetch())
@@ -168,22 +169,45 @@ def test_what_another_thread_has_not_sent_yet_is_not_lost_nor_doubled(processes)
     assert bytes(one.view) == b"cb"
 
 
-def test_what_another_thread_has_not_sent_yet_comes_before_a_release_that_changed_nothing_more(processes):
-    one, other = processes(bytes(4))
-    one.view[:] = b"once"
-    earlier = []
-    thread = threading.Thread(target=lambda: earlier.extend(one.engine.publish()))
+def test_what_another_thread_has_not_sent_yet_goes_with_a_release_that_has_nothing_itself(processes):
+    one, other = processes(b"..")
+    one.view[0] = ord("a")
+    thread = threading.Thread(target=one.engine.publish)
     thread.start()
     thread.join()
     one.release()
     other.acquire()
-    assert bytes(other.view) == b"once"
-    other.view[:] = b"next"
-    other.release()
-    # What comes late undoes nothing.
-    one.session.store.call(*earlier)
+    assert bytes(other.view) == b"a."
+    # Until an answer says that it has arrived.
+    assert one.engine.publish()
     one.acquire()
-    assert bytes(one.view) == b"next"
+    assert not one.engine.publish()
+
+
+def test_what_is_known_to_be_sent_is_not_sent_again(processes):
+    one, other = processes(b"..")
+    one.view[0] = ord("a")
+    thread = threading.Thread(target=one.release)
+    thread.start()
+    thread.join()
+    assert not one.engine.publish()
+    one.view[1] = ord("b")
+    (command,) = one.engine.publish()
+    assert command[10:] == (3, 0, 1, 0, 1, b"b")
+    other.acquire()
+    assert bytes(other.view) == b"a."
+
+
+def test_a_handler_in_the_middle_of_a_release_overtakes_nothing(processes):
+    one, other = processes(b"..")
+    one.view[0] = ord("a")
+    earlier = one.engine.publish()
+    # The same thread, in a signal's handler, before that is sent.
+    one.view[1] = ord("b")
+    one.release()
+    one.session.store.call(*earlier)
+    other.acquire()
+    assert bytes(other.view) == b"ab"
 
 
 def test_lost_publications_go_with_the_next(processes):
@@ -218,14 +242,14 @@ def test_an_unchanged_segment_costs_few_bytes(processes, size):
     one, other = processes(bytes(range(1, 251)) * (size // 250 + 1))
     for process in (one, other):
         assert process.engine.publish() == []
-        (reply,) = process.acquire()
+        ((reply,),) = process.acquire()
         assert len(reply) == 4
     one.view[0] += 1
     one.release()
     # Its own change is not sent back to the writer.
-    (reply,) = one.acquire()
+    ((reply,),) = one.acquire()
     assert len(reply) == 4
-    (reply,) = other.acquire()
+    ((reply,),) = other.acquire()
     assert reply[4] == 0
     assert len(reply[5]) <= BLOCK
 
@@ -454,3 +478,17 @@ def test_the_child_of_a_fork_goes_on_by_itself(processes, joined):
     one.acquire()
     other.acquire()
     assert bytes(one.view) == bytes(other.view) == b"pc."
+
+
+def test_one_command_asks_for_all_segments(processes):
+    one, other = processes(b"....")
+    again = Plain(bytes(2 * BLOCK))
+    two = one.engine.share(again)
+    again.view[BLOCK] = 3
+    theirs = Plain(bytes(2 * BLOCK))
+    other.replica2 = other.engine.replicate(two.oid, theirs)
+    one.view[1] = 5
+    one.release()
+    (answers,) = other.acquire()
+    assert [len(answer) for answer in answers] == [6, 6]
+    assert (other.view[1], theirs.view[BLOCK]) == (5, 3)

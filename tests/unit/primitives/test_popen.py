@@ -79,7 +79,7 @@ class TestLaunch:
         assert around["environ"]["A_VARIABLE"] == "its value"
         assert (around["cwd"], around["parent"], around["cpus"]) == (str(tmp_path), os.getpid(), 23)
         assert (around["argv"], around["path"]) == (sys.argv, sys.path)
-        assert around["terminal"] == [False, False]
+        assert [stream["encoding"] for stream in around["streams"]] == ["utf-8", "utf-8"]
 
     def test_in_a_directory_that_was_removed(self, client, monkeypatch, tmp_path):
         gone = tmp_path / "gone"
@@ -93,9 +93,9 @@ class TestLaunch:
             def isatty(self):
                 raise ValueError("I/O operation on closed file")
 
-        monkeypatch.setattr(sys, "stdout", None)
-        monkeypatch.setattr(sys, "stderr", Closed())
-        assert popen._surroundings()["terminal"] == [False, False]
+        monkeypatch.setattr(sys, "__stdout__", None)
+        monkeypatch.setattr(sys, "__stderr__", Closed())
+        assert popen._surroundings()["streams"] == [{"line_buffering": False}] * 2
 
     def test_is_a_spawning_one_while_it_pickles(self, client, method):
         seen = []

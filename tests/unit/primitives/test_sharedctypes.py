@@ -171,7 +171,7 @@ def test_an_end_of_the_process_publishes_what_is_held(shared):
     shared(value)
     with value:
         value.value = 4
-        assert len(memory.publish_all()) == 1
+        assert len(memory.publish(memory._engine.attached)) == 1
 
 
 def test_a_value_that_is_gone_leaves_its_lock_behind(shared):

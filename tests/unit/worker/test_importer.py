@@ -114,6 +114,20 @@ def test_a_module_that_fails_raises_its_own_exception_with_its_lines(far):
     assert "x = = 1" in shown
 
 
+def test_a_warning_shows_its_line(far):
+    result, _ = far(
+        """
+        import io, sys, warnings
+        warnings.simplefilter("always")
+        sys.stderr = said = io.StringIO()
+        import loud
+        result = said.getvalue()
+        """,
+        **{"loud.py": "import warnings\nwarnings.warn('so it is')  # here\n"},
+    )
+    assert result.endswith("loud.py:2: UserWarning: so it is\n  warnings.warn('so it is')  # here\n")
+
+
 def test_namespace_packages_and_zips(far, tmp_path, monkeypatch):
     import zipfile
 
@@ -269,7 +283,7 @@ def test_modules_of_a_client_package_are_listed(far):
         **PACKAGE,
     )
     assert result == ([("pkg.one", False), ("pkg.sub", True)], ["pkg.one", "pkg.sub"], [], [])
-    assert [kind for kind, _ in asked].count("folder") == 4
+    assert [kind for kind, _ in asked].count("folder") == 3
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="this Python finds no files of a namespace package")

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from transparent_mp.worker import surroundings
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -18,7 +18,8 @@ from transparent_mp.worker import surroundings
 around = {
     "environ": {"KEPT": "theirs", "NEW": "theirs", "PATH": "their path", "AWS_LAMBDA_X": "theirs"},
     "cwd": os.getcwd(), "argv": ["app.py", "x"], "path": ["", "/not/here"],
-    "terminal": [False, False], "warnings": [], "umask": 0o22,
+    "streams": [{"line_buffering": False}, {"line_buffering": False}], "ignored": [],
+    "warnings": [], "umask": 0o22,
 }
 around.update(json.loads(sys.argv[1]))
 surroundings.enter(around)
@@ -55,7 +56,27 @@ def test_arguments_and_module_path_are_the_client_s_and_what_is_here_follows() -
 def test_output_is_buffered_as_the_client_s(tmp_path: Path) -> None:
     code = "print(sys.stdout.line_buffering, sys.stderr.line_buffering, sys.stdout is sys.__stdout__)"
     assert entered(code) == "False True True"
-    assert entered(code, '{"terminal": [true, false]}') == "True True True"
+    streams = [{"line_buffering": True}, {"line_buffering": False}]
+    assert entered(code, json.dumps({"streams": streams})) == "True True True"
+
+
+def test_output_is_encoded_as_the_client_s() -> None:
+    code = "print(sys.stdout.encoding, sys.stdout.errors, sys.stderr.encoding, sys.stderr.errors)"
+    assert entered(code) == "utf-8 strict utf-8 backslashreplace"
+    out = {"line_buffering": False, "encoding": "latin-1", "errors": "replace", "write_through": True}
+    streams = {"streams": [out, {"line_buffering": False, "encoding": "ascii"}]}
+    assert entered(code, json.dumps(streams)) == "latin-1 replace ascii backslashreplace"
+
+
+def test_what_the_client_ignores_is_ignored() -> None:
+    code = "import signal; print(signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN)"
+    assert entered(code) == "False"
+    assert entered(code, json.dumps({"ignored": [int(signal.SIGUSR1)]})) == "True"
+
+
+def test_the_time_zone_is_the_client_s() -> None:
+    theirs = json.dumps({"environ": {"TZ": "Asia/Tokyo"}})
+    assert entered("import time; print(time.tzname[0])", theirs, TZ="UTC") == "JST"
 
 
 @pytest.mark.parametrize("cwd", ["/not/here", ""])
@@ -70,7 +91,19 @@ def test_warnings_are_filtered_as_the_client_filters_them() -> None:
 
 def test_a_directory_for_sockets_is_taken_over_only_where_it_is(tmp_path: Path) -> None:
     none: dict[str, object] = {}
-    here, elsewhere = {"tempdir": str(tmp_path)}, {"tempdir": "/not/here", "authkey": b"k"}
-    for config in (here, elsewhere, none):
-        surroundings.forget_directory(config)
-    assert (here, elsewhere, none) == ({"tempdir": str(tmp_path)}, {"authkey": b"k"}, {})
+    here, elsewhere = {"tempdir": "/"}, {"tempdir": "/not/here", "authkey": b"k"}
+    for pid, config in enumerate((here, elsewhere, none)):
+        surroundings.place_sockets(config, str(tmp_path), pid)
+    made = [str(tmp_path / "sockets-1"), str(tmp_path / "sockets-2")]
+    assert (here, elsewhere, none) == (
+        {"tempdir": "/"},
+        {"tempdir": made[0], "authkey": b"k"},
+        {"tempdir": made[1]},
+    )
+    assert sorted(map(str, tmp_path.iterdir())) == made
+
+
+def test_without_a_place_a_process_looks_for_one_itself() -> None:
+    config: dict[str, object] = {"tempdir": "/not/here"}
+    surroundings.place_sockets(config, "", 1)
+    assert config == {}

@@ -17,7 +17,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 from transparent_mp.worker.files.real import real_os
 
@@ -25,6 +25,8 @@ from transparent_mp.worker.files.real import real_os
 CHUNK = 1 << 20
 #: Chunks of one request when a file is read from one end to the other.
 RUN = 8
+
+Result = TypeVar("Result")
 
 #: Reads `count` bytes at `at` of the client's file, and says whether it still is that version.
 Fetch = Callable[[int, int], tuple[bytes, bool]]
@@ -111,15 +113,15 @@ class Copies:
         with contextlib.suppress(FileNotFoundError):
             real_os.unlink(self._name("m", version))
 
-    def in_room(self, do: Callable[[], None], keep: str) -> None:
+    def in_room(self, do: Callable[[], Result], keep: str = "") -> Result:
         """Do what takes room; if there is none, all copies but `keep` give way, and it is done again."""
         try:
-            do()
+            return do()
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             self._make_room(keep)
-            do()
+            return do()
 
     def _make_room(self, keep: str) -> None:
         kept = {os.path.basename(self._name(kind, keep)) for kind in "vm"}
@@ -199,7 +201,12 @@ class Parts:
         at = chunk * CHUNK
         wanted = min(end * CHUNK, self._size) - at
         content, same = self._fetch(at, wanted)
-        self._copies.in_room(lambda: write_all(self._data, content, at), self._version)
+        try:
+            self._copies.in_room(lambda: write_all(self._data, content, at), self._version)
+        except OSError:
+            # What is here of it would fill the disk for nothing.
+            self._copies.forget(self._version)
+            raise
         if not same:
             # It changes while it is read: this reader sees a mixture, as it would locally; no other does.
             self._copies.forget(self._version)

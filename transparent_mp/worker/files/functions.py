@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import types
 from typing import Any, Callable
 
 from transparent_mp.originals import original
@@ -50,8 +51,24 @@ class Function:
 
 def ours(instead: Any) -> Any:
     """The function for an original; the original itself if there is none."""
-    found = _FUNCTIONS.get(instead)
-    return instead if found is None else found
+    if isinstance(instead, staticmethod):
+        return staticmethod(ours(instead.__func__))
+    try:
+        return _FUNCTIONS.get(instead, instead)
+    except TypeError:
+        return instead
+
+
+def defaults(instead: Any) -> Any:
+    """A function whose defaults are copies of originals, with ours in their place."""
+    if instead.__defaults__ is None:
+        return instead
+    same = types.FunctionType(
+        instead.__code__, instead.__globals__, instead.__name__, tuple(map(ours, instead.__defaults__)),
+        instead.__closure__,
+    )  # fmt: skip
+    same.__kwdefaults__, same.__qualname__ = instead.__kwdefaults__, instead.__qualname__
+    return same
 
 
 def _open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
@@ -70,10 +87,7 @@ def _open_code(path: str) -> Any:
 def _close(fd: int) -> None:
     files = current()
     if files is not None and files.table.find(fd) is not None:
-        try:
-            files.table.remove(fd)
-        finally:
-            real_os.close(fd)
+        files.close(fd)
     else:
         real_os.close(fd)
 
@@ -272,7 +286,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "open": _open, "close": _close, "write": _write, "pwrite": _pwrite, "ftruncate": _ftruncate,
     "fsync": _fsync, "fdatasync": _fsync, "fstat": _fstat, "dup": _dup, "dup2": _dup2, "chdir": _chdir,
     "fchdir": _chdir, "umask": _umask, "rename": _two("rename"), "replace": _two("replace"),
-    "link": _two("link"), "symlink": _symlink,
+    "link": _two("link"), "symlink": _symlink, "getcwd": directory.getcwd, "getcwdb": directory.getcwdb,
     **{name: _of_path(name) for name in (
         "stat", "lstat", "access", "listdir", "scandir", "mkdir", "rmdir", "unlink", "remove", "readlink",
         "truncate", "utime", "chmod", "chown", "lchown", "fchmod", "statvfs", "fstatvfs", "listxattr",

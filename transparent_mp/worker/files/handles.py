@@ -18,7 +18,7 @@ import zlib
 from typing import Any, Union
 
 from transparent_mp.store.seal import Buffer
-from transparent_mp.worker.files.copies import Parts
+from transparent_mp.worker.files.copies import Copies, Parts
 from transparent_mp.worker.files.entries import unpacked
 from transparent_mp.worker.files.real import real_os
 from transparent_mp.worker.files.remote import PIECE, Remote
@@ -100,6 +100,7 @@ class Writing:
         local: int,
         base: int,
         append: bool,
+        copies: Copies,
     ) -> None:
         self.fd = fd
         self.path = path
@@ -109,6 +110,7 @@ class Writing:
         self._local = local
         self._base = base
         self._append = append
+        self._copies = copies
         self._changed = False
         #: Mappings of the copy that are alive: writing to one need not change the time stamp.
         self.mappings = 0
@@ -136,7 +138,7 @@ class Writing:
     def pwrite(self, data: Any, at: int) -> int:
         self._catch_up()
         view = memoryview(data).cast("B")
-        done: int = real_os.pwrite(self.fd, view, at)
+        done = self._copies.in_room(lambda: int(real_os.pwrite(self.fd, view, at)))
         self._end = max(self._end, at + done)
         self._send(view[:done], -1 if self._append else at)
         self._mark()
@@ -172,6 +174,19 @@ class Writing:
         if self._changed:
             self._found = self._remote.ask("close", self.path, h=self._h, stay=True)[0]["stat"]
 
+    def dirty(self) -> bool:
+        """Whether there is something to send."""
+        return bool(real_os.fstat(self._local).st_mtime_ns != MARK)
+
+    def changed_there(self) -> bool:
+        """Whether another has written the file since it was opened, or last settled, here."""
+        now = self._remote.ask("close", self.path, h=self._h, stay=True)[0]["stat"]
+        return bool(now[6] != self._found[6] or now[8] != self._found[8])
+
+    def lock(self, how: int) -> bool:
+        """flock at the client, without waiting: whether it is there."""
+        return bool(self._remote.ask("flock", self.path, h=self._h, how=how)[0]["has"])
+
     def finish(self) -> None:
         """The program has closed it. Raises what went wrong at the client since the last time."""
         if self.closed:
@@ -189,8 +204,7 @@ class Writing:
             self._remote.send("close", h=self._h)
 
     def _write_here(self, view: memoryview) -> int:
-        done: int = real_os.write(self.fd, view)
-        return done
+        return self._copies.in_room(lambda: int(real_os.write(self.fd, view)))
 
     def _catch_up(self, *, sure: bool = False) -> None:
         if sure or real_os.fstat(self._local).st_mtime_ns != MARK:
@@ -253,6 +267,7 @@ class Table:
 
     def __init__(self) -> None:
         self._handles: dict[int, tuple[Handle, tuple[int, int]]] = {}
+        self._mapped: list[Writing] = []
 
     def add(self, fd: int, handle: Handle) -> None:
         """`fd` is an open file of the client; it may have several, by dup."""
@@ -275,11 +290,43 @@ class Table:
     def remove(self, fd: int) -> None:
         """The descriptor is closed: the file is, when it was the last. Raises as `Writing.finish`."""
         known = self._handles.pop(fd, None)
-        if known is not None and all(other[0] is not known[0] for other in self._handles.values()):
+        if known is not None and not self._others(known[0]):
             known[0].finish()
+
+    def _others(self, handle: Handle) -> bool:
+        """Whether a descriptor of it is still open; C code may have closed one it had by dup."""
+        for fd, (other, identity) in list(self._handles.items()):
+            if other is handle:
+                try:
+                    if _identity(fd) == identity:
+                        return True
+                except OSError:
+                    pass
+                del self._handles[fd]
+        return False
+
+    def mapped(self, handle: Writing) -> None:
+        """A mapping of it is there, which may outlive its descriptors."""
+        handle.mappings += 1
+        self._mapped.append(handle)
+
+    def unmapped(self, handle: Writing) -> None:
+        """One less. Raises as `Writing.finish`."""
+        self._mapped.remove(handle)
+        handle.sync()
+        handle.mappings -= 1
+        if not self._others(handle):
+            handle.finish()
+
+    def sync_mapped(self) -> bool:
+        """Send what was written to mappings; whether there are any."""
+        for handle in list(self._mapped):
+            handle.sync()
+        return bool(self._mapped)
 
     def sync_all(self) -> None:
         """At the end of the process: send what was not sent."""
+        self.sync_mapped()
         for handle, _ in list(self._handles.values()):
             handle.sync()
 

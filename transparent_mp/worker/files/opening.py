@@ -32,10 +32,12 @@ _TMPFILE = getattr(os, "O_TMPFILE", 0)
 _OF_COPY = os.O_ACCMODE | os.O_APPEND
 
 
-def open_fd(files: Files, path: str, named: Any, flags: int, mode: int = 0o777, *, lazy: bool = False) -> int:
+def open_fd(
+    files: Files, path: str, named: Any, flags: int, mode: int = 0o777, *, lazy: bool = False, at: str = ""
+) -> int:
     """Open it at the client, and return a descriptor of its copy here.
 
-    `lazy`: its reader asks for the parts that are missing.
+    `lazy`: its reader asks for the parts that are missing. `at`: the path that a writer's copy is to keep.
     """
     if _TMPFILE and flags & _TMPFILE == _TMPFILE:
         return _anonymous(files, flags)
@@ -55,7 +57,7 @@ def open_fd(files: Files, path: str, named: Any, flags: int, mode: int = 0o777, 
                 return opened.directory()
             if flags & os.O_ACCMODE == os.O_RDONLY:
                 return opened.reading(body, have, lazy)
-            return opened.writing(body, have, flags)
+            return opened.writing(body, have, flags, at)
         except FileNotFoundError:
             # Another process made room. What opening does has been done.
             opened.give_up()
@@ -95,30 +97,40 @@ class _Opened:
                 raise
         return self._known(fd, handle)
 
-    def writing(self, body: bytes, have: str, flags: int) -> int:
+    def writing(self, body: bytes, have: str, flags: int, keep: str) -> int:
         size = self.found[6]
         reads = flags & os.O_ACCMODE == os.O_RDWR or not flags & os.O_APPEND
         base = -1
         if size and reads and not flags & os.O_TRUNC:
-            base, parts = self._content(body, have)
-            if parts is not None:
-                parts.ensure(0, size)
-                parts.close()
-        name = self._files.scratch_name()
+            base = self._whole(body, have)
+        name = keep or self._files.scratch_name()
         local = real_os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fd = real_os.open(name, flags & _OF_COPY | os.O_CLOEXEC)
-            self._files.copies.in_room(lambda: _fill(local, base, size), self._version)
+            self._files.copies.in_room(lambda: fill(local, base, size), self._version)
         except OSError:
             close_quietly(local, base)
             raise
         finally:
-            real_os.unlink(name)
+            if not keep:
+                real_os.unlink(name)
         handle = Writing(
             self._files.remote, fd, self._path, self.found, self._h,
-            local=local, base=base, append=bool(flags & os.O_APPEND),
+            local=local, base=base, append=bool(flags & os.O_APPEND), copies=self._files.copies,
         )  # fmt: skip
         return self._known(fd, handle)
+
+    def _whole(self, body: bytes, have: str) -> int:
+        fd, parts = self._content(body, have)
+        if parts is not None:
+            try:
+                parts.ensure(0, self.found[6])
+            except OSError:
+                close_quietly(fd)
+                raise
+            finally:
+                parts.close()
+        return fd
 
     def give_up(self) -> None:
         if self._h:
@@ -152,7 +164,7 @@ def _anonymous(files: Files, flags: int) -> int:
     return fd
 
 
-def _fill(local: int, base: int, size: int) -> None:
+def fill(local: int, base: int, size: int) -> None:
     """Give a writer's copy what the file has; without a base only its size, for who asks where it ends."""
     real_os.ftruncate(local, size)
     at = 0
@@ -213,7 +225,10 @@ class PartsReader(ClientReader):
     def _ensure(self, count: int) -> None:
         if self._handle is not None and self._handle.parts is not None:
             at = self.tell()
-            self._handle.parts.ensure(at, at + count)
+            try:
+                self._handle.parts.ensure(at, at + count)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, self.name) from None
 
 
 class ClientWriter(ClientReader):

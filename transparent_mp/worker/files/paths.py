@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from transparent_mp.worker.files.entries import ClientEntry, Scan, unpacked
 from transparent_mp.worker.files.state import Files
+
+#: Whether the error of os.utime says which file it was.
+_UTIME_NAMES = sys.version_info >= (3, 13)
 
 
 class Paths:
@@ -95,7 +99,13 @@ class Paths:
             raise ValueError("utime: you may specify either 'times' or 'ns' but not both")
         if times is not None:
             ns = [_nanoseconds(each) for each in times]
-        self._files.remote.call("utime", there, named=(named,), follow=follow_symlinks, ns=ns and list(ns))
+        self._files.remote.call(
+            "utime",
+            there,
+            named=(named if _UTIME_NAMES else None,),
+            follow=follow_symlinks,
+            ns=ns and list(ns),
+        )
 
     def chmod(self, there: str, named: Any, mode: int, *, follow_symlinks: bool = True) -> None:
         if not follow_symlinks:

@@ -52,6 +52,13 @@ class Files:
             return full, path
         return None, os.fsencode(full) if isinstance(path, bytes) else full
 
+    def close(self, fd: int) -> None:
+        """Close a descriptor. Raises what went wrong with its file at the client."""
+        try:
+            self.table.remove(fd)
+        finally:
+            real_os.close(fd)
+
     def scratch_name(self) -> str:
         """A name for a file of this process alone."""
         return os.path.join(self.scratch, f"own-{os.urandom(8).hex()}")
@@ -79,6 +86,13 @@ def enter(session: Session, roots: list[str], scratch: str) -> Files:
     """From here on this process finds the client's files under their paths."""
     files = _Place.files = Files(Remote(session), roots, scratch)
     return files
+
+
+def hand_over() -> None:
+    """What mappings were given is seen by whoever is told of it next."""
+    files = _Place.files
+    if files is not None and files.table.sync_mapped():
+        files.remote.settle()
 
 
 def leave() -> None:

@@ -1,0 +1,231 @@
+"""Measured: memory that processes share as programs do: sections, environments, a stencil, a large array."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from typing import Any
+
+from operations import Measure, each, mp, once, operation, shared
+
+#: A grid's side, and the sweeps of one measurement.
+LOOPS, DENSE, SWEEPS = 96, 512, 10
+#: Steps of the environments in one measurement.
+STEPS = 50
+#: Bytes of the large array, and how far apart its changed pages are.
+LARGE, PAGE, EVERY = 64 * 1024 * 1024, 4096, 100
+
+
+@operation("array_write")
+def _array_write() -> Iterator[Measure]:
+    array, turn = mp.Array("d", 1000), [0]
+
+    def op() -> None:
+        turn[0] += 1
+        with array.get_lock():
+            for at in range(1000):
+                array[at] = at * turn[0]
+
+    with shared(array):
+        yield lambda: each(op)
+
+
+@operation("array_read")
+def _array_read() -> Iterator[Measure]:
+    array = mp.Array("d", range(1000))
+
+    def op() -> float:
+        total = 0.0
+        with array.get_lock():
+            for at in range(1000):
+                total += array[at]
+        return total
+
+    with shared(array):
+        yield lambda: each(op)
+
+
+class Game:
+    """An environment whose step takes about a millisecond, with a frame of 84 x 84."""
+
+    def __init__(self) -> None:
+        import numpy
+
+        self._frame = numpy.zeros((84, 84), numpy.uint8)
+        self._speed, self._place = 0.1, 0.0
+
+    def step(self, action: int) -> Any:
+        for _ in range(6000):
+            self._speed += 0.001 * (action - 0.5) - 0.002 * self._place
+            self._place += self._speed * 0.01
+        self._frame += 1
+        return self._frame
+
+
+def play(end: Any, buffer: Any) -> None:
+    """A process of ShmemVecEnv (of Baselines): the frame goes through shared memory, the rest by pipe."""
+    import numpy
+
+    frame = numpy.frombuffer(buffer.get_obj(), numpy.uint8).reshape(84, 84)
+    game = Game()
+    while True:
+        action = end.recv()
+        if action is None:
+            return
+        frame[:] = game.step(action)
+        end.send((0.0, False, {}))
+
+
+@operation("env_shmem")
+def _env_shmem() -> Iterator[Measure]:
+    import numpy
+
+    buffers = [mp.Array(ctypes.c_uint8, 84 * 84) for _ in range(2)]
+    frames = [numpy.frombuffer(buffer.get_obj(), numpy.uint8) for buffer in buffers]
+    pipes = [mp.Pipe() for _ in buffers]
+    processes = [
+        mp.Process(target=play, args=(theirs, buffer)) for (_, theirs), buffer in zip(pipes, buffers)
+    ]
+    for process in processes:
+        process.start()
+
+    def steps() -> None:
+        for turn in range(STEPS):
+            for mine, _ in pipes:
+                mine.send(turn % 2)
+            for mine, _ in pipes:
+                mine.recv()
+            if frames[0][0] != frames[1][5]:
+                raise RuntimeError("a frame is not what was sent for")
+
+    steps()
+    yield lambda: once(steps) / STEPS
+    for mine, _ in pipes:
+        mine.send(None)
+    for process in processes:
+        process.join()
+
+
+def _gymnasium(name: str) -> Iterator[Measure]:
+    import gymnasium
+
+    env = gymnasium.vector.AsyncVectorEnv([lambda: gymnasium.make(name)] * 2, shared_memory=True)
+    env.reset(seed=1)
+    actions = env.action_space.sample()
+
+    def steps() -> None:
+        for _ in range(STEPS):
+            env.step(actions)
+
+    steps()
+    yield lambda: once(steps) / STEPS
+    env.close()
+
+
+@operation("env_cartpole")
+def _env_cartpole() -> Iterator[Measure]:
+    return _gymnasium("CartPole-v1")
+
+
+@operation("env_acrobot")
+def _env_acrobot() -> Iterator[Measure]:
+    return _gymnasium("Acrobot-v1")
+
+
+def sweep_loops(old: Any, new: Any, side: int, first: int, last: int) -> None:
+    """One Jacobi sweep over some rows, cell by cell."""
+    for row in range(first, last):
+        at = row * side
+        for cell in range(at + 1, at + side - 1):
+            new[cell] = 0.25 * (old[cell - 1] + old[cell + 1] + old[cell - side] + old[cell + side])
+
+
+def sweep_dense(old: Any, new: Any, side: int, first: int, last: int) -> None:
+    """The same by numpy."""
+    import numpy
+
+    a = numpy.frombuffer(old).reshape(side, side)
+    b = numpy.frombuffer(new).reshape(side, side)
+    b[first:last, 1:-1] = 0.25 * (
+        a[first:last, :-2] + a[first:last, 2:] + a[first - 1 : last - 1, 1:-1] + a[first + 1 : last + 1, 1:-1]
+    )
+
+
+def relax(sweep: Any, grids: Any, side: int, barrier: Any, go: Any) -> None:
+    """The process that has the lower half of the grid."""
+    while go.recv():
+        sweeps(sweep, grids, side, side // 2, side - 1, barrier)
+
+
+def sweeps(sweep: Any, grids: Any, side: int, first: int, last: int, barrier: Any) -> None:
+    for turn in range(SWEEPS):
+        sweep(grids[turn % 2], grids[1 - turn % 2], side, first, last)
+        barrier.wait()
+
+
+def _stencil(sweep: Any, side: int) -> Iterator[Measure]:
+    grids = [mp.RawArray("d", side * side) for _ in range(2)]
+    for grid in grids:
+        grid[:side] = [1.0] * side
+    barrier = mp.Barrier(2)
+    mine, theirs = mp.Pipe()
+    process = mp.Process(target=relax, args=(sweep, grids, side, barrier, theirs))
+    process.start()
+
+    def op() -> None:
+        mine.send(True)
+        sweeps(sweep, grids, side, 1, side // 2, barrier)
+
+    op()
+    yield lambda: once(op) / SWEEPS
+    mine.send(None)
+    process.join()
+
+
+@operation("stencil_loops")
+def _stencil_loops() -> Iterator[Measure]:
+    return _stencil(sweep_loops, LOOPS)
+
+
+@operation("stencil_dense")
+def _stencil_dense() -> Iterator[Measure]:
+    return _stencil(sweep_dense, DENSE)
+
+
+def look(end: Any, array: Any) -> None:
+    """A process that has the array and answers with a byte of it."""
+    while True:
+        at = end.recv()
+        if at is None:
+            return
+        end.send(array[at])
+
+
+@operation("large_sparse")
+def _large_sparse() -> Iterator[Measure]:
+    array, turn = mp.RawArray("B", LARGE), [0]
+    mine, theirs = mp.Pipe()
+    process = mp.Process(target=look, args=(theirs, array))
+    process.start()
+
+    def op() -> None:
+        turn[0] += 1
+        for at in range(0, LARGE, PAGE * EVERY):
+            array[at] = turn[0] % 256
+        mine.send(at)
+        if mine.recv() != turn[0] % 256:
+            raise RuntimeError("a byte is not what was written")
+
+    op()
+    yield lambda: once(op)
+    mine.send(None)
+    process.join()
+
+
+@operation("large_scan")
+def _large_scan() -> Iterator[Measure]:
+    one, two = bytearray(LARGE), bytearray(LARGE)
+    addresses = [ctypes.addressof(ctypes.c_char.from_buffer(memory)) for memory in (one, two)]
+    memcmp = ctypes.CDLL(None).memcmp
+    memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+    yield lambda: once(lambda: memcmp(*addresses, LARGE))

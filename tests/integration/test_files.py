@@ -1,0 +1,122 @@
+"""Files that are large, and disks that are full: what travels, what it takes, what is said.
+
+TRANSPARENT_MP_TEST_LARGE=1 gives the large file its full gigabyte.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+import transparent_mp
+
+SANDBOX = Path(__file__).parents[1] / "sandbox" / "sandbox"
+PACKAGE = Path(transparent_mp.__file__).resolve().parent
+MEGABYTE = 1 << 20
+SIZE = (1024 if os.environ.get("TRANSPARENT_MP_TEST_LARGE") else 96) * MEGABYTE
+
+Start = Callable[..., Any]
+Serve = Callable[..., Any]
+
+
+def in_sandbox(tmp: str) -> str:
+    """The command that puts a worker into the sandbox, with that much room."""
+    if os.geteuid() != 0 and os.environ.get("CI", "false") == "false":
+        pytest.skip("the sandbox makes namespaces, which needs root")
+    return f"{SANDBOX} --tmp {tmp} --ro {sys.prefix} --ro {PACKAGE} --"
+
+
+READ = """
+    import hashlib, multiprocessing as mp, os, resource, sys, tempfile
+
+    def read(path, barrier, queue):
+        barrier.wait()
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while piece := file.read(1 << 16):
+                digest.update(piece)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        queue.put((digest.hexdigest(), peak >> 10, os.stat(path).st_size))
+
+    if __name__ == "__main__":
+        size = int(sys.argv[1])
+        digest = hashlib.sha256()
+        with tempfile.NamedTemporaryFile("wb") as file:
+            for number in range(size >> 20):
+                piece = number.to_bytes(8, "little") * (1 << 17)
+                digest.update(piece)
+                file.write(piece)
+            file.flush()
+            barrier, queue = mp.Barrier(4), mp.SimpleQueue()
+            processes = [mp.Process(target=read, args=(file.name, barrier, queue)) for _ in range(4)]
+            for process in processes:
+                process.start()
+            found = [queue.get() for _ in processes]
+            for process in processes:
+                process.join()
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        print("same", {(digest, size) for digest, _, size in found} == {(digest.hexdigest(), size)})
+        print("peak", max(peak for _, peak, _ in found), own)
+"""
+
+
+def test_a_large_file_travels_once_per_worker_in_bounded_memory(program: Start, redis: Serve) -> None:
+    store = redis()
+    reading = program(READ, str(SIZE), WORKERS="2", WORKER_COMMAND=in_sandbox("2g"), REDIS_URL=store.address)
+    ran = reading.finish(within=180)
+    assert (ran.err, ran.status) == ("", 0)
+    same, peak = ran.out.splitlines()
+    assert same == "same True"
+    assert max(map(int, peak.split()[1:])) < 200
+    info = store.ask("INFO").decode()
+    sent = int(re.search(r"total_net_output_bytes:(\d+)", info).group(1))  # type: ignore[union-attr]
+    most = int(re.search(r"used_memory_peak:(\d+)", info).group(1))  # type: ignore[union-attr]
+    # Once to each of the two workers, though two processes on each read it at the same time.
+    assert 2 * SIZE <= sent < 2.2 * SIZE
+    assert most < 100 * MEGABYTE
+
+
+FULL = """
+    import multiprocessing as mp, os, sys, tempfile
+
+    def attempt(path, queue):
+        for mode in ("rb", "r+b"):
+            try:
+                with open(path, mode) as file:
+                    queue.put((mode, len(file.read())))
+            except OSError as error:
+                queue.put((mode, type(error).__name__, error.errno, error.filename == path))
+        small = path + ".small"
+        with open(small, "w") as file:
+            file.write("there is room for this")
+        with open(small) as file:
+            queue.put(file.read())
+        os.unlink(small)
+
+    if __name__ == "__main__":
+        queue = mp.SimpleQueue()
+        with tempfile.NamedTemporaryFile("wb") as file:
+            file.truncate(32 << 20)
+            process = mp.Process(target=attempt, args=(file.name, queue))
+            process.start()
+            for _ in range(3):
+                print(queue.get())
+            process.join()
+        print(process.exitcode)
+"""
+
+
+def test_a_full_disk_on_the_worker_is_an_error_of_the_file(program: Start) -> None:
+    ran = program(FULL, WORKERS="1", WORKER_COMMAND=in_sandbox("16m")).finish()
+    assert (ran.err, ran.status) == ("", 0)
+    assert ran.out.splitlines() == [
+        "('rb', 'OSError', 28, True)",
+        "('r+b', 'OSError', 28, True)",
+        "there is room for this",
+        "0",
+    ]

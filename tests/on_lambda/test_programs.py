@@ -1,0 +1,114 @@
+"""Programs on Lambda print what they print under plain Python; nothing of them stays behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from lambda_front import Front, Function, plain_environ
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACT = ROOT / "tests" / "contract" / "programs"
+PROGRAMS = ["processes", "pools", "executors", "queues", "pipes", "locks", "managers", "memory"]
+
+
+@pytest.fixture(scope="module")
+def warm(_possible: None) -> Iterator[Front]:
+    """One function for all programs, whose environments are used again and again."""
+    front = Front(Function(memory=1769))
+    yield front
+    front.close()
+
+
+def output(words: list[str], cwd: Path, variables: dict[str, str], limit: int = 60) -> tuple[str, str, int]:
+    command = [sys.executable, *words]
+    ran = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=limit)
+    return ran.stdout, ran.stderr, ran.returncode
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_prints_what_it_prints_under_plain_python(warm: Front, store: str, program: str) -> None:
+    words = [program + ".py", "fork"]
+    before = len(warm.invocations)
+    ran = output(["-m", "transparent_mp", *words], CONTRACT, warm.environ(store))
+    assert ran == output(words, CONTRACT, plain_environ())
+    assert len(warm.invocations) > before
+
+
+def test_the_demo_prints_what_plain_python_prints(warm: Front, store: str) -> None:
+    for module in ("pandarallel", "pandas", "sklearn"):
+        pytest.importorskip(module, reason="the demo's programs need the extra `demo`")
+    words = ["demo.py", "--on", "lambda", "--limit", "120"]
+    said, errors, status = output(words, ROOT / "examples", warm.environ(store), limit=600)
+    assert (errors, status) == ("", 0), said
+    assert said.count("same result") == 3
+
+
+ORPHAN = """
+    import multiprocessing, os, subprocess, sys, tempfile
+    def leave_something():
+        # A session of its own, as a daemon has.
+        subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        open("/tmp/left", "w").close()
+        tempfile.mkdtemp()
+        os.environ["LEFT"] = "behind"
+        sys.path.append("/left")
+    def look():
+        print(os.listdir("/tmp") == [name for name in os.listdir("/tmp") if "transparent_mp" in name])
+        print("LEFT" in os.environ, "/left" in sys.path, "HOME" in os.environ, flush=True)
+    process = multiprocessing.Process(target={"leave": leave_something, "look": look}[sys.argv[1]])
+    process.start()
+    process.join()
+    print(process.exitcode)
+"""
+
+
+def test_an_environment_is_frozen_with_nothing_of_a_session_and_begins_clean(
+    front: Callable[..., Front], run: Callable[..., Any]
+) -> None:
+    function = front(concurrency=1)
+    assert run(function, ORPHAN, "leave").out == "0\n"
+    assert run(function, ORPHAN, "look").out == "True\nFalse False True\n0\n"
+    (environment,) = function.environments
+    function.invocations[-1].done.wait(60)
+    # Before the first invocation was there to be seen, there may have been a freeze as well.
+    for frozen in environment.frozen:
+        modules = [process.command.rpartition("-m ")[2].split()[0] for process in frozen]
+        assert modules == ["awslambdaric", "transparent_mp.cli.environment"]
+        assert [process.threads for process in frozen] == [1, 1]
+
+
+def test_an_invocation_says_what_it_did(front: Callable[..., Front], run: Callable[..., Any]) -> None:
+    function = front()
+    run(function, "import multiprocessing as mp; p = mp.Process(target=print); p.start(); p.join()")
+    (invocation,) = function.invocations
+    assert invocation.done.wait(60)
+    said = json.loads(invocation.result)
+    assert said["processes"] == 1
+    assert 0 < said["seconds"] < 60
+    assert 5 < said["peak_mb"] < 512
+
+
+@pytest.mark.parametrize(("memory", "invocations"), [(1769, 4), (2 * 1769, 2)])
+def test_processes_run_side_by_side_as_the_memory_gives_cpus(
+    front: Callable[..., Front], run: Callable[..., Any], memory: int, invocations: int
+) -> None:
+    program = """
+        import multiprocessing as mp
+        if __name__ == "__main__":
+            barrier = mp.Barrier(4)
+            processes = [mp.Process(target=barrier.wait) for _ in range(4)]
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join()
+            print([process.exitcode for process in processes])
+    """
+    function = front(memory=memory)
+    assert run(function, program, WORKERS="4").out == "[0, 0, 0, 0]\n"
+    assert len(function.asked) == invocations

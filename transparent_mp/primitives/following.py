@@ -1,0 +1,64 @@
+"""Does something around the first run of a module's code, whenever that is.
+
+It does not find modules: the others in `sys.meta_path` do.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from importlib.machinery import ModuleSpec
+from typing import Any, Callable
+
+OnModule = Callable[[types.ModuleType], Any]
+
+
+def follow(name: str, after: OnModule, before: OnModule = lambda _: None) -> None:
+    """Call `before` and `after` around the first run of the module. It must not have been imported."""
+    _finder().waiting[name] = before, after
+
+
+class _Follower:
+    """Lets the others find a module, and calls what waits for it around its loader's work."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, tuple[OnModule, OnModule]] = {}
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name not in self.waiting:
+            return None
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find(name, path, target) if find and finder is not self else None
+            if spec is not None:
+                self._wrap(spec)
+                return spec
+        return None
+
+    def _wrap(self, spec: ModuleSpec) -> None:
+        loader: Any = spec.loader
+        if not hasattr(loader, "exec_module"):
+            return
+        run = loader.exec_module
+
+        def exec_module(module: types.ModuleType) -> None:
+            # A loader may serve several modules (zipimport's does).
+            before, after = self.waiting.pop(module.__name__, (_nothing, _nothing))
+            before(module)
+            run(module)
+            after(module)
+
+        loader.exec_module = exec_module
+
+
+def _nothing(_module: types.ModuleType) -> None:
+    pass
+
+
+def _finder() -> _Follower:
+    for finder in sys.meta_path:
+        if isinstance(finder, _Follower):
+            return finder
+    made = _Follower()
+    sys.meta_path.insert(0, made)
+    return made
