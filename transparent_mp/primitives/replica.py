@@ -17,12 +17,16 @@ It sends nothing itself (`memory` does) and is not thread-safe.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import mmap
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
+from transparent_mp import background
 from transparent_mp.primitives import bulk, diff
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.sharing import Hold
@@ -216,10 +220,11 @@ class Replica:
 
     def _merge_blocks(self, answer: list[Any]) -> None:
         """Blocks and their bytes, in no order."""
+        alone = _alone()
         numpy = diff.loaded_numpy() if len(answer) >= 2 * bulk.WORTH else None
         if numpy is None:
             for at in range(0, len(answer), 2):
-                self._merge_block(answer[at], answer[at + 1])
+                self._merge_block(answer[at], answer[at + 1], alone)
             return
         away = {entry[0] for part in self._away for entry in part.entries}
         found = dict(zip(answer[::2], answer[1::2]))
@@ -231,12 +236,16 @@ class Replica:
                     [(found.pop(block) or b"").ljust(BLOCK, b"\0") for block in range(first, stop)]
                 )
                 bulk.merge(
-                    numpy, self._view[first * BLOCK : stop * BLOCK], self._twin.view(first, stop), theirs
+                    numpy,
+                    self._view[first * BLOCK : stop * BLOCK],
+                    self._twin.view(first, stop),
+                    theirs,
+                    alone,
                 )
         for block, data in found.items():
-            self._merge_block(block, data)
+            self._merge_block(block, data, alone)
 
-    def _merge_block(self, block: int, data: bytes | None) -> None:
+    def _merge_block(self, block: int, data: bytes | None, alone: bool) -> None:
         view = self._slice(block)
         size = len(view)
         if self.fresh:
@@ -250,7 +259,8 @@ class Replica:
                     busy |= int.from_bytes(diff.covered(entry, size), "little")
         theirs = (data or b"").ljust(size, b"\0")
         old = self._twin.get(block, block + 1)
-        self._twin.set(block, diff.merge(view, old, theirs, busy.to_bytes(size, "little") if busy else b""))
+        kept = busy.to_bytes(size, "little") if busy else b""
+        self._twin.set(block, diff.merge(view, old, theirs, kept, alone))
 
     def _command(
         self, session: Session, entries: list[Entry], thread: int, first: int
@@ -292,6 +302,23 @@ class Replica:
 
 def _nothing(_replica: Replica) -> None:
     """What a replica that is not exchanged publishes at its end."""
+
+
+def _alone() -> bool:
+    """Whether nothing else of the program can write to memory while this thread merges."""
+    if background.count() or threading.get_ident() != threading.main_thread().ident:
+        return False
+    # The signal module's own getsignal looks up a name for each answer.
+    return not any(callable(one) and _may_write(one) for one in map(_signal.getsignal, _SIGNALS))
+
+
+def _may_write(handler: Any) -> bool:
+    ours = str(getattr(handler, "__module__", "")).startswith("transparent_mp.")
+    return not ours and handler is not signal.default_int_handler
+
+
+#: Signals that a program may have a handler for.
+_SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
 
 def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:

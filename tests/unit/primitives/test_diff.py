@@ -51,12 +51,13 @@ def test_entries_cover_exactly_what_differs(pair):
     assert covered == [255 if one != other else 0 for one, other in zip(old, new)]
 
 
+@pytest.mark.parametrize("alone", [False, True])
 @given(st.integers(1, 100).flatmap(lambda n: st.tuples(*[st.binary(min_size=n, max_size=n)] * 4)))
-def test_merge_keeps_what_was_changed_here_and_what_is_away(blocks):
+def test_merge_keeps_what_was_changed_here_and_what_is_away(alone, blocks):
     mine, twin, theirs, marks = blocks
     busy = bytes(255 if mark > 170 else 0 for mark in marks)
     memory = bytearray(mine)
-    new_twin = diff.merge(memoryview(memory), twin, theirs, busy)
+    new_twin = diff.merge(memoryview(memory), twin, theirs, busy, alone)
     for at in range(len(mine)):
         if busy[at]:
             assert (memory[at], new_twin[at]) == (mine[at], twin[at])
