@@ -17,7 +17,7 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
 Entry = tuple[int, Union[int, str, bytes], bytes]
@@ -97,14 +97,15 @@ def merge(view: memoryview, twin: bytes, theirs: bytes, busy: bytes = b"", alone
     return ((number(twin, "little") & away) | (number(theirs, "little") & ~away)).to_bytes(size, "little")
 
 
-def changed_blocks(mine: int, twin: int, size: int) -> Iterator[int]:
-    """Numbers of the blocks in which the memory at two addresses differs."""
-    for start in range(0, size, STRIDE):
-        length = min(STRIDE, size - start)
-        if _memcmp(mine + start, twin + start, length):
-            for at in range(start, start + length, BLOCK):
-                if _memcmp(mine + at, twin + at, min(BLOCK, size - at)):
-                    yield at // BLOCK
+def changed_blocks(mine: int, twin: int, stretches: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """Numbers of the blocks in which the memory at two addresses differs, within those stretches."""
+    for first, stop in stretches:
+        for start in range(first, stop, STRIDE):
+            length = min(STRIDE, stop - start)
+            if _memcmp(mine + start, twin + start, length):
+                for at in range(start, start + length, BLOCK):
+                    if _memcmp(mine + at, twin + at, min(BLOCK, stop - at)):
+                        yield at // BLOCK
 
 
 def address(buffer: Any) -> int:

@@ -43,7 +43,11 @@ FETCH_BLOCKS = 2048
 
 
 class Memory(Protocol):
-    """The local memory of a replica."""
+    """The local memory of a replica.
+
+    One that takes room when it is looked at has `stretches()` besides: where it may be other than zeros,
+    each from the first byte of a block.
+    """
 
     view: memoryview
 
@@ -89,7 +93,7 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_twin", "_unsent", "_view", "hold", "known", "lock", "oid",
+        "_seen", "_twin", "_unsent", "_view", "fresh", "hold", "known", "lock", "oid",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +110,8 @@ class Replica:
         #: What it rides on; None: it follows every release and acquire.
         self.lock: Any = None
         self.known = 0
+        #: While its first contents come: nobody has the memory yet, and it is zeros.
+        self.fresh = False
         # Version of the latest answer applied, complete or not: an older one would undo it.
         self._seen = 0
         self._memory = memory
@@ -119,7 +125,7 @@ class Replica:
         self._keys: tuple[str, ...] | None = None
         self._blocks = -(-len(self._view) // BLOCK)
         self._twin: _SmallTwin | _LargeTwin = (
-            _SmallTwin(self._view) if self._blocks <= 1 else _LargeTwin(self._view)
+            _SmallTwin(self._view) if self._blocks <= 1 else _LargeTwin(memory)
         )
 
     def __del__(self) -> None:
@@ -242,6 +248,10 @@ class Replica:
     def _merge_block(self, block: int, data: bytes | None, alone: bool) -> None:
         view = self._slice(block)
         size = len(view)
+        if self.fresh:
+            view[:] = theirs = (data or b"").ljust(size, b"\0")
+            self._twin.set(block, theirs)
+            return
         busy = 0
         for part in self._away:
             for entry in part.entries:
@@ -350,15 +360,18 @@ class _SmallTwin:
 class _LargeTwin:
     """Twin of a larger segment: zeros that are never written cost no memory."""
 
-    __slots__ = ("_addresses", "_data", "_size")
+    __slots__ = ("_addresses", "_data", "_size", "_stretches")
 
-    def __init__(self, view: memoryview) -> None:
+    def __init__(self, memory: Memory) -> None:
+        view = memory.view
         self._size = len(view)
+        whole = ((0, self._size),)
+        self._stretches: Callable[[], Iterable[tuple[int, int]]] = getattr(memory, "stretches", lambda: whole)
         self._data = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._addresses = (diff.address(view), diff.address(self._data))
 
     def changed(self) -> Iterator[int]:
-        return diff.changed_blocks(*self._addresses, self._size)
+        return diff.changed_blocks(*self._addresses, self._stretches())
 
     def get(self, first: int, stop: int) -> bytes:
         return self._data[first * BLOCK : min(stop * BLOCK, self._size)]

@@ -90,6 +90,16 @@ def test_numpy_is_not_imported_for_it(monkeypatch):
 def test_changed_blocks_finds_the_first_and_the_last_byte(size):
     one, other = bytearray(size), bytearray(size)
     addresses = diff.address(one), diff.address(other)
-    assert list(diff.changed_blocks(*addresses, size)) == []
+    assert list(diff.changed_blocks(*addresses, [(0, size)])) == []
     one[0] = one[size - 1] = 1
-    assert list(diff.changed_blocks(*addresses, size)) == [0, (size - 1) // diff.BLOCK]
+    assert list(diff.changed_blocks(*addresses, [(0, size)])) == [0, (size - 1) // diff.BLOCK]
+
+
+def test_changed_blocks_looks_into_its_stretches_only():
+    mine, twin = bytearray(5 * diff.BLOCK), bytearray(5 * diff.BLOCK)
+    addresses = diff.address(mine), diff.address(twin)
+    for block in range(5):
+        mine[block * diff.BLOCK] = 1
+    stretches = [(diff.BLOCK, 2 * diff.BLOCK), (4 * diff.BLOCK, 5 * diff.BLOCK)]
+    assert list(diff.changed_blocks(*addresses, stretches)) == [1, 4]
+    assert list(diff.changed_blocks(*addresses, [])) == []
