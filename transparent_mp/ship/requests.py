@@ -66,7 +66,8 @@ def ask(
     taken = session.store.pop(key, None if lasts else ANSWER_TIMEOUT, [("LPOP", key)])
     if taken is None:
         raise SessionLostError(
-            f"the client did not answer a request ({topic}) within {ANSWER_TIMEOUT:.0f} s: is it still running?"
+            f"the client did not answer a request ({topic}) within {ANSWER_TIMEOUT:.0f} s: "
+            "is it still running?"
         )
     head = json.loads(bytes(session.seal.open(key, taken[0])))
     if head["in_depot"]:
