@@ -25,6 +25,9 @@ def listen():
 
     def make(*args, cls=Listener, **kwargs):
         made.append(cls(*args, **kwargs))
+        if sessions.attached() is not None:
+            # Whoever is told its address through the store finds its name there; here nobody is told.
+            sessions.current().store.settle()
         return made[-1]
 
     yield make
