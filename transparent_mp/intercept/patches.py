@@ -244,6 +244,9 @@ TABLE: tuple[Patch, ...] = (
           ("FileLoader.get_data", "get_data"), ("SourceFileLoader.path_stats", "path_stats"),
           ("SourceFileLoader.set_data", "set_data"), ("_write_atomic", "write_atomic"),
           ("_calc_mode", "calc_mode"))),
+    *(Patch("traceback", name, _F + "frames:without_ours", sides=WORKER, wraps=True, optional=True,
+            why="an error of open() has no frame of open()")
+      for name in ("walk_tb", "_walk_tb_with_full_positions")),
     Patch("mmap", "mmap", _F + "mapping:mapping", sides=WORKER, wraps=True,
           why="what is written to a mapping of the client's file goes there"),
     Patch("ctypes", "_dlopen", _F + "natives:dlopen", sides=WORKER, wraps=True,
