@@ -10,7 +10,7 @@ import zipfile
 from typing import Any
 
 import pytest
-from aws_server import REGION, Aws
+from aws_server import REGION, Aws, with_layers
 
 from transparent_mp.errors import DeployError
 from transparent_mp.launch.clients import Clients
@@ -158,6 +158,7 @@ def test_a_function_leaves_its_vpc_with_the_role_that_it_needs_for_it() -> None:
     assert destroy() == [f"delete role {ROLE}"]
 
 
+@with_layers
 def test_a_layer_gets_a_version_when_its_content_is_new(aws: Aws) -> None:
     aws.let_functions_answer(False)
     first = Codes(zipped("code"), zipped("packages"))
@@ -208,6 +209,7 @@ def test_code_that_no_function_may_have_is_refused_before_anything_is_made() -> 
     assert left() == before
 
 
+@with_layers
 def test_destroy_removes_what_was_made_and_nothing_else(aws: Aws) -> None:
     aws.let_functions_answer(False)
     clients = aws_clients()
