@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from concurrent import futures
 from threading import BrokenBarrierError
 
 import pytest
@@ -13,6 +14,9 @@ import pytest
 from transparent_mp.store.session import new_id
 
 SHORT, LONG = 0.05, 20
+
+#: Python 3.9's has none.
+HAS_REPR = "__repr__" in vars(threading.Barrier)
 
 pytestmark = pytest.mark.usefixtures("ours")
 
@@ -74,7 +78,7 @@ def test_all_pass_when_the_last_has_come(make, waiting, until):
         found = [waiting(barrier.wait), waiting(barrier.wait, LONG)]
         arrived(barrier, 2, until)
         assert not any(one.done() for one in found)
-        assert repr(barrier).endswith("waiters=2/3>") or not hasattr(threading.Barrier, "__repr__")
+        assert repr(barrier).endswith("waiters=2/3>") or not HAS_REPR
         assert barrier.wait() == 2
         assert sorted(one.result(LONG) for one in found) == [0, 1]
         assert (barrier.parties, barrier.n_waiting, barrier.broken) == (3, 0, False)
@@ -159,7 +163,7 @@ def test_a_time_that_is_over_while_one_acts_breaks_nothing(make, waiting, until)
     other = waiting(barrier.wait, 4 * SHORT)
     acting = waiting(barrier.wait)
     Slow.acting.acquire()
-    with pytest.raises(TimeoutError):
+    with pytest.raises(futures.TimeoutError):
         # Past its own time.
         other.result(8 * SHORT)
     Slow.end.release()
