@@ -68,10 +68,10 @@ def environ(**settings: str) -> dict[str, str]:
     return {**clean, **{f"TRANSPARENT_MP_{name}": value for name, value in settings.items()}}
 
 
-def run(command: list[str], settings: dict[str, str]) -> Ran:
+def run(command: list[str], settings: dict[str, str], cwd: Path = PROGRAMS) -> Ran:
     with subprocess.Popen(
         command,
-        cwd=PROGRAMS,
+        cwd=cwd,
         env=environ(**settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -94,11 +94,13 @@ OnWorkers = Callable[..., Ran]
 def on_workers(tmp_path: Path) -> OnWorkers:
     """Run `python -m transparent_mp PROGRAM ARGS` on the workers of a binding."""
 
-    def on_workers(binding: Binding, program: str, *args: str) -> Ran:
+    def on_workers(
+        binding: Binding, program: str, *args: str, cwd: Path = PROGRAMS, flags: tuple[str, ...] = ()
+    ) -> Ran:
         witness = tmp_path / "witness"
         witness.touch()
-        command = [sys.executable, "-m", "transparent_mp", program, *args]
-        ran = run(command, {**binding.settings, "WITNESS": str(witness), "WORKERS": "2"})
+        command = [sys.executable, *flags, "-m", "transparent_mp", program, *args]
+        ran = run(command, {**binding.settings, "WITNESS": str(witness), "WORKERS": "2"}, cwd)
         lines = [line.split("\t") for line in witness.read_text().splitlines()]
         return Ran(ran.out, ran.err, ran.status, tuple(name for _session, name, _worker, _host in lines))
 
@@ -110,10 +112,10 @@ def plain() -> Callable[..., Ran]:
     """Run a program under plain Python, once for all bindings."""
     seen: dict[tuple[str, ...], Ran] = {}
 
-    def plain(program: str, *args: str) -> Ran:
-        key = (program, *args)
+    def plain(program: str, *args: str, cwd: Path = PROGRAMS, flags: tuple[str, ...] = ()) -> Ran:
+        key = (str(cwd), *flags, program, *args)
         if key not in seen:
-            seen[key] = run([sys.executable, program, *args], {})
+            seen[key] = run([sys.executable, *flags, program, *args], {}, cwd)
         return seen[key]
 
     return plain

@@ -6,10 +6,12 @@ import importlib.metadata
 import io
 import json
 import platform
+import re
 import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Callable
 
@@ -34,6 +36,19 @@ def installed_as_wheel(folder: Path, name: str) -> None:
     write_wheel(folder, name, distribution.version, tag, files, requires=distribution.requires or ())
 
 
+def with_requirements(names: Iterable[str]) -> set[str]:
+    """These, and what they need and is installed."""
+    found: set[str] = set()
+    for name in names:
+        try:
+            requires = importlib.metadata.requires(name) or ()
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        needed = [re.split(r"[^\w.-]", text)[0] for text in requires if "extra" not in text]
+        found |= {name} | with_requirements(needed)
+    return found
+
+
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python without any package."""
@@ -48,7 +63,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("code")
     wheels = folder / "wheels"
     wheels.mkdir()
-    for name in packages.NEEDED:
+    for name in with_requirements(packages.NEEDED):
         installed_as_wheel(wheels, name)
     target = Platform(this_python(), ARCHITECTURES[platform.machine()])
     with pytest.MonkeyPatch.context() as environ:

@@ -67,6 +67,8 @@ def front(_possible: None) -> Iterator[Callable[..., Front]]:
 
     yield start
     for one in started:
+        # Shown when the test has failed.
+        print(one.story())
         one.close()
 
 

@@ -158,6 +158,18 @@ class Front:
         for environment in self.environments:
             environment.kill()
 
+    def story(self) -> str:
+        """What has happened, for whoever looks for the reason of a failure."""
+        began = self.asked[0].at if self.asked else 0.0
+        lines = [f"{one.at - began:8.2f} {one.kind} of {one.size} bytes: {one.status}" for one in self.asked]
+        for one in self.invocations:
+            place = self.environments.index(one.environment)
+            times = f"{one.begun - began:8.2f} to {one.ended - began:.2f}"
+            lines.append(f"{times} in environment {place}: {one.error} {one.result!r}")
+        for place, environment in enumerate(self.environments):
+            lines += [f"environment {place} ({environment.state.value}):", *environment.log]
+        return "\n".join(lines)
+
     def alive(self) -> list[Environment]:
         return [one for one in self.environments if one.state is not State.GONE]
 

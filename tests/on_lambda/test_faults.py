@@ -33,7 +33,7 @@ def test_a_refusal_is_an_error_at_start_that_says_what_to_do(
     function.refusals.append((403, "AccessDeniedException"))
     ran = run(function, HELLO)
     assert ran.status == 0
-    assert ran.out.startswith("LaunchError no worker could be started: AWS does not run the function workers")
+    assert ran.out.startswith("LaunchError no worker could be started: the function workers is not run")
     assert "AccessDeniedException" in ran.out
     assert "need lambda:InvokeFunction" in ran.out
 
@@ -54,7 +54,7 @@ def test_a_key_that_cannot_be_used_is_named(
 
 def test_a_function_that_is_not_there_is_named(front: Callable[..., Front], run: Callable[..., Any]) -> None:
     out = run(front(), HELLO, FUNCTION="missing").out
-    assert "does not run the function missing" in out
+    assert "the function missing is not run" in out
     assert "check TRANSPARENT_MP_FUNCTION and the region" in out
 
 
@@ -88,7 +88,7 @@ def test_a_store_that_the_function_cannot_reach_is_told_with_what_to_look_at(
     # Nobody listens there.
     url = "redis://:not-to-be-seen@10.200.0.1:9"
     ran = run(front(retry_after=()), HELLO, LAUNCH_TIMEOUT="2", WORKER_REDIS_URL=url)
-    assert "the function workers cannot use the store at redis://10.200.0.1:9" in ran.out
+    assert "the function workers cannot use the store (cannot" in ran.out
     assert "VPC" in ran.out
     assert "security groups" in ran.out
     assert "not-to-be-seen" not in ran.out + ran.err

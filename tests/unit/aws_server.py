@@ -40,15 +40,15 @@ NAMES = (
 class Aws:
     """A running server."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((host, 0))
             port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{host}:{port}"
         self.environ = dict(zip(NAMES, (self.url, "test", "test", REGION, "true")))
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-m", "moto.server", "-H", host, "-p", str(port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**clean, "TRANSPARENT_MP": ""},
@@ -56,7 +56,7 @@ class Aws:
         deadline = time.monotonic() + START
         while True:
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                if probe.connect_ex((host, port)) == 0:
                     break
             assert self._process.poll() is None, "moto's server has ended: is moto[server] installed?"
             assert time.monotonic() < deadline, "moto's server does not answer"
@@ -66,7 +66,7 @@ class Aws:
         """An empty account, in which everyone may do everything."""
         self.let_permissions_count(False)
         self.ask("reset", b"")
-        self.ask("config", json.dumps({"lambda": {"use_docker": False}}).encode())
+        self.let_functions_answer(True)
 
     def ask(self, what: str, body: bytes) -> bytes:
         """Give moto's own interface a command."""
@@ -75,6 +75,10 @@ class Aws:
         with urllib.request.urlopen(request) as answer:
             content: bytes = answer.read()
         return content
+
+    def let_functions_answer(self, as_told: bool) -> None:
+        """With what they are told (`will_answer`); else they cannot run, but have layers before moto 5.2."""
+        self.ask("config", json.dumps({"lambda": {"use_docker": not as_told}}).encode())
 
     def will_answer(self, result: dict[str, Any]) -> None:
         """Let the next invocation of a function answer that."""
@@ -109,7 +113,8 @@ def write_wheel(
     requires: Iterable[str] = (),
 ) -> None:
     """A wheel that pip can install."""
-    info = f"{name}-{version}.dist-info"
+    full_name = f"{name.replace('-', '_')}-{version}"
+    info = f"{full_name}.dist-info"
     pure = "true" if tag.endswith("-any") else "false"
     needs = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
     everything: dict[str, str | bytes] = {
@@ -118,6 +123,6 @@ def write_wheel(
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: {pure}\nTag: {tag}\n",
     }
     everything[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*everything, f"{info}/RECORD"])
-    with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as wheel:
+    with zipfile.ZipFile(folder / f"{full_name}-{tag}.whl", "w") as wheel:
         for path, text in everything.items():
             wheel.writestr(path, text)

@@ -34,3 +34,14 @@ def test_each_setting_stands_in_the_table_with_its_default(field: dataclasses.Fi
 def test_the_table_has_no_setting_that_is_gone() -> None:
     known = {variable(field.name) for field in dataclasses.fields(Config)}
     assert set(rows()) <= known
+
+
+def test_the_costs_are_computed_right() -> None:
+    memory, x86, arm = 1769 / 1024, 0.0000166667, 0.0000133334
+    assert f"${memory * x86 * 3600:.3f} an hour; on arm64 ${memory * arm * 3600:.3f}" in README
+    seconds = 100 * 103 * memory
+    assert f"{seconds:,.0f} GB-seconds, ${seconds * x86:.2f} (arm64: ${seconds * arm:.2f})" in " ".join(
+        README.split()
+    )
+    assert f"{1000 * 10 / 3600:.1f} hours of one CPU" in README
+    assert f"costs ${100 * 3600 * memory * x86:.2f}" in README

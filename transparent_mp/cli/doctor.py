@@ -1,7 +1,7 @@
 """`transparent-mp doctor`: tries everything that a program on workers needs, a line each.
 
 A line passes (ok), passes with advice (look), or says what to do (FAIL); with a FAIL the status is 1.
-Nothing is changed, and one invocation is made on the Lambda backend.
+What it puts into a bucket it deletes; on the Lambda backend it makes one invocation.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import os
 from collections.abc import Iterator, Sequence
 
-from transparent_mp.cli.checks import amazon, doors, store, workers
+from transparent_mp.cli.checks import amazon, bucket, doors, store, workers
 from transparent_mp.cli.checks.line import Line, Verdict
 from transparent_mp.cli.deploy import function_name
 from transparent_mp.config import Config
@@ -38,12 +38,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _lines(config: Config, region: str) -> Iterator[Line]:
+    clients = Clients(region)
     yield from doors.check()
     yield from store.check(config)
+    yield from bucket.check(config, clients)
     if config.backend == "lambda":
-        yield from amazon.check(config, function_name(), Clients(region))
+        yield from amazon.check(config, function_name(), clients)
     else:
         yield from workers.check_local(config)
+    yield from bucket.clear(config)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,7 +25,6 @@ from typing import Any, Callable
 from transparent_mp.cli import worker
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
-from transparent_mp.intercept import install
 from transparent_mp.ship.frames import encode
 from transparent_mp.store.session import join, new_id
 
@@ -41,10 +40,8 @@ def main() -> None:
     _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
-    install(side="worker")
-    from transparent_mp.worker import preload
-
-    preload.modules()
+    worker.prepare()
+    print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
     # Not through sys.stdin's iterator: its buffer would be forked along.
     while line := sys.stdin.buffer.readline():
         print(json.dumps(_serve(json.loads(line))), file=answers, flush=True)
@@ -65,11 +62,11 @@ def _serve(order: dict[str, Any]) -> dict[str, Any]:
 
 def supervise(order: dict[str, Any]) -> dict[str, Any]:
     """Be a worker for a ticket; says what it did."""
-    begun, ticket = time.monotonic(), order["ticket"]
+    ticket = order["ticket"]
     worker.log_as(ticket["log"])
     session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
-    life = order["life"] - (time.monotonic() - begun)
-    processes = worker.serve(ticket, session, life=life)
+    begun = time.monotonic()
+    processes = worker.serve(ticket, session, life=order["until"] - begun)
     session.store.close()
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     seconds = round(time.monotonic() - begun, 3)

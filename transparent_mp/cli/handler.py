@@ -18,6 +18,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 #: Memory of a function, in MB, that comes with a whole CPU.
@@ -31,7 +32,7 @@ class Environment:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> subprocess.Popen[bytes]:
-        """The process, started if need be."""
+        """The process, started if need be; returns when it is ready. Raises RuntimeError when it is not."""
         process = self._process
         if process is None or process.poll() is not None:
             paths = os.pathsep.join(path for path in sys.path if path)
@@ -41,15 +42,20 @@ class Environment:
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": paths},
             )
+            self._hear(process)
         return process
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         """Its answer to an order. Raises RuntimeError when it ends instead."""
         process = self.start()
         assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write(json.dumps(order).encode() + b"\n")
         process.stdin.flush()
+        return self._hear(process)
+
+    @staticmethod
+    def _hear(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(
@@ -73,7 +79,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         raise ValueError('this function serves transparent_mp: an event holds a "ticket" or a "probe"')
     cores = max(1, int(context.memory_limit_in_mb) // MEMORY_OF_CPU)
     ticket = dict(event["ticket"], cores=cores)
-    answer = _environment.ask({"ticket": ticket, "life": context.get_remaining_time_in_millis() / 1000})
+    # One clock for all processes of a machine.
+    until = time.monotonic() + context.get_remaining_time_in_millis() / 1000
+    answer = _environment.ask({"ticket": ticket, "until": until})
     if "error" in answer:
         raise RuntimeError(answer["error"])
     return answer

@@ -39,16 +39,23 @@ def main() -> None:
 
 def serve(ticket: dict[str, Any], session: Session, lifeline: int = -1, life: float | None = None) -> int:
     """Supervise for that ticket, for `life` seconds at most; returns the number of processes run."""
-    install(side="worker")
-    from transparent_mp.worker import child, membership, preload, supervisor
+    prepare()
+    from transparent_mp.worker import child, membership, supervisor
 
     why = membership.mismatch(ticket)
     if why:
         membership.refuse(session, ticket, why)
         return 0
     equip(session)
-    preload.modules()
     return supervisor.Supervisor(ticket, session, child.run, lifeline, life).run()
+
+
+def prepare() -> None:
+    """Be patched as a worker, and import what every process needs; a second time does nothing."""
+    install(side="worker")
+    from transparent_mp.worker import child, preload, supervisor  # noqa: F401  each imports much
+
+    preload.modules()
 
 
 def log_as(level: str) -> None:

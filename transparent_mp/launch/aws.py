@@ -25,6 +25,7 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.config import Config
+from transparent_mp.launch.clients import code, explain
 from transparent_mp.launch.launcher import OnGone
 from transparent_mp.store.connect import public
 
@@ -43,9 +44,6 @@ TAIL = 6
 
 _REMEDIES = {
     "AccessDeniedException": "these credentials need lambda:InvokeFunction on it",
-    "ExpiredTokenException": "the credentials have expired: renew them",
-    "UnrecognizedClientException": "the credentials are not known to AWS: check profile and region",
-    "InvalidSignatureException": "check the secret key, and this machine's clock",
     "ResourceNotFoundException": "check TRANSPARENT_MP_FUNCTION and the region; "
     "`transparent-mp deploy` makes the function",
     "ResourceNotReadyException": "it is still being set up: try again in a minute",
@@ -55,9 +53,6 @@ _REMEDIES = {
     "KMSNotFoundException": "the key of its environment is gone: give it another",
     "RequestTooLargeException": "more than the 1 MB that an asynchronous invocation may carry",
     "TooManyRequestsException": "raise its concurrency, or lower TRANSPARENT_MP_WORKERS",
-    "EndpointConnectionError": "is this machine on the network, and the region right?",
-    "NoCredentialsError": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "NoRegionError": "set AWS_REGION",
 }
 
 
@@ -121,9 +116,9 @@ class LambdaLauncher:
             return f"the function {name} fails ({why}){tail}"
         if said.get("store_error"):
             return (
-                f"the function {name} says: {said['store_error']}. It must be in a VPC with "
-                "a route to the store, and the security groups must let the function out and the store's "
-                f"port in; workers use the address TRANSPARENT_MP_WORKER_REDIS_URL, now {public(self._url)}"
+                f"the function {name} cannot use the store ({said['store_error']}): it must be in a VPC with "
+                "a route to it, and the security groups must let the function out and the store's port in; "
+                f"TRANSPARENT_MP_WORKER_REDIS_URL (now {public(self._url)}) is the address that workers use"
             )
         return ""
 
@@ -162,7 +157,7 @@ class LambdaLauncher:
             try:
                 self._ready_client().invoke(FunctionName=name, InvocationType="Event", Payload=launch.payload)
             except Exception as error:  # noqa: BLE001  botocore raises much; each has a message
-                if _code(error) != "TooManyRequestsException" or not self._pause(launch):
+                if code(error) != "TooManyRequestsException" or not self._pause(launch):
                     return _refusal(name, error)
             else:
                 return ""
@@ -202,12 +197,6 @@ def _client(function: str, timeout: float | None = None) -> Any:
     return session.create_client("lambda", region_name=region, config=Settings(**settings))
 
 
-def _code(error: Exception) -> str:
-    response = getattr(error, "response", None) or {}
-    code: str = response.get("Error", {}).get("Code", "") or type(error).__name__
-    return code
-
-
 def _refusal(function: str, error: Exception) -> str:
-    remedy = _REMEDIES.get(_code(error), "")
-    return f"AWS does not run the function {function} ({error})" + (f": {remedy}" if remedy else "")
+    remedy = _REMEDIES.get(code(error), "")
+    return f"the function {function} is not run: {explain(error)}" + (f"; {remedy}" if remedy else "")

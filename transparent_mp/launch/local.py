@@ -57,7 +57,7 @@ class LocalLauncher:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 cwd="/",
-                env=environ(),
+                env=_agreeing(environ(), ticket["session"]),
                 # The terminal's Ctrl-C reaches processes through the session's keeper.
                 start_new_session=True,
                 # The program's may keep a worker that is another user from its own directories.
@@ -111,7 +111,10 @@ class LocalLauncher:
 
 def command(config: Config) -> list[str]:
     """What starts a worker."""
-    return [*shlex.split(config.worker_command), sys.executable, "-m", "transparent_mp.cli.worker"]
+    # Flags of this interpreter that say what code does; not those that say what it finds.
+    given: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    flags = [flag for flag in given if flag in ("-O", "-OO", "-b", "-bb", "-B")]
+    return [*shlex.split(config.worker_command), sys.executable, *flags, "-m", "transparent_mp.cli.worker"]
 
 
 def environ() -> dict[str, str]:
@@ -123,6 +126,14 @@ def environ() -> dict[str, str]:
     # When the package was found through the program's own sys.path only.
     if root not in (Path(path).as_posix() for path in _site_packages()):
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environ.get("PYTHONPATH"))))
+    return environ
+
+
+def _agreeing(environ: dict[str, str], session: str) -> dict[str, str]:
+    """With one hash seed for all workers of a session: processes share out work by hash(name)."""
+    if environ.get("PYTHONHASHSEED", "random") == "random":
+        # A client that did not come through `python -m transparent_mp` has another, which it cannot tell.
+        environ["PYTHONHASHSEED"] = str(int(session[:8], 16) % 0xFFFFFFFF + 1)
     return environ
 
 

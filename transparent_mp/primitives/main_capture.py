@@ -114,6 +114,7 @@ class _Attempt:
         self._bounded = True
         self._segments: list[tuple[str, str]] = []
         self._modules: dict[str, str] = {}
+        self._made: dict[str, Any] = {}
         self._own = own_modules.own_data()
         self._homes = own_modules.homes(self._own)
         self._borrowed: dict[str, tuple[str, str]] = {}
@@ -163,6 +164,7 @@ class _Attempt:
             "stream": self._stream.getvalue(),
             "segments": self._segments,
             "modules": self._modules,
+            "made": {name: tuple(entry) for name, entry in self._made.items()},
             "reached": submodules.reached(
                 set(self._modules.values()), self._mentioned | self._pickler.mentioned | self._solo.mentioned
             ),
@@ -184,6 +186,8 @@ class _Attempt:
             return
         if module:
             self._modules[name] = module
+            if own_modules.is_made(value) and module not in self._made:
+                self._made[module] = self._pack_made(value)
             return
         if not self._root and id(value) in self._homes:
             self._borrowed[name] = self._homes[id(value)]
@@ -247,6 +251,21 @@ class _Attempt:
             small = {name: value for name, value in data.items() if self._packs(module, name, value, late)}
         # Together they may be large still; the bound is a matter of cost only.
         return self._solo.pack(small), late
+
+    def _pack_made(self, module: types.ModuleType) -> Apart:
+        data = {name: value for name, value in vars(module).items() if not name.startswith("__")}
+        with own_modules.by_value(module):
+            try:
+                return self._solo.pack(data)
+            except Exception:  # noqa: BLE001 - what of it can be had is better than none
+                return self._solo.pack({name: value for name, value in data.items() if self._pickles(value)})
+
+    def _pickles(self, value: Any) -> bool:
+        try:
+            Solo(self._references).pack(value)
+        except Exception:  # noqa: BLE001 - see _pack_made
+            return False
+        return True
 
     def _left_of(self, module: str, name: str, value: Any, late: dict[str, Kept]) -> bool:
         if self._keep is None or not packing.is_large(module, name, value):

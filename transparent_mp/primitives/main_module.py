@@ -8,8 +8,8 @@ The image holds, by what happens to a global:
   when it is first used. Where there can be no snapshot, its pickle and buffers go by digest at once;
 - data that no code names: only its type; it is asked of the snapshot, or if there is none of the client
   as it is by then, when touched (`__main__.x`), which nearly always it is not;
-- modules: by name, and submodules that code reaches through them; an object that a module of the
-  program's own holds too: by that module and name;
+- modules: by name (those that the program made at run time by value), and submodules that code reaches
+  through them; an object that a module of the program's own holds too: by that module and name;
 - data of the program's own modules: see `own_modules`;
 - what cannot be pickled, or not be rebuilt over there: a stand-in that says so when it is used.
 
@@ -75,6 +75,9 @@ def restore(image: bytes, sources: Sources) -> None:
         entry = _entry(name, ENTRIES[kind](*fields), parts["snapshot"])
         main_globals.expect(main, name, entry, _maker(name, entry, sources), used=kind != "Left")
     _overlay(parts["own"], parts["snapshot"], sources)
+    own_modules.make(
+        {name: functools.partial(_unpack, Apart(*fields), sources) for name, fields in parts["made"].items()}
+    )
     for name, (kind, why) in parts["lost"].items():
         space[name] = main_globals.lost_global(name, kind, why)
     for name, module in parts["modules"].items():

@@ -16,6 +16,7 @@ It does not find or load modules; the worker's importer does.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -108,6 +109,33 @@ def data_globals(module: types.ModuleType) -> dict[str, Any]:
         and not issubclass(type(value), type)
         and type(value).__module__ != "typing"
     }
+
+
+def is_made(module: types.ModuleType) -> bool:
+    """Whether the program made the module at run time, so that nobody can import it."""
+    space = vars(module)
+    return space.get("__spec__") is None and "__file__" not in space and space.get("__loader__") is None
+
+
+@contextlib.contextmanager
+def by_value(module: types.ModuleType) -> Iterator[None]:
+    """Functions and classes of the module are pickled by value in this block."""
+    if module.__name__ in _cloudpickle.list_registry_pickle_by_value():
+        yield
+        return
+    _cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        _cloudpickle.unregister_pickle_by_value(module)
+
+
+def make(packed: dict[str, Callable[[], dict[str, Any]]]) -> None:
+    """Make modules that the program made; `packed` unpacks what is in each."""
+    for name in packed:
+        sys.modules[name] = types.ModuleType(name)
+    for name, unpack in packed.items():
+        vars(sys.modules[name]).update(unpack())
 
 
 def homes(own: dict[str, dict[str, Any]]) -> dict[int, tuple[str, str]]:

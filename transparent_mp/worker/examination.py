@@ -26,6 +26,8 @@ from transparent_mp.launch.bucket import Bucket
 from transparent_mp.launch.deployment.packages import NEEDED
 from transparent_mp.store.connect import connect
 
+#: What stands in a bucket for the session's name.
+DOCTOR = "doctor"
 #: Pings of which the median is told.
 PINGS = 21
 
@@ -82,10 +84,9 @@ def round_trip(url: str) -> float:
 
 def bucket_round_trip(text: str) -> float:
     """Milliseconds to put a content into that bucket and to read it back. Raises DepotError."""
-    depot = Bucket(text, "doctor")
+    depot = Bucket(text, DOCTOR)
     depot.prepare()
-    # A worker may write and read there, and no more: one name for all of a machine's probes, which is
-    # overwritten each time.
+    # A worker may write and read there, and no more: the doctor deletes it.
     content = b"doctor " + os.uname().nodename.encode()
     begun = time.perf_counter()
     depot.put(hashlib.sha256(content).hexdigest(), content)

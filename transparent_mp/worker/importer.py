@@ -255,7 +255,8 @@ class ClientNamespaceLoader(_ClientLoaderBase, importlib.abc.InspectLoader):
         return ""
 
     def exec_module(self, module: Any) -> None:
-        """Nothing to run."""
+        # As the import system leaves one of its own.
+        module.__file__ = None
 
 
 class FolderFinder:

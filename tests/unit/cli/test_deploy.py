@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from aws_server import Aws, with_layers, write_wheel
+from aws_server import Aws, write_wheel
 
 from transparent_mp import cli
 from transparent_mp.cli import deploy, destroy
@@ -53,8 +53,8 @@ def test_someone_is_asked(answer: str, there: int, monkeypatch: pytest.MonkeyPat
     assert len(Clients()("lambda").list_functions()["Functions"]) == there
 
 
-@with_layers
-def test_packages_of_a_file_become_a_layer(tmp_path: Path, wheels: Path, capsys: Capture) -> None:
+def test_packages_of_a_file_become_a_layer(aws: Aws, tmp_path: Path, wheels: Path, capsys: Capture) -> None:
+    aws.let_functions_answer(False)
     write_wheel(wheels, "extra", "1.0", "py3-none-any", {"extra/__init__.py": "x" * 100})
     file = tmp_path / "requirements.txt"
     file.write_text("extra==1.0\n")

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from transparent_mp.worker import surroundings
+
 ROOT = Path(__file__).resolve().parents[3]
 
 ENTER = """
 import json, os, sys
 sys.path.append(sys.argv.pop(1))
+from transparent_mp.worker import surroundings
 from transparent_mp.worker import surroundings
 around = {
     "environ": {"KEPT": "theirs", "NEW": "theirs", "PATH": "their path", "AWS_LAMBDA_X": "theirs"},

@@ -1,4 +1,4 @@
-"""AWS as this machine may use it: credentials, the function, what it may do at once, the bucket."""
+"""AWS as this machine may use it: credentials, the function, and what it may do at once."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 from transparent_mp.cli.checks import workers
 from transparent_mp.cli.checks.line import Line, doubtful, well, wrong
 from transparent_mp.config import Config
-from transparent_mp.errors import DeployError, TransparentError
-from transparent_mp.launch.bucket import Place
+from transparent_mp.errors import DeployError
 from transparent_mp.launch.clients import Clients, explained, found
 from transparent_mp.launch.deployment import wanted
-from transparent_mp.worker.examination import bucket_round_trip
 
 
 def check(config: Config, function: str, clients: Clients) -> Iterator[Line]:
@@ -27,7 +25,6 @@ def check(config: Config, function: str, clients: Clients) -> Iterator[Line]:
             "AWS", str(error), "programs on Lambda use the same credentials: aws configure, or aws sso login"
         )
         return
-    yield from _bucket(config, clients)
     try:
         with explained(DeployError):
             yield from _function(config, function, clients)
@@ -57,7 +54,7 @@ def _function(config: Config, name: str, clients: Clients) -> Iterator[Line]:
     except DeployError as error:
         yield wrong("invoking it", str(error), "programs need lambda:InvokeFunction on it")
         return
-    yield from _probe(config, name, aws)
+    yield from probe(config, name, aws)
 
 
 def _shape(what: str, settings: dict[str, Any]) -> Iterator[Line]:
@@ -96,7 +93,8 @@ def _concurrency(config: Config, there: dict[str, Any], clients: Clients) -> Ite
         yield well("workers at once", shown)
 
 
-def _probe(config: Config, name: str, aws: Any) -> Iterator[Line]:
+def probe(config: Config, name: str, aws: Any) -> Iterator[Line]:
+    """What the function says of itself; `aws` invokes it."""
     what = "a worker (an invocation)"
     event = {"probe": config.worker_redis_url or config.redis_url, "bucket": config.bucket}
     answer = aws.invoke(FunctionName=name, Payload=json.dumps(event).encode())
@@ -110,32 +108,3 @@ def _probe(config: Config, name: str, aws: Any) -> Iterator[Line]:
         yield wrong(what, f"answers {text[:100]!r}, as no worker of ours does", "transparent-mp deploy")
         return
     yield from workers.judge(said, what, workers.INVOCATION)
-
-
-def _bucket(config: Config, clients: Clients) -> Iterator[Line]:
-    if not config.bucket:
-        return
-    what, place = f"the bucket {config.bucket} from here", Place.of(config.bucket)
-    try:
-        yield well(what, f"put and read back in {bucket_round_trip(config.bucket):.0f} ms")
-    except TransparentError as error:
-        yield wrong(what, str(error), "transparent-mp deploy --bucket makes one; else check name and rights")
-        return
-    try:
-        with explained(DeployError):
-            held = found(
-                clients("s3").get_bucket_lifecycle_configuration,
-                "NoSuchLifecycleConfiguration",
-                Bucket=place.bucket,
-            )
-    except DeployError as error:
-        yield doubtful("what killed programs leave in it", f"unknown: {error}", _RULE)
-        return
-    rules = [rule for rule in (held or {}).get("Rules", ()) if rule["Status"] == "Enabled"]
-    if any(place.prefix.startswith(rule.get("Filter", {}).get("Prefix", "")) for rule in rules):
-        yield well("what killed programs leave in it", "is deleted by a rule of the bucket")
-    else:
-        yield doubtful("what killed programs leave in it", "stays for ever", _RULE)
-
-
-_RULE = "give the bucket a lifecycle rule for our prefix that is longer than your longest run (README)"

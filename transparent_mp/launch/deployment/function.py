@@ -16,7 +16,7 @@ from transparent_mp.launch.clients import found, refused
 from transparent_mp.launch.deployment import layer, storage
 from transparent_mp.launch.deployment import wanted as defaults
 from transparent_mp.launch.deployment.made import Made
-from transparent_mp.launch.deployment.packages import Archive
+from transparent_mp.launch.deployment.packages import MB, Archive
 from transparent_mp.launch.deployment.plan import Step, changes
 from transparent_mp.launch.deployment.wanted import HANDLER, TAG, Platform, Wanted
 
@@ -209,7 +209,7 @@ def _arn(item: Any) -> str:
 def _code_line(wanted: Wanted, code: Archive | None) -> str:
     if code is None:
         return f"code: image {wanted.image}"
-    return f"code: {len(code.content) / 1e6:.1f} MB zipped, {code.unzipped / 1e6:.1f} MB unzipped"
+    return f"code: {len(code.content) / MB:.1f} MB zipped, {code.unzipped / MB:.1f} MB unzipped"
 
 
 def _code_differs(made: Made, wanted: Wanted, before: Mapping[str, Any], code: Archive | None) -> bool:

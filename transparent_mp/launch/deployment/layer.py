@@ -11,7 +11,7 @@ from typing import Any
 
 from transparent_mp.launch.deployment import storage
 from transparent_mp.launch.deployment.made import Made
-from transparent_mp.launch.deployment.packages import Archive
+from transparent_mp.launch.deployment.packages import MB, Archive
 from transparent_mp.launch.deployment.plan import Step
 from transparent_mp.launch.deployment.wanted import TAG, Platform, Wanted
 
@@ -24,8 +24,8 @@ def steps(made: Made, wanted: Wanted, platform: Platform, packages: Archive | No
     if packages is None or newest.get("Description") == _description(packages):
         return
     details = (
-        f"{packages.unzipped / 1e6:.1f} MB unzipped, {len(packages.content) / 1e6:.1f} MB zipped",
-        "the largest: " + ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in packages.largest[:5]),
+        f"{packages.unzipped / MB:.1f} MB unzipped, {len(packages.content) / MB:.1f} MB zipped",
+        "the largest: " + ", ".join(f"{name} {size / MB:.1f} MB" for name, size in packages.largest[:5]),
     )
     made.layer = f"{wanted.layer} (new version)"
     verb = "update" if versions else "create"

@@ -30,13 +30,15 @@ NEEDED = ("cloudpickle", "hiredis", "redis", "wrapt")
 #: In no function: what only installs, and ourselves (a function has us anyway).
 NEVER = ("pip", "setuptools", "wheel", "transparent-mp")
 
+#: As AWS counts them.
+MB = 1 << 20
 #: Bytes that code and layers may have, unzipped.
-UNZIPPED = 250 << 20
+UNZIPPED = 250 * MB
 #: Bytes of a zip that may be sent directly; a larger one goes through a bucket.
-DIRECT = 50 << 20
+DIRECT = 50 * MB
 
-#: The last glibc of each runtime: 3.12 and later stand on Amazon Linux 2023, those before on 2.
-_GLIBC = {"old": 26, "new": 34}
+#: Minor version of each runtime's glibc 2: 3.12 and later stand on Amazon Linux 2023, those before on 2.
+_GLIBC_OLD, _GLIBC_NEW = 26, 34
 _NEW_FROM = (3, 12)
 #: Seconds that pip may take.
 _PIP_TIMEOUT = 900
@@ -162,9 +164,9 @@ def check_size(*archives: Archive) -> None:
     if total <= UNZIPPED:
         return
     largest = sorted((item for archive in archives for item in archive.largest), key=lambda item: -item[1])
-    shown = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in largest[:5])
+    shown = ", ".join(f"{name} {size / MB:.0f} MB" for name, size in largest[:5])
     raise DeployError(
-        f"code and packages have {total / 1e6:.0f} MB unzipped, above the {UNZIPPED / 1e6:.0f} MB that a "
+        f"code and packages have {total / MB:.0f} MB unzipped, above the {UNZIPPED / MB:.0f} MB that a "
         f"function with its layers may have (the largest: {shown}): leave out what workers do not need, or "
         "deploy a container image, which may have 10 GB: --write-dockerfile DIR, then --image URI"
     )
@@ -192,10 +194,13 @@ def _normal(name: str) -> str:
 def _tags(platform: Platform) -> list[str]:
     """Platform tags of wheels that load there, best first."""
     machine = "aarch64" if platform.architecture == "arm64" else "x86_64"
-    version = tuple(int(part) for part in platform.python.split("."))
-    newest = _GLIBC["new" if version >= _NEW_FROM else "old"]
-    tags = [f"manylinux_2_{minor}_{machine}" for minor in range(newest, 4, -1)]
+    tags = [f"manylinux_2_{minor}_{machine}" for minor in range(_glibc(platform), 4, -1)]
     return [*tags, f"manylinux2014_{machine}", *([f"manylinux2010_{machine}"] if machine == "x86_64" else ())]
+
+
+def _glibc(platform: Platform) -> int:
+    version = tuple(int(part) for part in platform.python.split("."))
+    return _GLIBC_NEW if version >= _NEW_FROM else _GLIBC_OLD
 
 
 def _belongs(name: Path) -> bool:
@@ -213,10 +218,11 @@ def _is_script(name: Path) -> bool:
 def _complaint(said: str, platform: Platform) -> str:
     if "No module named pip" in said:
         return "pip is not there: python -m ensurepip, or deploy a container image (--write-dockerfile DIR)"
-    lines = [line for line in said.strip().splitlines() if line.strip()]
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("WARNING")]
     text = " / ".join(lines[-_TAIL:])
     return (
-        f"pip cannot make the code for Python {platform.python} on {platform.architecture}: {text}; a "
-        "package without a wheel for it must be left out (pure Python comes from the client anyway) or go "
+        f"pip cannot make the code for Python {platform.python} on {platform.architecture} (its runtime has "
+        f"glibc 2.{_glibc(platform)}): {text}. A package without a wheel for that can be left out (pure "
+        "Python comes from the client anyway), be asked for in an older version or for a later Python, or go "
         "into a container image (--write-dockerfile DIR)"
     )

@@ -13,7 +13,7 @@ from transparent_mp.errors import DeployError
 from transparent_mp.launch.bucket import Place
 from transparent_mp.launch.clients import found
 from transparent_mp.launch.deployment.made import Made
-from transparent_mp.launch.deployment.packages import DIRECT, Archive
+from transparent_mp.launch.deployment.packages import DIRECT, MB, Archive
 from transparent_mp.launch.deployment.plan import Step
 from transparent_mp.launch.deployment.wanted import TAG, Wanted
 
@@ -66,7 +66,7 @@ def check(wanted: Wanted, archive: Archive) -> None:
     """Raise DeployError when the zip needs a bucket and none is given."""
     if len(archive.content) > DIRECT and not wanted.bucket:
         raise DeployError(
-            f"the zip has {len(archive.content) / 1e6:.0f} MB, above the {DIRECT / 1e6:.0f} MB that can be "
+            f"the zip has {len(archive.content) / MB:.0f} MB, above the {DIRECT / MB:.0f} MB that can be "
             "sent directly: give --bucket NAME, through which it then goes"
         )
 

@@ -85,14 +85,3 @@ def test_without_credentials_nothing_more_is_tried(
     (line,) = check().values()
     assert line.verdict is Verdict.WRONG
     assert "no usable AWS credentials" in line.found
-
-
-def test_the_bucket_is_tried_and_its_rule_looked_for(aws: Aws) -> None:
-    deploy(bucket="made-by-us")
-    lines = check(bucket="made-by-us")
-    assert "put and read back" in lines["the bucket made-by-us from here"].found
-    assert lines["what killed programs leave in it"].verdict is Verdict.WELL
-    where = {"LocationConstraint": REGION}
-    Clients()("s3").create_bucket(Bucket="made-by-hand", CreateBucketConfiguration=where)
-    assert check(bucket="made-by-hand")["what killed programs leave in it"].found == "stays for ever"
-    assert check(bucket="nowhere-at-all")["the bucket nowhere-at-all from here"].verdict is Verdict.WRONG

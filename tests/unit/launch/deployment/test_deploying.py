@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
+import os
 import zipfile
 from typing import Any
 
 import pytest
-from aws_server import REGION, Aws, with_layers
+from aws_server import REGION, Aws
 
 from transparent_mp.errors import DeployError
 from transparent_mp.launch.clients import Clients
@@ -17,6 +19,17 @@ from transparent_mp.launch.deployment.deploying import Codes, Deployment, carry_
 from transparent_mp.launch.deployment.packages import Archive
 from transparent_mp.launch.deployment.plan import Step
 from transparent_mp.launch.deployment.wanted import HANDLER, Wanted
+
+
+@functools.lru_cache
+def clients_of(_endpoint: str, _key: str) -> Clients:
+    """Made once: that takes longer than most of what is asked of them."""
+    return Clients()
+
+
+def aws_clients() -> Clients:
+    return clients_of(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"])
+
 
 NAME = "f"
 ROLE = f"{NAME}-{REGION}"
@@ -33,7 +46,7 @@ CODE = Codes(zipped("code"))
 
 
 def plan(codes: Codes = CODE, **wanted: Any) -> list[Step]:
-    return Deployment(Wanted(NAME, **wanted), Clients()).creation(codes)
+    return Deployment(Wanted(NAME, **wanted), aws_clients()).creation(codes)
 
 
 def deploy(codes: Codes = CODE, **wanted: Any) -> list[str]:
@@ -44,25 +57,25 @@ def deploy(codes: Codes = CODE, **wanted: Any) -> list[str]:
 
 
 def destroy() -> list[str]:
-    steps = Deployment(Wanted(NAME), Clients()).removal()
+    steps = Deployment(Wanted(NAME), aws_clients()).removal()
     carry_out(steps, lambda _: None)
     return [f"{step.verb} {step.what}" for step in steps]
 
 
 def configuration() -> dict[str, Any]:
-    answer: dict[str, Any] = Clients()("lambda").get_function(FunctionName=NAME)["Configuration"]
+    answer: dict[str, Any] = aws_clients()("lambda").get_function(FunctionName=NAME)["Configuration"]
     return answer
 
 
 def policy() -> dict[str, Any]:
-    answer = Clients()("iam").get_role_policy(RoleName=ROLE, PolicyName="transparent-mp")
+    answer = aws_clients()("iam").get_role_policy(RoleName=ROLE, PolicyName="transparent-mp")
     document: dict[str, Any] = answer["PolicyDocument"]
     return document
 
 
 def left() -> dict[str, Any]:
     """All that an account holds of what we make."""
-    clients = Clients()
+    clients = aws_clients()
     return {
         "functions": [item["FunctionName"] for item in clients("lambda").list_functions()["Functions"]],
         "layers": [item["LayerName"] for item in clients("lambda").list_layers()["Layers"]],
@@ -85,11 +98,11 @@ def test_all_is_made_in_order_and_then_nothing_is_to_do() -> None:
     made = configuration()
     assert (made["MemorySize"], made["Timeout"], made["Handler"]) == (1769, 900, HANDLER)
     assert made["Role"].endswith(":role/" + ROLE)
-    (group,) = Clients()("logs").describe_log_groups()["logGroups"]
+    (group,) = aws_clients()("logs").describe_log_groups()["logGroups"]
     assert group["retentionInDays"] == 14
     (statement,) = policy()["Statement"]
     assert statement["Resource"] == f"arn:aws:logs:{REGION}:123456789012:log-group:/aws/lambda/{NAME}:*"
-    events = Clients()("lambda").get_function_event_invoke_config(FunctionName=NAME)
+    events = aws_clients()("lambda").get_function_event_invoke_config(FunctionName=NAME)
     assert (events["MaximumRetryAttempts"], events["MaximumEventAgeInSeconds"]) == (0, 60)
     assert deploy() == []
 
@@ -145,8 +158,8 @@ def test_a_function_leaves_its_vpc_with_the_role_that_it_needs_for_it() -> None:
     assert destroy() == [f"delete role {ROLE}"]
 
 
-@with_layers
-def test_a_layer_gets_a_version_when_its_content_is_new() -> None:
+def test_a_layer_gets_a_version_when_its_content_is_new(aws: Aws) -> None:
+    aws.let_functions_answer(False)
     first = Codes(zipped("code"), zipped("packages"))
     deploy(first)
     (layer,) = configuration()["Layers"]
@@ -163,7 +176,7 @@ def test_a_layer_gets_a_version_when_its_content_is_new() -> None:
 
 def test_a_bucket_is_made_closed_and_forgetful_and_the_role_may_use_it() -> None:
     deploy(bucket="my-bucket/here")
-    s3 = Clients()("s3")
+    s3 = aws_clients()("s3")
     (rule,) = s3.get_bucket_lifecycle_configuration(Bucket="my-bucket")["Rules"]
     assert (rule["Filter"], rule["Expiration"]) == ({"Prefix": "here/"}, {"Days": 7})
     assert all(s3.get_public_access_block(Bucket="my-bucket")["PublicAccessBlockConfiguration"].values())
@@ -172,7 +185,7 @@ def test_a_bucket_is_made_closed_and_forgetful_and_the_role_may_use_it() -> None
 
 
 def test_a_bucket_that_was_there_is_used_and_stays() -> None:
-    s3 = Clients()("s3")
+    s3 = aws_clients()("s3")
     s3.create_bucket(Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": REGION})
     assert "create bucket theirs" not in deploy(bucket="theirs")
     destroy()
@@ -185,7 +198,7 @@ def test_code_above_the_limit_goes_through_the_bucket(monkeypatch: pytest.Monkey
         plan()
     deploy(bucket="my-bucket")
     assert configuration()["CodeSize"] == len(CODE.code.content)  # type: ignore[union-attr]
-    assert "Contents" not in Clients()("s3").list_objects_v2(Bucket="my-bucket")
+    assert "Contents" not in aws_clients()("s3").list_objects_v2(Bucket="my-bucket")
 
 
 def test_code_that_no_function_may_have_is_refused_before_anything_is_made() -> None:
@@ -195,9 +208,9 @@ def test_code_that_no_function_may_have_is_refused_before_anything_is_made() -> 
     assert left() == before
 
 
-@with_layers
-def test_destroy_removes_what_was_made_and_nothing_else() -> None:
-    clients = Clients()
+def test_destroy_removes_what_was_made_and_nothing_else(aws: Aws) -> None:
+    aws.let_functions_answer(False)
+    clients = aws_clients()
     clients("logs").create_log_group(logGroupName="/aws/lambda/f-other")
     clients("iam").create_role(RoleName=f"{ROLE}-other", AssumeRolePolicyDocument=json.dumps({}))
     before = left()
@@ -215,7 +228,7 @@ def test_destroy_removes_what_was_made_and_nothing_else() -> None:
 
 
 def test_what_another_has_made_is_left_alone() -> None:
-    clients = Clients()
+    clients = aws_clients()
     clients("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps({}))
     with pytest.raises(DeployError, match=rf"a role {ROLE} is there .* --role ARN"):
         plan()
@@ -230,7 +243,7 @@ def test_what_another_has_made_is_left_alone() -> None:
 
 
 def test_a_role_of_the_users_is_used_and_kept() -> None:
-    arn = Clients()("iam").create_role(
+    arn = aws_clients()("iam").create_role(
         RoleName="theirs",
         AssumeRolePolicyDocument=json.dumps(
             {

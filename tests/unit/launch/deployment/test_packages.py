@@ -58,7 +58,7 @@ def test_a_layer_holds_packages_where_python_looks_for_them(tmp_path: Path, whee
 
 @pytest.mark.usefixtures("wheels")
 def test_a_package_without_a_wheel_is_named_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DeployError, match=r"nowhere.*must be left out .* container image"):
+    with pytest.raises(DeployError, match=r"nowhere.*can be left out .* container image"):
         packages.layer(tmp_path, Platform("3.12", "arm64"), ["nowhere==1.0"], complete=True)
 
 
@@ -86,7 +86,9 @@ def test_needed_is_what_pyproject_says_without_boto3() -> None:
 def test_too_large_names_the_largest_and_the_way_out() -> None:
     code = Archive(b"", 5 << 20, [("redis", 5 << 20)])
     packages.check_size(code, Archive(b"", 245 << 20, [("torch", 245 << 20)]))
-    with pytest.raises(DeployError, match=r"267 MB unzipped.*torch 262 MB, redis 5 MB.*--write-dockerfile"):
+    with pytest.raises(
+        DeployError, match=r"255 MB unzipped, above the 250 MB.*torch 250 MB, redis 5 MB.*--write-dockerfile"
+    ):
         packages.check_size(code, Archive(b"", 250 << 20, [("torch", 250 << 20)]))
 
 

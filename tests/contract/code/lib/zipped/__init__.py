@@ -1,0 +1,7 @@
+from zipped.deep import depth
+
+__all__ = ["depth", "fail"]
+
+
+def fail():
+    return 1 / 0

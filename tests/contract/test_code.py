@@ -1,0 +1,85 @@
+"""A program's code is on workers, however it was started and wherever its modules lie.
+
+The programs in `code/` are run in a copy of that directory, which workers in the sandbox do not have.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zipapp
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+BOTH = ("fork", "spawn")
+
+COMMAND = """
+import multiprocessing as mp, sys, traceback
+import stock.parts
+def work(number):
+    try:
+        stock.parts.fail(number)
+    except ZeroDivisionError:
+        return __name__, hasattr(sys.modules["__main__"], "__file__"), traceback.format_exc()
+with mp.get_context(sys.argv[1]).Pool(1) as pool:
+    print(*pool.apply(work, (0,)))
+"""
+
+#: Flags and words behind `python`, and the start methods with which the program works under plain Python.
+RUNS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "script": ((), ("main.py",), BOTH),
+    "module": ((), ("-m", "shop.main"), BOTH),
+    "package": ((), ("-m", "shop"), ("fork",)),
+    "directory": ((), ("application",), ("fork",)),
+    "archive": ((), ("application.pyz",), ("fork",)),
+    "command": ((), ("-c", COMMAND), ("fork",)),
+    "path": ((), ("archive.py",), BOTH),
+    "resources": ((), ("resources.py",), BOTH),
+    "runtime": ((), ("runtime.py",), ("fork",)),
+    "reference": ((), ("by_reference.py",), BOTH),
+    "notebook": ((), ("notebook.py",), ("fork",)),
+    "hiding": ((), ("hiding.py",), BOTH),
+    "failing": ((), ("failing.py",), BOTH),
+    "settings": ((), ("settings.py",), BOTH),
+    "optimized": (("-O", "-b"), ("settings.py",), ("fork",)),
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs, in a directory of the client's alone."""
+    tree = tmp_path_factory.mktemp("code") / "tree"
+    shutil.copytree(Path(__file__).parent / "code", tree, ignore=shutil.ignore_patterns("__pycache__"))
+    (tree / "application").mkdir()
+    shutil.copy(tree / "main.py", tree / "application" / "__main__.py")
+    shutil.copytree(tree / "stock", tree / "application" / "stock")
+    zipapp.create_archive(tree / "application", tree / "application.pyz")
+    return tree
+
+
+@pytest.mark.parametrize("binding", ["local", "sandbox"], indirect=True)
+@pytest.mark.parametrize(
+    ("run", "method"), [(name, method) for name, (*_, methods) in RUNS.items() for method in methods]
+)
+def test_it_prints_what_it_prints_under_plain_python(
+    run: str,
+    method: str,
+    binding: Any,
+    tree: Path,
+    plain: Callable[..., Any],
+    on_workers: Callable[..., Any],
+) -> None:
+    flags, words, _ = RUNS[run]
+    expected = plain(*words, method, cwd=tree, flags=flags)
+    ran = on_workers(binding, *words, method, cwd=tree, flags=flags)
+    assert ran.out.decode() == expected.out.decode()
+    assert ran.err.decode() == expected.err.decode()
+    assert ran.status == expected.status == 0
+    assert ran.witnessed
+
+
+def test_every_program_is_run(tree: Path) -> None:
+    run = {word for _, words, _ in RUNS.values() for word in words if word.endswith(".py")}
+    modules = {"broken.py", "changing.py", "raises.py", "statistics.py", "wants.py"}
+    assert {path.name for path in tree.glob("*.py")} - modules == run
