@@ -66,8 +66,9 @@ conformance: $(CONFORMANCE)/.wheel  ## CPython's own tests on workers, scored ag
 	    --baseline tests/conformance/baseline-$(VERSION).json \
 	    --out .conformance/results-$(VERSION).json || true; \
 	tests/conformance/report .conformance/results-$(VERSION).json tests/conformance/baseline-$(VERSION).json \
-	    $(if $(SANDBOX),tests/gate/known_differences_sandbox.txt,tests/gate/known_differences.txt) \
-	    $(if $(METHODS),$(wildcard tests/conformance/launches-$(VERSION).json))
+	    --known tests/gate/known_differences.txt \
+	    $(if $(filter net,$(SANDBOX)),--known tests/gate/known_differences_net.txt) \
+	    $(if $(METHODS),$(addprefix --launches ,$(wildcard tests/conformance/launches-$(VERSION).json)))
 
 apps: .apps/venv/.wheel  ## twenty programs from PyPI, under plain Python and on workers
 ##             APPS="emcee_app tqdm_app": only these; SANDBOX=1: workers in the sandbox (root)

@@ -30,6 +30,7 @@ PROGRAMS = {
     "endings.py": ALL,
     "executors.py": BOTH,
     "exits.py": ALL,
+    "files_locks.py": BOTH,
     "files_names.py": BOTH,
     "files_read.py": BOTH,
     "files_trouble.py": BOTH,

@@ -164,7 +164,7 @@ class Front:
         lines = [f"{one.at - began:8.2f} {one.kind} of {one.size} bytes: {one.status}" for one in self.asked]
         for one in self.invocations:
             place = self.environments.index(one.environment)
-            times = f"{one.begun - began:8.2f} to {one.ended - began:.2f}"
+            times = f"{one.begun - began:8.2f} until {one.ended - began:.2f}"
             lines.append(f"{times} in environment {place}: {one.error} {one.result!r}")
         for place, environment in enumerate(self.environments):
             lines += [f"environment {place} ({environment.state.value}):", *environment.log]

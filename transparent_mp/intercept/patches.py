@@ -226,6 +226,7 @@ TABLE: tuple[Patch, ...] = (
     *_files("posix", _OF_PATHS, "a function of os is pickled by this name"),
     *_files("posix", _OF_DESCRIPTORS, "as those of paths"),
     *_files("posixpath", "realpath"),
+    *_files("fcntl", "flock lockf", "a lock of a client's file is taken at the client"),
     *_files("tokenize", "_builtin_open", "copies open"),
     *_files("bz2", "_builtin_open", "copies open"),
     *_files("tarfile", "bltn_open", "copies open"),

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from transparent_mp.errors import DepotError, UntrustedPayloadError
-from transparent_mp.launch.clients import Clients, explained, found
+from transparent_mp.errors import DepotError, StoreError, UntrustedPayloadError
+from transparent_mp.launch.clients import Clients, explained, found, interruptions
 from transparent_mp.originals import original
 from transparent_mp.store.depot import Buffer
 from transparent_mp.store.session import OwnedSession, Session
@@ -29,6 +29,8 @@ log = logging.getLogger("transparent_mp")
 PREFIX = "transparent-mp/"
 #: Bytes of a content that are read at once.
 PIECE = 8 << 20
+#: Answers that may be cut off while one content is read, and one.
+READS = 3
 #: Objects that one call may delete.
 _DELETED_AT_ONCE = 1000
 
@@ -93,25 +95,37 @@ class Bucket:
         self._put.add(digest)
 
     def stream(self, digest: str) -> Iterator[bytes]:
-        seen = hashlib.sha256()
+        seen, done = hashlib.sha256(), 0
         with self._explained("be read"):
-            answer = found(
-                self._s3().get_object, "NoSuchKey", Bucket=self._place.bucket, Key=self._key(digest)
-            )
-            if answer is None:
-                raise DepotError(
-                    f"the content {digest[:12]} is not (any more) in the bucket {self._place.bucket}: has "
-                    "the session ended, or is the bucket's lifecycle rule shorter than the session?"
-                )
-            with contextlib.closing(answer["Body"]) as body:
-                for piece in body.iter_chunks(PIECE):
-                    seen.update(piece)
-                    yield piece
+            for attempt in range(1, READS + 1):
+                try:
+                    for piece in self._pieces(digest, done):
+                        seen.update(piece)
+                        done += len(piece)
+                        yield piece
+                    break
+                except interruptions():
+                    # What has come is right by its place, and all of it is checked at the end.
+                    if attempt == READS:
+                        raise
         if seen.hexdigest() != digest:
             raise UntrustedPayloadError(
                 f"the content {digest[:12]} in {self._place.bucket} is not what its digest says: "
                 "it was not used"
             )
+
+    def _pieces(self, digest: str, start: int) -> Iterator[bytes]:
+        place = {"Bucket": self._place.bucket, "Key": self._key(digest)}
+        if start:
+            place["Range"] = f"bytes={start}-"
+        answer = found(self._s3().get_object, "NoSuchKey", **place)
+        if answer is None:
+            raise DepotError(
+                f"the content {digest[:12]} is not (any more) in the bucket {self._place.bucket}: has "
+                "the session ended, or is the bucket's lifecycle rule shorter than the session?"
+            )
+        with contextlib.closing(answer["Body"]) as body:
+            yield from body.iter_chunks(PIECE)
 
     def clear(self) -> None:
         with self._explained("be cleared"):
@@ -161,7 +175,12 @@ def _clear_at_end(session: OwnedSession, depot: Bucket) -> None:
             # The program has done its work; the bucket's own rule removes what is left.
             log.warning("contents of this session stay behind: %s", error)
 
-    if session.store.ask("EXISTS", session.keys("depot")):
+    try:
+        used = session.store.ask("EXISTS", session.keys("depot"))
+    except StoreError:
+        # The store is lost; what else is to be ended must be.
+        used = True
+    if used:
         # When the workers have gone: they may still put something.
         session.after_end.append(clear)
 

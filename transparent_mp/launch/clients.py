@@ -87,6 +87,13 @@ def refused(call: Callable[[], Any], error_code: str, containing: str) -> str | 
     return None
 
 
+def interruptions() -> tuple[type[Exception], ...]:
+    """What an answer raises that is cut off while it is read."""
+    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+    return IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+
 def code(error: Any) -> str:
     """The code of AWS's error, '' for one that AWS has not sent."""
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-from multiprocessing import context
 from typing import Any, Callable
 
 from transparent_mp.primitives import session as sessions
@@ -29,8 +28,8 @@ class Condition(Rendezvous):
         self._make_methods()
 
     def __getstate__(self) -> tuple[Any, str]:
-        context.assert_spawning(self)
-        return self._lock, self._share()
+        handle = self._share()
+        return self._lock, handle
 
     def __setstate__(self, state: tuple[Any, str]) -> None:
         self._lock, handle = state

@@ -17,7 +17,7 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
 Entry = tuple[int, Union[int, str, bytes], bytes]
@@ -47,11 +47,14 @@ def entries(block: int, old: bytes, new: bytes) -> list[Entry]:
     differs = _differs(old, new)
     if 0 not in differs:
         return [(block, "=", new)]
+    # Few changes lie close together, and to strip is faster than to search.
+    body = differs.lstrip(b"\0")
+    before = len(differs) - len(body)
     found: list[Entry] = []
-    for run in _RUN.finditer(differs):
+    for run in _RUN.finditer(body.rstrip(b"\0")):
         if len(found) == RUNS:
             return [(block, b"m" + _mask(differs), new)]
-        start, stop = run.span()
+        start, stop = before + run.start(), before + run.end()
         found.append((block, start, new[start:stop]))
     return found
 
@@ -68,33 +71,41 @@ def covered(entry: Entry, size: int) -> bytes:
     return digits.encode().translate(_FROM_DIGITS)[:size]
 
 
-def merge(view: memoryview, twin: bytes, theirs: bytes, busy: bytes = b"") -> bytes:
+def merge(view: memoryview, twin: bytes, theirs: bytes, busy: bytes = b"", alone: bool = False) -> bytes:
     """Bring what others made of a block into `view`, whose last exchanged contents are `twin`.
 
     Bytes that were changed here since then stay, and so do those that `busy` covers, whose own
-    value is on its way to the store. Returns the new twin.
+    value is on its way to the store. `alone`: no other thread writes there meanwhile. Returns the new
+    twin.
     """
     mine = view.tobytes()
     if mine == twin and not busy:
-        _write(view, _differs(mine, theirs), theirs)
+        if alone:
+            view[:] = theirs
+        else:
+            _write(view, _differs(mine, theirs), theirs)
         return theirs
     size = len(mine)
     number = int.from_bytes
     away = number(busy, "little")
     kept = away | number(_differs(mine, twin).translate(_TO_MASK), "little")
     changes = (number(mine, "little") ^ number(theirs, "little")) & ~kept
-    _write(view, changes.to_bytes(size, "little"), theirs)
+    if alone:
+        view[:] = (number(mine, "little") ^ changes).to_bytes(size, "little")
+    else:
+        _write(view, changes.to_bytes(size, "little"), theirs)
     return ((number(twin, "little") & away) | (number(theirs, "little") & ~away)).to_bytes(size, "little")
 
 
-def changed_blocks(mine: int, twin: int, size: int) -> Iterator[int]:
-    """Numbers of the blocks in which the memory at two addresses differs."""
-    for start in range(0, size, STRIDE):
-        length = min(STRIDE, size - start)
-        if _memcmp(mine + start, twin + start, length):
-            for at in range(start, start + length, BLOCK):
-                if _memcmp(mine + at, twin + at, min(BLOCK, size - at)):
-                    yield at // BLOCK
+def changed_blocks(mine: int, twin: int, stretches: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """Numbers of the blocks in which the memory at two addresses differs, within those stretches."""
+    for first, stop in stretches:
+        for start in range(first, stop, STRIDE):
+            length = min(STRIDE, stop - start)
+            if _memcmp(mine + start, twin + start, length):
+                for at in range(start, start + length, BLOCK):
+                    if _memcmp(mine + at, twin + at, min(BLOCK, stop - at)):
+                        yield at // BLOCK
 
 
 def address(buffer: Any) -> int:

@@ -14,15 +14,18 @@ OnModule = Callable[[types.ModuleType], Any]
 
 
 def follow(name: str, after: OnModule, before: OnModule = lambda _: None) -> None:
-    """Call `before` and `after` around the first run of the module. It must not have been imported."""
-    _finder().waiting[name] = before, after
+    """Call `before` and `after` around the first run of the module. It must not have been imported.
+
+    What others have asked for the same module is done too, in the order in which they asked.
+    """
+    _finder().waiting.setdefault(name, []).append((before, after))
 
 
 class _Follower:
     """Lets the others find a module, and calls what waits for it around its loader's work."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, tuple[OnModule, OnModule]] = {}
+        self.waiting: dict[str, list[tuple[OnModule, OnModule]]] = {}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in self.waiting:
@@ -43,16 +46,14 @@ class _Follower:
 
         def exec_module(module: types.ModuleType) -> None:
             # A loader may serve several modules (zipimport's does).
-            before, after = self.waiting.pop(module.__name__, (_nothing, _nothing))
-            before(module)
+            calls = self.waiting.pop(module.__name__, [])
+            for before, _ in calls:
+                before(module)
             run(module)
-            after(module)
+            for _, after in calls:
+                after(module)
 
         loader.exec_module = exec_module
-
-
-def _nothing(_module: types.ModuleType) -> None:
-    pass
 
 
 def _finder() -> _Follower:

@@ -19,7 +19,7 @@ import contextlib
 import os
 import socket
 import weakref
-from multiprocessing import connection
+from multiprocessing import connection, util
 from typing import Any
 
 from transparent_mp.primitives import session as sessions
@@ -61,7 +61,10 @@ class Listener(_StockListener):  # type: ignore[misc]
             hold = self._mailbox._shared.hold  # type: ignore[union-attr]
             value = f"{session.machine} {hold.oid}"
             names = session.keys("names")
-            session.store.cast(("HSET", names, _name(self.address), value), ("PEXPIRE", names, session.ttl))
+            name = _name(self.address)
+            session.store.cast(("HSET", names, name, value), ("PEXPIRE", names, session.ttl))
+            # As the file of a socket is unlinked, also when the process ends without closing it.
+            self._unlist = util.Finalize(self, session.store.soon, (("HDEL", names, name),), exitpriority=0)
             os.write(self._waker, b"m")
 
     def accept(self) -> Any:
@@ -97,8 +100,7 @@ class Listener(_StockListener):  # type: ignore[misc]
     def close(self) -> None:
         mailbox, self._mailbox = self._mailbox, None
         if mailbox is not None and self._listener is not None:
-            session = sessions.current()
-            session.store.cast(("HDEL", session.keys("names"), _name(self.address)))
+            self._unlist()
             self._turn_away(mailbox)
         super().close()
         if self._waker >= 0:

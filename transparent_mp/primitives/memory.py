@@ -103,7 +103,9 @@ class Engine:
         # An earlier replica of this process may have written what this one has not seen.
         with self._lock:
             if lock is None:
+                replica.fresh = True
                 self._go_on(replica, 0)
+                replica.fresh = False
             self._attach(replica, lock)
         return replica
 

@@ -221,9 +221,7 @@ def _surroundings() -> dict[str, Any]:
         "cpus": pids.cpu_count() or 1,
         "ancestor": pids.ancestor() or (os.getpid(), sessions.current().uid),
         "streams": [_stream_like(sys.__stdout__), _stream_like(sys.__stderr__)],
-        "ignored": [
-            number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN
-        ],
+        "ignored": settings.ignored_signals(),
         "warnings": list(sys.warnoptions),
         "own": [name for name in own_modules.own_names() if "." not in name],
     }

@@ -85,7 +85,11 @@ class Rendezvous:
 
     def _share(self) -> str:
         """Move to the store if it is not there yet; returns "OID TOKEN" for a pickle under way."""
-        context.assert_spawning(self)
+        if context.get_spawning_popen() is None:
+            # In the standard library all of these hold a Condition, which refuses first.
+            raise RuntimeError(
+                "Condition objects should only be shared between processes through inheritance"
+            )
         check_context(self)
         session = sessions.current()
         with self._mutex:

@@ -17,12 +17,16 @@ It sends nothing itself (`memory` does) and is not thread-safe.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import mmap
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
+from transparent_mp import background
 from transparent_mp.primitives import bulk, diff
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.sharing import Hold
@@ -39,7 +43,11 @@ FETCH_BLOCKS = 2048
 
 
 class Memory(Protocol):
-    """The local memory of a replica."""
+    """The local memory of a replica.
+
+    One that takes room when it is looked at has `stretches()` besides: where it may be other than zeros,
+    each from the first byte of a block.
+    """
 
     view: memoryview
 
@@ -85,7 +93,7 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_twin", "_unsent", "_view", "hold", "known", "lock", "oid",
+        "_seen", "_twin", "_unsent", "_view", "fresh", "hold", "known", "lock", "oid",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +110,8 @@ class Replica:
         #: What it rides on; None: it follows every release and acquire.
         self.lock: Any = None
         self.known = 0
+        #: While its first contents come: nobody has the memory yet, and it is zeros.
+        self.fresh = False
         # Version of the latest answer applied, complete or not: an older one would undo it.
         self._seen = 0
         self._memory = memory
@@ -115,7 +125,7 @@ class Replica:
         self._keys: tuple[str, ...] | None = None
         self._blocks = -(-len(self._view) // BLOCK)
         self._twin: _SmallTwin | _LargeTwin = (
-            _SmallTwin(self._view) if self._blocks <= 1 else _LargeTwin(self._view)
+            _SmallTwin(self._view) if self._blocks <= 1 else _LargeTwin(memory)
         )
 
     def __del__(self) -> None:
@@ -210,10 +220,11 @@ class Replica:
 
     def _merge_blocks(self, answer: list[Any]) -> None:
         """Blocks and their bytes, in no order."""
+        alone = _alone()
         numpy = diff.loaded_numpy() if len(answer) >= 2 * bulk.WORTH else None
         if numpy is None:
             for at in range(0, len(answer), 2):
-                self._merge_block(answer[at], answer[at + 1])
+                self._merge_block(answer[at], answer[at + 1], alone)
             return
         away = {entry[0] for part in self._away for entry in part.entries}
         found = dict(zip(answer[::2], answer[1::2]))
@@ -225,14 +236,22 @@ class Replica:
                     [(found.pop(block) or b"").ljust(BLOCK, b"\0") for block in range(first, stop)]
                 )
                 bulk.merge(
-                    numpy, self._view[first * BLOCK : stop * BLOCK], self._twin.view(first, stop), theirs
+                    numpy,
+                    self._view[first * BLOCK : stop * BLOCK],
+                    self._twin.view(first, stop),
+                    theirs,
+                    alone,
                 )
         for block, data in found.items():
-            self._merge_block(block, data)
+            self._merge_block(block, data, alone)
 
-    def _merge_block(self, block: int, data: bytes | None) -> None:
+    def _merge_block(self, block: int, data: bytes | None, alone: bool) -> None:
         view = self._slice(block)
         size = len(view)
+        if self.fresh:
+            view[:] = theirs = (data or b"").ljust(size, b"\0")
+            self._twin.set(block, theirs)
+            return
         busy = 0
         for part in self._away:
             for entry in part.entries:
@@ -240,7 +259,8 @@ class Replica:
                     busy |= int.from_bytes(diff.covered(entry, size), "little")
         theirs = (data or b"").ljust(size, b"\0")
         old = self._twin.get(block, block + 1)
-        self._twin.set(block, diff.merge(view, old, theirs, busy.to_bytes(size, "little") if busy else b""))
+        kept = busy.to_bytes(size, "little") if busy else b""
+        self._twin.set(block, diff.merge(view, old, theirs, kept, alone))
 
     def _command(
         self, session: Session, entries: list[Entry], thread: int, first: int
@@ -284,6 +304,23 @@ def _nothing(_replica: Replica) -> None:
     """What a replica that is not exchanged publishes at its end."""
 
 
+def _alone() -> bool:
+    """Whether nothing else of the program can write to memory while this thread merges."""
+    if background.count() or threading.get_ident() != threading.main_thread().ident:
+        return False
+    # The signal module's own getsignal looks up a name for each answer.
+    return not any(callable(one) and _may_write(one) for one in map(_signal.getsignal, _SIGNALS))
+
+
+def _may_write(handler: Any) -> bool:
+    ours = str(getattr(handler, "__module__", "")).startswith("transparent_mp.")
+    return not ours and handler is not signal.default_int_handler
+
+
+#: Signals that a program may have a handler for.
+_SIGNALS = tuple(int(number) for number in signal.valid_signals())
+
+
 def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Neighbouring blocks together, from the first to the one behind the last."""
     first = stop = -1
@@ -323,15 +360,18 @@ class _SmallTwin:
 class _LargeTwin:
     """Twin of a larger segment: zeros that are never written cost no memory."""
 
-    __slots__ = ("_addresses", "_data", "_size")
+    __slots__ = ("_addresses", "_data", "_size", "_stretches")
 
-    def __init__(self, view: memoryview) -> None:
+    def __init__(self, memory: Memory) -> None:
+        view = memory.view
         self._size = len(view)
+        whole = ((0, self._size),)
+        self._stretches: Callable[[], Iterable[tuple[int, int]]] = getattr(memory, "stretches", lambda: whole)
         self._data = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._addresses = (diff.address(view), diff.address(self._data))
 
     def changed(self) -> Iterator[int]:
-        return diff.changed_blocks(*self._addresses, self._size)
+        return diff.changed_blocks(*self._addresses, self._stretches())
 
     def get(self, first: int, stop: int) -> bytes:
         return self._data[first * BLOCK : min(stop * BLOCK, self._size)]

@@ -23,11 +23,13 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import errno
 import mmap
 import os
 import tempfile
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 try:
@@ -58,13 +60,30 @@ class Mapping:
 
     def __init__(self, fd: int, size: int) -> None:
         self._address, self._size = map_file(fd, size), size
+        # The segment's own may be closed before the last exchange.
+        self._fd = os.dup(fd)
         self.view = memoryview((ctypes.c_char * size).from_address(self._address)).cast("B")
 
     def isolate(self) -> None:
         """Nothing: `after_fork_in_child` leaves it to the parent."""
 
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Where the file has pages. The rest would be given pages, and those be taken, by a look."""
+        stop = 0
+        while stop < self._size:
+            try:
+                first = os.lseek(self._fd, stop, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    # This kernel does not say, so it may be anywhere.
+                    yield 0, self._size
+                return
+            stop = min(os.lseek(self._fd, first, os.SEEK_HOLE), self._size)
+            yield first, stop
+
     def free(self) -> None:
         unmap(self._address, self._size)
+        os.close(self._fd)
 
 
 class Segment:

@@ -9,6 +9,8 @@ It does not hold what every process has whichever way it starts; `worker.surroun
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
+import functools
 import gc
 import io
 import logging
@@ -33,10 +35,12 @@ class _Row(NamedTuple):
     name: str
     get: Callable[[], Any]
     set: Callable[[Any], Any]
+    #: Whether it may hold anything of the program's, which takes more than a pickle.
+    any_object: bool = False
 
 
 class Settings(NamedTuple):
-    """Captured: pickles by row, and what they need of `__main__` (see `ForkPickler`)."""
+    """Captured: pickles by row, those of plain values together under "", and what they need of `__main__`."""
 
     values: dict[str, bytes]
     names: set[str]
@@ -46,9 +50,13 @@ class Settings(NamedTuple):
 def capture() -> Settings:
     """The settings of this process."""
     found = Settings({}, set(), set())
+    plain = {}
     for row in _TABLE:
         value = row.get()
         if value is _NOTHING:
+            continue
+        if not row.any_object:
+            plain[row.name] = value
             continue
         buffer = io.BytesIO()
         pickler = ForkPickler(buffer)
@@ -60,16 +68,23 @@ def capture() -> Settings:
         found.values[row.name] = buffer.getvalue()
         found.names.update(pickler.names)
         found.mentioned.update(pickler.mentioned)
+    found.values[""] = pickle.dumps(plain, 5)
     return found
+
+
+def ignored_signals() -> list[int]:
+    """Numbers of those that a process ignores whichever way it starts."""
+    return [int(each) for each in _signal.valid_signals() if _signal.getsignal(each) == _signal.SIG_IGN]
 
 
 def apply(values: dict[str, bytes]) -> None:
     """Make them this process's own."""
+    plain = pickle.loads(values[""])
     for row in _TABLE:
-        if row.name not in values:
+        if row.name not in values and row.name not in plain:
             continue
         try:
-            row.set(pickle.loads(values[row.name]))
+            row.set(pickle.loads(values[row.name]) if row.any_object else plain[row.name])
         except Exception as error:  # noqa: BLE001 - see the module's head
             log.debug("%s of the client cannot be had here: %s", row.name, error)
 
@@ -125,30 +140,63 @@ def _set_locale(name: str) -> None:
 
 def _filters() -> tuple[Any, ...]:
     module: Any = warnings
-    return list(warnings.filters), module._defaultaction, dict(module.onceregistry)
+    filters: Any = warnings.filters
+    # A category by name: to unpickle it would import its module, which a process may never need.
+    named = [
+        (action, text, (category.__module__, category.__qualname__), where, line)
+        for action, text, category, where, line in filters
+    ]
+    return named, module._defaultaction, dict(module.onceregistry)
 
 
 def _set_filters(state: tuple[Any, ...]) -> None:
     module: Any = warnings
-    warnings.filters[:], module._defaultaction = state[:2]  # type: ignore[index]
+    here = []
+    for one in state[0]:
+        home = one[2][0]
+        if home in sys.modules:
+            here.append(_filter(one))
+        else:
+            follow(home, functools.partial(_add_filter, one))
+    module.filters[:], module._defaultaction = here, state[1]
     module.onceregistry.update(state[2])
     # What each module has shown already was decided by the filters as they were.
     module._filters_mutated()
 
 
+def _filter(one: tuple[Any, ...]) -> Any:
+    category: Any = sys.modules[one[2][0]]
+    for part in one[2][1].split("."):
+        category = getattr(category, part)
+    return (*one[:2], category, *one[3:])
+
+
+def _add_filter(one: tuple[Any, ...], _module: Any) -> None:
+    module: Any = warnings
+    try:
+        found = _filter(one)
+    except AttributeError:
+        # A class that the program put there; its own import lacks it.
+        return
+    if found not in module.filters:
+        module.filters.insert(0, found)
+        module._filters_mutated()
+
+
 #: What an interpreter begins with, beside SIG_DFL.
 _HANDLED = {signal.SIGINT: signal.default_int_handler, signal.SIGPIPE: signal.SIG_IGN}
+_HANDLED.update({number: signal.SIG_IGN for number in [getattr(signal, "SIGXFSZ", None)] if number})
 
 
-def _handlers() -> dict[int, Any]:
+def _handlers() -> Any:
     found = {}
-    for number in signal.valid_signals():
-        handler = signal.getsignal(number)
-        usual = _HANDLED.get(number, signal.SIG_DFL)
+    # Not the module's own functions, whose enumerations cost more than all else here.
+    for number in _signal.valid_signals():
+        handler = _signal.getsignal(number)
         ours = str(getattr(handler, "__module__", "")).startswith(_PACKAGE)
-        if handler is not None and handler != usual and not ours and number != getattr(signal, "SIGXFSZ", 0):
+        if handler is not None and not ours and handler != _HANDLED.get(number, signal.SIG_DFL):
             found[int(number)] = handler
-    return found
+    return found or _NOTHING
 
 
 def _set_handlers(handlers: dict[int, Any]) -> None:
@@ -167,17 +215,19 @@ def _stream(name: str) -> Callable[[], Any]:
 def _logging() -> Any:
     known = logging.root.manager.loggerDict.items()
     loggers = {"": logging.root, **{name: one for name, one in known if isinstance(one, logging.Logger)}}
-    return {
-        "levels": dict(logging._levelToName),
-        "disable": logging.root.manager.disable,
-        "loggers": {
-            name: {
-                key: getattr(one, key) for key in ("level", "handlers", "filters", "propagate", "disabled")
-            }
-            for name, one in list(loggers.items())
-            if name.partition(".")[0] not in (_PACKAGE, "multiprocessing") and _is_set(one)
-        },
+    changed = {
+        name: {key: getattr(one, key) for key in ("level", "handlers", "filters", "propagate", "disabled")}
+        for name, one in list(loggers.items())
+        if name.partition(".")[0] not in (_PACKAGE, "multiprocessing") and _is_set(one)
     }
+    disabled = logging.root.manager.disable
+    if not changed and not disabled and len(logging._levelToName) == _LEVELS:
+        return _NOTHING
+    return {"levels": dict(logging._levelToName), "disable": disabled, "loggers": changed}
+
+
+#: Names that logging begins with.
+_LEVELS = 6
 
 
 def _is_set(one: logging.Logger) -> bool:
@@ -197,7 +247,11 @@ def _set_logging(state: Any) -> None:
 
 def _numpy(numpy: Any) -> Any:
     random: Any = sys.modules.get("numpy.random")
-    state = random.get_state() if hasattr(random, "get_state") else None
+    state = None
+    if hasattr(random, "get_state"):
+        kind, key, *rest = random.get_state()
+        # As bytes: an array would bring numpy along.
+        state = kind, key.dtype.str, key.tobytes(), rest
     return {"random": state, "print": numpy.get_printoptions(), "errors": numpy.geterr()}
 
 
@@ -208,7 +262,8 @@ def _set_numpy(state: Any) -> None:
 
     def drawn(random: Any) -> None:
         if state["random"] is not None:
-            random.set_state(state["random"])
+            kind, dtype, key, rest = state["random"]
+            random.set_state((kind, sys.modules["numpy"].frombuffer(key, dtype), *rest))
 
     # The process may never need it, and its import takes longer than all else.
     for name, then in (("numpy", shown), ("numpy.random", drawn)):
@@ -243,9 +298,9 @@ _TABLE = (
     _Row("decimal context", _of("decimal", lambda module: module.getcontext()), _set_decimal),
     _Row("locale", _of("locale", lambda module: module.setlocale(module.LC_ALL)), _set_locale),
     _Row("numpy", _of("numpy", _numpy), _set_numpy),
-    _Row("stdout", _stream("stdout"), lambda stream: setattr(sys, "stdout", stream)),
-    _Row("stderr", _stream("stderr"), lambda stream: setattr(sys, "stderr", stream)),
+    _Row("stdout", _stream("stdout"), lambda stream: setattr(sys, "stdout", stream), any_object=True),
+    _Row("stderr", _stream("stderr"), lambda stream: setattr(sys, "stderr", stream), any_object=True),
     _Row("warnings", _filters, _set_filters),
-    _Row("logging", _logging, _set_logging),
-    _Row("signals", _handlers, _set_handlers),
+    _Row("logging", _logging, _set_logging, any_object=True),
+    _Row("signals", _handlers, _set_handlers, any_object=True),
 )

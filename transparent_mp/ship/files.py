@@ -9,8 +9,10 @@ is {"ok": value} or {"errno", "text", "path"}: the very error that the operating
     merge     h, at, size, + data, mask    no answer; the bytes of data that the mask covers
     cut       h, size                      no answer
     close     h                            -> stat
-    flock     h, how                       -> whether it has the lock
+    flock     h, how, wait                 -> whether it has the lock, or once it has
+    lockf     h, how, wait, length, start, whence   -> the same
     call      name, paths, and its arguments
+    gone      pid                          no answer; a process has ended: what it has open is closed
     settle                                 -> nothing: what was asked before has been done
 
 Operations are done one after another, in the order in which they came, so what a process wrote is
@@ -25,9 +27,11 @@ import errno
 import fcntl
 import os
 import stat
+import struct
 import time
 import zlib
 from collections import OrderedDict
+from functools import partial
 from typing import Any, Callable
 
 from transparent_mp.ship import calls
@@ -36,6 +40,7 @@ from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session
 
 Answer = tuple[dict[str, Any], bytes]
+Later = Callable[[], Answer]
 
 #: Files up to this size come with the answer to `open`. Larger: fewer round trips for files of middling
 #: size, more bytes for who needs only their beginning.
@@ -61,7 +66,7 @@ def inbox_of(session: Session) -> str:
 class _Open:
     """One open file; `fd` is -1 while it is set aside."""
 
-    __slots__ = ("error", "fd", "flags", "inode", "path", "pid")
+    __slots__ = ("error", "fd", "flags", "inode", "locked", "path", "pid")
 
     def __init__(self, fd: int, path: str, flags: int, pid: int) -> None:
         self.fd = fd
@@ -69,6 +74,8 @@ class _Open:
         self.flags = flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC)
         self.pid = pid
         self.error: OSError | None = None
+        #: Closed, it would lose its lock.
+        self.locked = False
         found = os.fstat(fd)
         self.inode = (found.st_dev, found.st_ino)
 
@@ -79,20 +86,22 @@ class FileServer:
     def __init__(self, roots: Roots) -> None:
         self.roots = roots
         self._open: OrderedDict[str, _Open] = OrderedDict()
-        self._ops: dict[str, Callable[[dict[str, Any], Buffer], Answer]] = {
+        self._ops: dict[str, Callable[[dict[str, Any], Buffer], Answer | Later]] = {
             "open": self._on_open,
             "read": self._on_read,
             "write": self._on_write,
             "merge": self._on_merge,
             "cut": self._on_cut,
             "close": self._on_close,
-            "flock": self._on_flock,
+            "flock": self._on_lock,
+            "lockf": self._on_lock,
+            "gone": self._on_gone,
             "settle": lambda *_: ({}, b""),
             "call": lambda request, _: ({"ok": calls.call(self.roots, request)}, b""),
         }
 
-    def answer(self, request: dict[str, Any], data: Buffer = b"") -> Answer:
-        """Do what a request wants."""
+    def answer(self, request: dict[str, Any], data: Buffer = b"") -> Answer | Later:
+        """Do what a request wants; what has to wait for it is returned, to be called in a thread."""
         try:
             return self._ops[request["op"]](request, data)
         except OSError as error:
@@ -133,7 +142,7 @@ class FileServer:
                     packed[6] = len(body)
             whole = request["whole"] and request["have"] == state
             missing = reads and found.st_size > INLINE and not whole
-            if flags & os.O_ACCMODE != os.O_RDONLY or missing:
+            if flags & os.O_ACCMODE != os.O_RDONLY or missing or request.get("keep"):
                 answer["kept"] = True
                 self._keep(request["h"], _Open(fd, path, flags, request["pid"]))
                 fd = -1
@@ -177,20 +186,41 @@ class FileServer:
             raise error
         return {"stat": calls.packed(found)}, b""
 
-    def _on_flock(self, request: dict[str, Any], _data: Buffer) -> Answer:
-        opened = self._handle(request)
+    def _on_lock(self, request: dict[str, Any], _data: Buffer) -> Answer | Later:
+        opened, how = self._handle(request), request["how"]
+        lock = partial(_flock if request["op"] == "flock" else _lockf, request)
+        opened.locked = True
         try:
-            fcntl.flock(opened.fd, request["how"] | fcntl.LOCK_NB)
+            lock(opened.fd, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            return {"has": False}, b""
-        return {"has": True}, b""
+            if not request["wait"]:
+                return {"has": False}, b""
+        else:
+            return {"has": True}, b""
+        # The same open file, whatever becomes of the descriptor meanwhile; closed, it keeps no lock alone.
+        fd = os.dup(opened.fd)
+
+        def wait() -> Answer:
+            try:
+                lock(fd, how)
+                return {"has": True}, b""
+            except OSError as error:
+                return {"errno": error.errno, "text": error.strerror}, b""
+            finally:
+                os.close(fd)
+
+        return wait
+
+    def _on_gone(self, request: dict[str, Any], _data: Buffer) -> Answer:
+        self.forget({request["pid"]})
+        return {}, b""
 
     def _keep(self, h: str, opened: _Open) -> None:
         self._open[h] = opened
-        if sum(each.fd >= 0 for each in self._open.values()) > DESCRIPTORS:
-            oldest = next(each for each in self._open.values() if each.fd >= 0)
-            os.close(oldest.fd)
-            oldest.fd = -1
+        closable = [each for each in self._open.values() if each.fd >= 0 and not each.locked]
+        if len(closable) > DESCRIPTORS:
+            os.close(closable[0].fd)
+            closable[0].fd = -1
 
     def _handle(self, request: dict[str, Any]) -> _Open:
         h = request["h"]
@@ -213,6 +243,18 @@ class FileServer:
         opened = self._open.pop(h, None)
         if opened is not None and opened.fd >= 0:
             os.close(opened.fd)
+
+
+def _flock(_request: dict[str, Any], fd: int, how: int) -> None:
+    fcntl.flock(fd, how)
+
+
+def _lockf(request: dict[str, Any], fd: int, how: int) -> None:
+    # The lock of an open file, since all of them are this one process's.
+    kinds = {fcntl.LOCK_SH: fcntl.F_RDLCK, fcntl.LOCK_EX: fcntl.F_WRLCK, fcntl.LOCK_UN: fcntl.F_UNLCK}
+    fields = (kinds[how & ~fcntl.LOCK_NB], request["whence"], request["start"], request["length"], 0)
+    command = fcntl.F_OFD_SETLK if how & fcntl.LOCK_NB else fcntl.F_OFD_SETLKW
+    fcntl.fcntl(fd, command, struct.pack("hhqqi4x", *fields))
 
 
 def version(found: os.stat_result) -> str:

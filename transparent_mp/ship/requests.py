@@ -14,7 +14,8 @@ import hashlib
 import json
 import logging
 import struct
-from typing import Any, Callable
+from functools import partial
+from typing import Any, Callable, Union
 
 from transparent_mp import background
 from transparent_mp.errors import SessionLostError, StoreError, UntrustedPayloadError
@@ -27,8 +28,10 @@ from transparent_mp.store.session import Session, new_id
 log = logging.getLogger("transparent_mp")
 
 Answerer = Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]
+#: What will wait for its answer, in a thread.
+Later = Callable[[], tuple[dict[str, Any], bytes]]
 #: One that also takes the data that came with the request.
-DataAnswerer = Callable[[dict[str, Any], Buffer], tuple[dict[str, Any], bytes]]
+DataAnswerer = Callable[[dict[str, Any], Buffer], Union[tuple[dict[str, Any], bytes], Later]]
 
 #: Seconds an answer may take: the client may hold its interpreter's lock for long.
 ANSWER_TIMEOUT = 300.0
@@ -49,16 +52,21 @@ def send(
 
 
 def ask(
-    session: Session, topic: str, request: dict[str, Any], data: Buffer = b"", *, of: str = ""
+    session: Session,
+    topic: str,
+    request: dict[str, Any],
+    data: Buffer = b"",
+    *,
+    of: str = "",
+    within: float | None = ANSWER_TIMEOUT,
 ) -> tuple[dict[str, Any], bytes]:
-    """Ask and wait. Raises SessionLostError when no answer comes."""
+    """Ask and wait. Raises SessionLostError when no answer comes `within` seconds."""
     key = session.keys("answer", new_id())
     send(session, topic, request, data, of=of, key=key)
-    taken = session.store.pop(key, ANSWER_TIMEOUT, [("LPOP", key)])
+    taken = session.store.pop(key, within, [("LPOP", key)])
     if taken is None:
         raise SessionLostError(
-            f"the client did not answer a request ({topic}) within {ANSWER_TIMEOUT:.0f} s: "
-            "is it still running?"
+            f"the client did not answer a request ({topic}) within {within:.0f} s: is it still running?"
         )
     head = json.loads(bytes(session.seal.open(key, taken[0])))
     if head["in_depot"]:
@@ -105,14 +113,18 @@ class Answers:
         request, data = json.loads(bytes(opened[_LENGTH.size : end])), opened[end:]
         topic = head["topic"]
         if topic in self._slow:
-            background.start(self._answer_slowly, key, topic, request, data)
+            background.start(self._answer_slowly, key, partial(self._answerers[topic], request, data))
+            return
+        answered = self._answerers[topic](request, data)
+        if callable(answered):
+            background.start(self._answer_slowly, key, answered)
         else:
-            self._answer(key, *self._answerers[topic](request, data))
+            self._answer(key, *answered)
 
-    def _answer_slowly(self, key: str, topic: str, request: dict[str, Any], data: Buffer) -> None:
+    def _answer_slowly(self, key: str, later: Any) -> None:
         try:
             try:
-                answer, content = self._answerers[topic](request, data)
+                answer, content = later()
             except Exception as error:  # noqa: BLE001 - whoever asked shall read it
                 answer, content = {"error": f"{type(error).__name__}: {error}"}, b""
             self._answer(key, answer, content)

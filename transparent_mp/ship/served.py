@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from transparent_mp.ship import requests
 from transparent_mp.ship.files import TOPIC, FileServer, inbox_of
 from transparent_mp.ship.inbox import Inbox
 from transparent_mp.ship.requests import Answers
@@ -54,6 +55,12 @@ class Served:
                 *(("EXISTS", self._session.keys("process", pid)) for pid in pids)
             )
             self._server.forget({pid for pid, alive in zip(pids, there) if not alive})
+
+
+def forget_files(session: Session, pid: int) -> None:
+    """Have what an ended process has open closed, if it asked the server for its files."""
+    if session.served.get("roots") and not sees_the_same(session.served):
+        requests.send(session, TOPIC, {"op": "gone", "pid": pid}, of=inbox_of(session))
 
 
 def sees_the_same(served: dict[str, Any]) -> bool:

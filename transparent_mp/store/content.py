@@ -33,14 +33,14 @@ def pack(session: Session, place: str, content: Buffer, ack: str = "") -> tuple[
 
     `ack`: name of the list that is to get a token when the message is taken.
     """
+    if len(content) < BLOB:
+        kind = b"i" + ack.encode() if ack else b"I"
+        return (), b"".join((session.seal.tag(place, kind, content), kind, content))
     if goes_to_depot(session, len(content)):
         kind = b"d" + ack.encode() if ack else b"D"
         name = hashlib.sha256(content).hexdigest()
         commands = deposit(session, name, content)
         return commands, session.seal.tag(place, kind, name.encode()) + kind + name.encode()
-    if len(content) < BLOB:
-        kind = b"i" + ack.encode() if ack else b"I"
-        return (), b"".join((session.seal.tag(place, kind, content), kind, content))
     kind = b"b" + ack.encode() if ack else b"B"
     name = new_id()
     key = session.keys("blob", name)

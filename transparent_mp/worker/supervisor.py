@@ -37,6 +37,7 @@ from transparent_mp.errors import StoreError
 from transparent_mp.launch.fleet import exit_of, report_exit, send_signal
 from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
+from transparent_mp.ship.served import forget_files
 from transparent_mp.store.session import Session
 from transparent_mp.worker import preload
 from transparent_mp.worker.limit import Limit
@@ -340,6 +341,9 @@ class Supervisor:
         self._wanted += running.said()
         running.close()
         del self._running[pid]
+        if not running.outlived:
+            # No lock on a file is held any more when its exit is told.
+            forget_files(self._session, pid)
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
             self._idle_since = time.monotonic()

@@ -87,7 +87,7 @@ def refused():
     for name, thing in things.items():
         for refusal in error_of(ForkingPickler.dumps, thing), error_of(there.send, thing):
             # An event and a barrier are refused by the name of a part of theirs.
-            print(name, refusal.replace("Condition objects", f"{name} objects"))
+            print(name, refusal)
     print(here.poll())
     print(error_of(pickle.dumps, mp.Pool) is not None, error_of(pickle.dumps, mp.current_process().authkey))
     simple = mp.SimpleQueue()

@@ -63,13 +63,13 @@ def knock(address, conn):
 
 
 def serve(conn):
-    server = Served(("127.0.0.1", 0), KEY).get_server()
+    server = Served(authkey=KEY).get_server()
     conn.send(server.address)
     server.serve_forever()
 
 
 def serve_one(conn):
-    with Served(("127.0.0.1", 0), KEY) as served:
+    with Served(authkey=KEY) as served:
         conn.send(served.address)
         conn.recv()
 

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from aws_server import REGION, Aws
+from botocore.exceptions import ReadTimeoutError
+from botocore.response import StreamingBody
 
 from transparent_mp.errors import DepotError, UntrustedPayloadError
-from transparent_mp.launch.bucket import Bucket, Place
+from transparent_mp.launch.bucket import READS, Bucket, Place, equip
 from transparent_mp.launch.clients import Clients
+from transparent_mp.store.content import deposit
+from transparent_mp.store.session import OwnedSession
 
 CONTENT = b"content" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -71,6 +76,34 @@ def test_who_may_not_is_told_which_permission(s3: Any, aws: Aws, monkeypatch: py
         Bucket("bucket", "session").put(DIGEST, CONTENT)
 
 
+def cut_off(after: int, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let answers end too early, some times."""
+    whole, left = StreamingBody.iter_chunks, iter(range(times))
+
+    def pieces(body: StreamingBody, _size: int) -> Iterator[bytes]:
+        for number, piece in enumerate(whole(body, 1000)):
+            if number == after and next(left, None) is not None:
+                raise ReadTimeoutError(endpoint_url="s3", error="cut off")
+            yield piece
+
+    monkeypatch.setattr(StreamingBody, "iter_chunks", pieces)
+
+
+def test_an_answer_that_is_cut_off_is_read_on(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    depot = Bucket("bucket", "session")
+    depot.put(DIGEST, CONTENT)
+    cut_off(2, READS - 1, monkeypatch)
+    assert b"".join(depot.stream(DIGEST)) == CONTENT
+
+
+def test_one_that_is_cut_off_too_often_is_said(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    depot = Bucket("bucket", "session")
+    depot.put(DIGEST, CONTENT)
+    cut_off(1, READS, monkeypatch)
+    with pytest.raises(DepotError, match="cannot be read"):
+        b"".join(depot.stream(DIGEST))
+
+
 def test_only_the_sessions_own_contents_are_cleared(s3: Any) -> None:
     Bucket("bucket", "other").put(DIGEST, CONTENT)
     depot = Bucket("bucket", "session")
@@ -111,3 +144,58 @@ def test_a_client_made_ahead_is_used_by_forked_children() -> None:
     if child == 0:
         os._exit(0 if depot._s3() is prepared else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def end(session: OwnedSession) -> None:
+    """What a session does at its end, of which the depot's part is looked at."""
+    for callback in [*session.before_end]:
+        callback()
+    for callback in session.after_end:
+        callback()
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_session_that_used_its_depot_clears_it(session: OwnedSession, s3: Any) -> None:
+    session.bucket = "bucket"
+    equip(session)
+    assert session.depot is not None
+    commands = deposit(session, DIGEST, CONTENT)
+    assert len(keys(s3)) == 1
+    session.store.call(*commands)
+    end(session)
+    assert keys(s3) == []
+
+
+@pytest.mark.usefixtures("s3")
+def test_one_that_did_not_asks_nobody(session: OwnedSession) -> None:
+    session.bucket = "bucket"
+    equip(session)
+    end(session)
+    assert session.after_end == []
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_lost_store_does_not_keep_the_rest_of_the_end_from_happening(
+    session: OwnedSession, s3: Any
+) -> None:
+    session.bucket = "bucket"
+    equip(session)
+    session.store.call(*deposit(session, DIGEST, CONTENT))
+    session.store.close()
+    end(session)
+    assert keys(s3) == []
+
+
+@pytest.mark.usefixtures("aws")
+def test_what_cannot_be_cleared_is_logged(session: OwnedSession, caplog: pytest.LogCaptureFixture) -> None:
+    session.bucket = "nowhere"
+    equip(session)
+    session.store.call(("SET", session.keys("depot"), 1))
+    end(session)
+    assert "contents of this session stay behind: the bucket nowhere cannot be cleared" in caplog.text
+
+
+def test_without_a_bucket_there_is_no_depot(session: OwnedSession) -> None:
+    equip(session)
+    assert session.depot is None
+    assert session.before_end == []

@@ -51,12 +51,13 @@ def test_entries_cover_exactly_what_differs(pair):
     assert covered == [255 if one != other else 0 for one, other in zip(old, new)]
 
 
+@pytest.mark.parametrize("alone", [False, True])
 @given(st.integers(1, 100).flatmap(lambda n: st.tuples(*[st.binary(min_size=n, max_size=n)] * 4)))
-def test_merge_keeps_what_was_changed_here_and_what_is_away(blocks):
+def test_merge_keeps_what_was_changed_here_and_what_is_away(alone, blocks):
     mine, twin, theirs, marks = blocks
     busy = bytes(255 if mark > 170 else 0 for mark in marks)
     memory = bytearray(mine)
-    new_twin = diff.merge(memoryview(memory), twin, theirs, busy)
+    new_twin = diff.merge(memoryview(memory), twin, theirs, busy, alone)
     for at in range(len(mine)):
         if busy[at]:
             assert (memory[at], new_twin[at]) == (mine[at], twin[at])
@@ -89,6 +90,16 @@ def test_numpy_is_not_imported_for_it(monkeypatch):
 def test_changed_blocks_finds_the_first_and_the_last_byte(size):
     one, other = bytearray(size), bytearray(size)
     addresses = diff.address(one), diff.address(other)
-    assert list(diff.changed_blocks(*addresses, size)) == []
+    assert list(diff.changed_blocks(*addresses, [(0, size)])) == []
     one[0] = one[size - 1] = 1
-    assert list(diff.changed_blocks(*addresses, size)) == [0, (size - 1) // diff.BLOCK]
+    assert list(diff.changed_blocks(*addresses, [(0, size)])) == [0, (size - 1) // diff.BLOCK]
+
+
+def test_changed_blocks_looks_into_its_stretches_only():
+    mine, twin = bytearray(5 * diff.BLOCK), bytearray(5 * diff.BLOCK)
+    addresses = diff.address(mine), diff.address(twin)
+    for block in range(5):
+        mine[block * diff.BLOCK] = 1
+    stretches = [(diff.BLOCK, 2 * diff.BLOCK), (4 * diff.BLOCK, 5 * diff.BLOCK)]
+    assert list(diff.changed_blocks(*addresses, stretches)) == [1, 4]
+    assert list(diff.changed_blocks(*addresses, [])) == []

@@ -154,10 +154,12 @@ class TestClient:
         listener._listener.close()
 
     def test_leaves_no_token_behind(self, own_session, listen, elsewhere):
-        conn = elsewhere(Client, listen(HERE).address)
+        one, listener = listen(HERE), listen(HERE)
+        # They must be known before anyone asks for them.
+        own_session.store.settle()
+        conn = elsewhere(Client, one.address)
         assert tokens(own_session)
         elsewhere(conn.close)
-        listener = listen(HERE)
         conn = elsewhere(Client, listener.address)
         before = len(tokens(own_session))
         listener.accept().close()
@@ -172,6 +174,16 @@ class TestClient:
         listener.accept().send(1)
         assert elsewhere(conn.recv) == 1
         elsewhere(conn.close)
+
+    def test_of_a_process_that_ends_without_closing_it_is_not_there(self, own_session, listen):
+        listener = listen(None, "AF_UNIX")
+        assert names(own_session)
+        for finaliser in (listener._listener._unlink, listener._unlist):
+            finaliser()
+        assert names(own_session) == {}
+        with pytest.raises(FileNotFoundError):
+            Client(listener.address)
+        listener._unlist()
 
     def test_without_a_listener_is_refused(self, elsewhere, listen):
         listener = listen(HERE)

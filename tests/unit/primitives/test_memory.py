@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
 
 import pytest
 
+from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import exchange, memory, replica
 from transparent_mp.primitives.diff import BLOCK
@@ -492,3 +494,31 @@ def test_one_command_asks_for_all_segments(processes):
     (answers,) = other.acquire()
     assert [len(answer) for answer in answers] == [6, 6]
     assert (other.view[1], theirs.view[BLOCK]) == (5, 3)
+
+
+class TestAlone:
+    """A merge may write bytes that did not change only when nobody else may be writing them."""
+
+    def test_the_main_thread_of_a_program_without_others(self):
+        assert replica._alone()
+
+    def test_not_beside_a_thread(self):
+        stop = threading.Event()
+        thread = threading.Thread(target=stop.wait)
+        thread.start()
+        assert not replica._alone()
+        stop.set()
+        thread.join()
+        assert replica._alone()
+
+    def test_not_in_a_thread_of_our_own(self):
+        found, done = [], threading.Event()
+        background.start(lambda: (found.append(replica._alone()), done.set()))
+        assert done.wait(10)
+        assert found == [False]
+
+    def test_not_with_a_handler_that_may_come_between(self):
+        before = signal.signal(signal.SIGUSR1, lambda *_: None)
+        assert not replica._alone()
+        signal.signal(signal.SIGUSR1, before)
+        assert replica._alone()

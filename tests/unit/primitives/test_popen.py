@@ -82,13 +82,16 @@ class TestLaunch:
         assert [stream["encoding"] for stream in around["streams"]] == ["utf-8", "utf-8"]
 
     def test_in_a_directory_that_was_removed(self, client, monkeypatch, tmp_path):
+        client()
         gone = tmp_path / "gone"
         gone.mkdir()
         monkeypatch.chdir(gone)
         gone.rmdir()
         assert popen._surroundings()["cwd"] == ""
 
-    def test_with_streams_that_were_closed(self, monkeypatch):
+    def test_with_streams_that_were_closed(self, client, monkeypatch):
+        client()
+
         class Closed:
             def isatty(self):
                 raise ValueError("I/O operation on closed file")

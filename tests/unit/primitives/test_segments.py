@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gc
 import os
 
@@ -102,3 +103,42 @@ def test_sharing_twice_is_sharing_once(quiet):
     segment.share(oid)
     assert segment.oid == first
     segment.unshare()
+
+
+def test_a_large_segment_takes_room_for_what_is_written_in_it(quiet):
+    size = 2**30
+    made = Segment("one", State.PRIVATE, size, segments.nameless(size))
+    for at in (5, 2**29, size - 1):
+        os.pwrite(made.fd, b"x", at)
+    made.share()
+    os.pwrite(made.fd, b"y", 2**28)
+    quiet.store.call(*memory.publish(), ("PING",))
+    held = sharing.take(quiet, made.oid)
+    found = Segment("one", State.WAITING, size, segments.nameless(size))
+    made.unshare()
+    made.state = State.INHERITED
+    gc.collect()
+    found.wait(held, ask=False)
+    found.look()
+    memory.synchronise()
+    assert [os.pread(found.fd, 1, at) for at in (5, 2**28, 2**29, size - 1)] == [b"x", b"y", b"x", b"x"]
+    for segment in (made, found):
+        # Of 512 bytes; a page each, and room for what holds them.
+        assert os.fstat(segment.fd).st_blocks < 2000
+
+
+def test_a_kernel_that_does_not_say_what_was_written(monkeypatch):
+    fd = segments.nameless(9000)
+    mapping = Mapping(fd, 9000)
+    assert list(mapping.stretches()) == []
+    mapping.view[8192] = 1
+    assert list(mapping.stretches()) == [(8192, 9000)]
+
+    def refuse(*_args):
+        raise OSError(errno.EINVAL, "not here")
+
+    monkeypatch.setattr(os, "lseek", refuse)
+    assert list(mapping.stretches()) == [(0, 9000)]
+    mapping.view.release()
+    mapping.free()
+    os.close(fd)

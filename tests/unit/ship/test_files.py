@@ -151,10 +151,30 @@ def test_a_lock_is_had_by_one_until_its_file_is_closed(
     path = tmp_path / "file"
     for h, pid in (("a", 1), ("b", 2)):
         ask.open(path, os.O_RDWR | os.O_CREAT, h=h, pid=pid)
-    lock = {"how": fcntl.LOCK_EX}
+    lock = {"how": fcntl.LOCK_EX, "wait": False}
     assert [ask("flock", h=h, **lock)[0]["has"] for h in "ab"] == [True, False]
     server.forget({1})
     assert ask("flock", h="b", **lock)[0]["has"]
+
+
+def test_who_waits_for_a_lock_is_answered_once_it_has_it(
+    server: FileServer, ask: Asker, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    whole = {"length": 0, "start": 0, "whence": 0}
+    for op in ("flock", "lockf"):
+        for h in "ab":
+            ask.open(path, os.O_RDWR | os.O_CREAT, h=h)
+        wanted = {"op": op, "how": fcntl.LOCK_EX, "wait": True, **whole}
+        assert server.answer({**wanted, "h": "a"}) == ({"has": True}, b"")
+        later: Any = server.answer({**wanted, "h": "b"})
+        ask("close", h="a")
+        assert later() == ({"has": True}, b"")
+        # Who has died meanwhile keeps none.
+        ask("close", h="b")
+        ask.open(path, os.O_RDWR, h="c")
+        assert ask(op, h="c", how=fcntl.LOCK_EX, wait=False, **whole)[0]["has"]
+        ask("close", h="c")
 
 
 def test_files_of_processes_that_are_no_more_are_closed(

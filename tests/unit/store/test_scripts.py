@@ -30,15 +30,22 @@ class Book:
         args = (self._keys.base, "uid-" + name, "parent", name, b"body", self._session.ttl, FIRST_PID, limit)
         return list(self.run("submit", parts, *args))
 
-    def check_in(self, worker: str, slots: int = 10) -> int:
+    def check_in(self, worker: str, slots: int = 10, cores: int = 1) -> int:
         self.ask("SADD", self._keys("starting"), worker)
-        return self.check_in_again(worker, slots)
+        return self.check_in_again(worker, slots, cores)
 
-    def check_in_again(self, worker: str, slots: int = 10) -> int:
+    def check_in_again(self, worker: str, slots: int = 10, cores: int = 1) -> int:
         parts = ("alive", "workers", "starting", "ready", "keys")
-        return int(
-            self.run("check_in", parts, self._keys.base, worker, slots, "host", 1000, self._session.ttl)
-        )
+        args = (self._keys.base, worker, slots, "host", 1000, self._session.ttl, cores)
+        return int(self.run("check_in", parts, *args))
+
+    def retire(self, worker: str) -> list[int]:
+        return list(self.run("retire", ("workers", "starting", "ready"), worker))
+
+    def pass_on(self, pid: int, uid: str, worker: str, *holds: str) -> Any:
+        parts = ("workers", "starting", "ready", "objects", "keys")
+        bases = (self._keys.base, self._keys.any_object)
+        return self.run("pass_on", parts, *bases, pid, uid, b"body", self._session.ttl, worker, 0, *holds)
 
     def exited(self, pid: int, code: int, worker: str) -> int:
         args = (self._keys.base, self._keys.any_object, pid, code, self._session.ttl, worker)
@@ -121,12 +128,84 @@ def test_a_waiting_process_is_withdrawn_only_by_what_would_end_it(book: Book) ->
     assert book.signal(FIRST_PID + 1, 15) == 0
 
 
+def test_the_cores_of_a_worker_are_used_before_another_is_launched(book: Book) -> None:
+    for name in ("a", "b", "c"):
+        book.submit(name)
+    assert book.check_in("w", 10, cores=2) == 3
+    book.check_in("v", 10, cores=2)
+    assert [book.submit()[1] for _ in range(3)] == [1, 1, 0]
+
+
+def test_a_retired_worker_is_given_nothing_and_keeps_what_it_has(book: Book) -> None:
+    book.check_in("w")
+    book.submit()
+    assert book.retire("w") == [0, 0, 0]
+    # Not even where no further worker may come, for one may come in its place.
+    assert book.submit(limit=1)[1:] == [0, 0, 0, 1]
+    assert book.exited(FIRST_PID, 0, "w") == 1
+    assert [frame["pid"] for frame in book.frames("control", "w")] == [FIRST_PID]
+    assert book.renew("w") == 1
+
+
+def test_a_process_passes_on_under_its_id_and_its_end_there_means_nothing(
+    book: Book, session: OwnedSession
+) -> None:
+    book.check_in("w")
+    book.submit("p")
+    book.check_in("v")
+    assert book.pass_on(FIRST_PID, "new", "w") == [1, 1, 0, 0]
+    (frame,) = book.frames("control", "v")
+    assert (frame["pid"], frame["uid"], frame["name"], frame["parent"]) == (FIRST_PID, "new", "p", "parent")
+    assert book.exited(FIRST_PID, 0, "w") == 0
+    assert book.frames("inbox", "parent") == []
+    # A signal finds it, and the worker that it has left may go.
+    assert book.signal(FIRST_PID, 15) == 1
+    assert [frame["kind"] for frame in book.frames("control", "v")] == ["run", "signal"]
+    assert book.ask("EXISTS", session.keys("running", "w")) == 0
+    assert book.exited(FIRST_PID, 3, "v") == 1
+    assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3}]
+
+
+def test_a_process_that_passes_on_waits_where_no_other_worker_is(book: Book) -> None:
+    book.check_in("w")
+    book.submit()
+    assert book.pass_on(FIRST_PID, "new", "w") == [0, 0, 0, 1]
+    assert book.check_in("v") == 1
+    assert [frame["uid"] for frame in book.frames("control", "v")] == ["new"]
+
+
+def test_only_the_worker_that_holds_a_process_passes_it_on(book: Book) -> None:
+    book.check_in("w")
+    book.submit()
+    book.give_up("w")
+    assert book.pass_on(FIRST_PID, "new", "w") is None
+
+
+def test_what_a_successor_needs_is_held_on_and_the_rest_is_let_go(book: Book, session: OwnedSession) -> None:
+    book.check_in("w")
+    book.submit("p")
+    for oid in ("needed", "other"):
+        names = (session.keys.object(oid, "h0"), session.keys("holds", "uid-p"))
+        names += (session.keys("objects"), session.keys("keys"))
+        book.ask(*script("hold", names, ("uid-p", f"{oid} 0", oid, session.ttl, "new", "")))
+    book.pass_on(FIRST_PID, "new", "w", "needed 0", "closed 1")
+    assert book.ask("SMEMBERS", session.keys.object("needed", "h0")) == [b"new"]
+    assert book.ask("SMEMBERS", session.keys("holds", "new")) == [b"needed 0"]
+    assert book.ask("EXISTS", session.keys.object("other", "h0"), session.keys("holds", "uid-p")) == 0
+    # And goes with it.
+    book.check_in("v")
+    book.exited(FIRST_PID, 0, "v")
+    assert book.ask("EXISTS", session.keys.object("needed", "h0")) == 0
+
+
 def test_no_key_is_without_a_time_to_live(book: Book, session: OwnedSession) -> None:
     book.submit("waits")
     book.check_in("w")
     book.submit("runs")
     book.signal(FIRST_PID, 15)
     book.exited(FIRST_PID, 0, "w")
+    book.pass_on(FIRST_PID + 1, "new", "w")
+    book.retire("w")
     session.store.call(*session.push_event("someone", b"{}\n"))
     lasting = [key for key in book.ask("KEYS", "*") if book.ask("PTTL", key) < 0]
     assert lasting == []

@@ -11,7 +11,6 @@ from typing import Any, Callable, NoReturn
 import pytest
 
 from transparent_mp.store.session import OwnedSession, join, new_id
-from transparent_mp.worker.membership import mismatch, refuse
 from transparent_mp.worker.supervisor import State, Supervisor
 
 HERE = list(sys.version_info[:2])
@@ -67,17 +66,3 @@ def test_the_session_s_end_ends_it(session: OwnedSession, supervisor: Any) -> No
     worker = supervisor(linger=600)
     worker.run()
     assert worker.state is State.EXITED
-
-
-@pytest.mark.parametrize("python", [[3, 1], [HERE[0], HERE[1] + 1]])
-def test_another_python_version_is_named_with_the_remedy(python: list[int]) -> None:
-    why = mismatch({"python": python})
-    assert f"the worker runs Python {HERE[0]}.{HERE[1]} and the client Python {python[0]}.{python[1]}" in why
-    assert "give the worker the client's version" in why
-    assert mismatch({"python": HERE}) == ""
-
-
-def test_a_refusal_is_told_to_the_client(session: OwnedSession, ticket: dict[str, Any]) -> None:
-    refuse(session, ticket, "because")
-    (frame,) = session.store.ask("LRANGE", session.keys("inbox", session.client), 0, -1)
-    assert json.loads(frame) == {"kind": "refused", "worker": "w", "why": "because"}

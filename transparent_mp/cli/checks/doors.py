@@ -10,10 +10,14 @@ from pathlib import Path
 
 from transparent_mp.cli.checks.line import Line, doubtful, well, wrong
 
-#: Says who replaces multiprocessing's leaves, and which sitecustomize this interpreter has read.
+#: Says who replaces multiprocessing's leaves, which .pth file of ours this interpreter has read, and which
+#: sitecustomize.
 _CODE = """
-import multiprocessing.context as c, sys
+import multiprocessing.context as c, os, site, sys
+places = [*site.getsitepackages(), site.getusersitepackages()]
+files = [os.path.join(place, "transparent_mp.pth") for place in places if place in sys.path]
 print(c.ForkProcess._Popen.__module__)
+print(next(filter(os.path.isfile, files), ""))
 print(getattr(sys.modules.get("sitecustomize"), "__file__", None) or "")
 """
 _TIMEOUT = 60
@@ -39,7 +43,7 @@ def _by_variable() -> Line:
     said, complaint = _try([sys.executable, "-c", _CODE], "1")
     if _is_on(said):
         return well(what, f"switches on {sys.executable}, by {_door(said)}")
-    winner = said[1] if len(said) > 1 and said[1] else ""
+    winner = said[2] if said else ""
     found = f"does not switch on {sys.executable} by itself{complaint}"
     if winner:
         found += f" (its sitecustomize is {winner})"
@@ -67,10 +71,7 @@ def _is_on(said: list[str]) -> bool:
 
 def _door(said: list[str]) -> str:
     """What has switched it on: the .pth line runs first, and what is on is not switched on again."""
-    for folder in sys.path:
-        if os.path.isfile(os.path.join(folder, _PTH)) and folder.endswith("-packages"):
-            return os.path.join(folder, _PTH)
-    return said[1] or "an unknown door"
+    return said[1] or said[2] or "an unknown door"
 
 
 def _path() -> str:

@@ -13,7 +13,8 @@
 local base, pid, ttl, left, limit = ARGV[1], ARGV[3], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local process = base .. 'process:' .. pid
 local record = redis.call('HMGET', process, 'uid', 'parent', 'name', 'worker')
-if not record[1] or record[4] ~= left then return false end
+local load = redis.call('ZSCORE', KEYS[1], left)
+if not record[1] or record[4] ~= left or not load then return false end
 local old, new = base .. 'holds:' .. record[1], base .. 'holds:' .. ARGV[4]
 for i = 9, #ARGV do
   if redis.call('SISMEMBER', old, ARGV[i]) == 1 then
@@ -29,8 +30,7 @@ tell_orphans(base, record[1], ttl, KEYS[5])
 redis.call('DEL', base .. 'inbox:' .. record[1])
 redis.call('SREM', KEYS[5], base .. 'inbox:' .. record[1])
 redis.call('SREM', base .. 'running:' .. left, pid)
-local load = redis.call('ZSCORE', KEYS[1], left)
-if load then redis.call('ZINCRBY', KEYS[1], tonumber(load) < RETIRED and RETIRED - 1 or -1, left) end
+redis.call('ZINCRBY', KEYS[1], tonumber(load) < RETIRED and RETIRED - 1 or -1, left)
 redis.call('HSET', process, 'uid', ARGV[4], 'worker', '')
 local head = {kind = 'run', pid = tonumber(pid), uid = ARGV[4], parent = record[2], name = record[3]}
 local frame = cjson.encode(head) .. '\n' .. ARGV[5]

@@ -4,10 +4,13 @@
     remote      what is asked of the client, and the errors that come back
     copies      the files this worker has read, each version once, shared by its processes
     handles     open files: each is a local copy with a real descriptor, written through to the client
+    table       which descriptor is which open file
     opening     open() and os.open()
     functions   the names of os that take a path or a descriptor
     entries     what scandir, listdir and stat answer
-    foreign     those who open files without asking Python: importlib, mmap, sqlite3, ctypes
+    paths       what each of those on a path does for the client's
+    imports, mapping, natives, databases
+                those who open files without asking for open(): importlib, mmap, ctypes, sqlite3
     state       the parts of one process, put together when it begins
 
 Close-to-open consistency: what a process has closed is seen by whoever opens next, here, at the client

@@ -173,7 +173,7 @@ def _of_client(factory: Any) -> Any:
             handle, files = self._handle, self._files
             if handle is None or files is None or not handle.dirty():
                 return
-            if not handle.lock(fcntl.LOCK_EX):
+            if not handle.lock("flock", fcntl.LOCK_EX | fcntl.LOCK_NB):
                 raise sqlite3.OperationalError("database is locked")
             try:
                 if handle.changed_there():
@@ -182,7 +182,7 @@ def _of_client(factory: Any) -> Any:
                     )
                 handle.settle()
             finally:
-                handle.lock(fcntl.LOCK_UN)
+                handle.lock("flock", fcntl.LOCK_UN)
 
     ClientConnection.__name__ = ClientConnection.__qualname__ = factory.__name__
     return ClientConnection

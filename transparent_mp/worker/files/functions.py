@@ -158,6 +158,25 @@ def _dup2(fd: int, fd2: int, inheritable: bool = True) -> int:
     return fd2
 
 
+def _flock(fd: Any, operation: int) -> None:
+    _lock("flock", fd, operation, original("fcntl", "flock"), operation)
+
+
+def _lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0) -> None:
+    instead = original("fcntl", "lockf")
+    _lock("lockf", fd, cmd, instead, cmd, len, start, whence, length=len, start=start, whence=whence)
+
+
+def _lock(name: str, fd: Any, how: int, instead: Any, *args: int, **fields: int) -> None:
+    files = current()
+    number = fd if isinstance(fd, int) else fd.fileno()
+    handle = files.table.find(number) if files is not None else None
+    if handle is None:
+        instead(fd, *args)
+    elif not handle.lock(name, how, **fields):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
 def _chdir(path: Any) -> None:
     files = current()
     if files is None:
@@ -304,7 +323,8 @@ def _make() -> None:
             instead = original("os", name)
             _FUNCTIONS[instead] = Function(name, instead, call)
     for module, name, call in (
-        ("io", "open", open_file), ("io", "open_code", _open_code), ("posixpath", "realpath", _realpath)
+        ("io", "open", open_file), ("io", "open_code", _open_code), ("posixpath", "realpath", _realpath),
+        ("fcntl", "flock", _flock), ("fcntl", "lockf", _lockf),
     ):  # fmt: skip
         instead = original(module, name)
         _FUNCTIONS[instead] = Function(name, instead, call)

@@ -12,12 +12,13 @@ other; a file that began empty is sent as a whole.
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import os
 import zlib
 from typing import Any, Union
 
 from transparent_mp.store.seal import Buffer
+from transparent_mp.store.session import new_id
 from transparent_mp.worker.files.copies import Copies, Parts
 from transparent_mp.worker.files.entries import unpacked
 from transparent_mp.worker.files.real import real_os
@@ -46,6 +47,8 @@ class Reading:
         self._found = found
         self._parts = parts
         self._h = h
+        # Of the open file that has a lock; the other is closed as soon as all of it is here.
+        self._lock_h = ""
 
     @property
     def parts(self) -> Parts | None:
@@ -61,11 +64,30 @@ class Reading:
     def stat(self) -> os.stat_result:
         return unpacked(self._found)
 
+    def lock(self, op: str, how: int, **fields: Any) -> bool:
+        """flock or lockf of the file at the client: whether it has the lock."""
+        if not self._lock_h:
+            h = new_id()
+            asked = {
+                "path": self.path,
+                "flags": os.O_RDONLY,
+                "mode": 0,
+                "have": "",
+                "whole": True,
+                "keep": True,
+            }
+            self._remote.ask("open", self.path, h=h, pid=os.getpid(), **asked)
+            self._lock_h = h
+        return _lock(self._remote, self._lock_h, op, how, fields)
+
     def sync(self) -> None:
         """There is nothing to send."""
 
     def finish(self) -> None:
         self._drop()
+        h, self._lock_h = self._lock_h, ""
+        if h:
+            self._remote.send("close", h=h)
 
     def _drop(self) -> None:
         parts, self._parts = self._parts, None
@@ -183,9 +205,9 @@ class Writing:
         now = self._remote.ask("close", self.path, h=self._h, stay=True)[0]["stat"]
         return bool(now[6] != self._found[6] or now[8] != self._found[8])
 
-    def lock(self, how: int) -> bool:
-        """flock at the client, without waiting: whether it is there."""
-        return bool(self._remote.ask("flock", self.path, h=self._h, how=how)[0]["has"])
+    def lock(self, op: str, how: int, **fields: Any) -> bool:
+        """flock or lockf of the file at the client: whether it has the lock."""
+        return _lock(self._remote, self._h, op, how, fields)
 
     def finish(self) -> None:
         """The program has closed it. Raises what went wrong at the client since the last time."""
@@ -259,88 +281,10 @@ def _differing(was: bytes, now: bytes) -> bytes:
     return (int.from_bytes(was, "little") ^ int.from_bytes(now, "little")).to_bytes(size, "little")
 
 
+def _lock(remote: Remote, h: str, op: str, how: int, fields: dict[str, Any]) -> bool:
+    wait = not how & fcntl.LOCK_NB
+    asked = {"how": how & ~fcntl.LOCK_NB, "wait": wait, **fields}
+    return bool(remote.ask(op, h=h, **asked)[0]["has"])
+
+
 Handle = Union[Reading, Writing]
-
-
-class Table:
-    """The open files of this process by descriptor."""
-
-    def __init__(self) -> None:
-        self._handles: dict[int, tuple[Handle, tuple[int, int]]] = {}
-        self._mapped: list[Writing] = []
-
-    def add(self, fd: int, handle: Handle) -> None:
-        """`fd` is an open file of the client; it may have several, by dup."""
-        self._handles[fd] = (handle, _identity(fd))
-
-    def find(self, fd: int) -> Handle | None:
-        """The open file, unless the descriptor was closed behind our back and is another's now."""
-        known = self._handles.get(fd)
-        if known is None:
-            return None
-        try:
-            same = known[1] == _identity(fd)
-        except OSError:
-            same = False
-        if not same:
-            self.remove(fd)
-            return None
-        return known[0]
-
-    def remove(self, fd: int) -> None:
-        """The descriptor is closed: the file is, when it was the last. Raises as `Writing.finish`."""
-        known = self._handles.pop(fd, None)
-        if known is not None and not self._others(known[0]):
-            known[0].finish()
-
-    def _others(self, handle: Handle) -> bool:
-        """Whether a descriptor of it is still open; C code may have closed one it had by dup."""
-        for fd, (other, identity) in list(self._handles.items()):
-            if other is handle:
-                try:
-                    if _identity(fd) == identity:
-                        return True
-                except OSError:
-                    pass
-                del self._handles[fd]
-        return False
-
-    def mapped(self, handle: Writing) -> None:
-        """A mapping of it is there, which may outlive its descriptors."""
-        handle.mappings += 1
-        self._mapped.append(handle)
-
-    def unmapped(self, handle: Writing) -> None:
-        """One less. Raises as `Writing.finish`."""
-        self._mapped.remove(handle)
-        handle.sync()
-        handle.mappings -= 1
-        if not self._others(handle):
-            handle.finish()
-
-    def sync_mapped(self) -> bool:
-        """Send what was written to mappings; whether there are any."""
-        for handle in list(self._mapped):
-            handle.sync()
-        return bool(self._mapped)
-
-    def sync_all(self) -> None:
-        """At the end of the process: send what was not sent."""
-        self.sync_mapped()
-        for handle, _ in list(self._handles.values()):
-            handle.sync()
-
-    def __len__(self) -> int:
-        return len(self._handles)
-
-
-def _identity(fd: int) -> tuple[int, int]:
-    found = real_os.fstat(fd)
-    return found.st_dev, found.st_ino
-
-
-def close_quietly(*fds: int) -> None:
-    """Close those that are open."""
-    for fd in fds:
-        with contextlib.suppress(OSError):
-            real_os.close(fd)

@@ -17,9 +17,10 @@ from typing import Any, Callable
 from transparent_mp.originals import original
 from transparent_mp.store.session import new_id
 from transparent_mp.worker.files.copies import Parts
-from transparent_mp.worker.files.handles import Directory, Handle, Reading, Writing, close_quietly
+from transparent_mp.worker.files.handles import Directory, Handle, Reading, Writing
 from transparent_mp.worker.files.real import real_os
 from transparent_mp.worker.files.state import Files, current
+from transparent_mp.worker.files.table import close_quietly
 
 #: How often a copy may be removed, to make room, between its coming and its being opened.
 TRIES = 5

@@ -9,10 +9,11 @@ from typing import Any
 from transparent_mp.primitives import directory
 from transparent_mp.store.session import Session
 from transparent_mp.worker.files.copies import Copies
-from transparent_mp.worker.files.handles import Directory, Table
+from transparent_mp.worker.files.handles import Directory
 from transparent_mp.worker.files.places import Places, own_places
 from transparent_mp.worker.files.real import real_os
 from transparent_mp.worker.files.remote import Remote
+from transparent_mp.worker.files.table import Table
 
 Path = Any
 
@@ -99,7 +100,7 @@ def leave() -> None:
     """At the end of the process: the client has all that was written. Raises what went wrong there."""
     files = _Place.files
     if files is not None:
-        files.table.sync_all()
+        files.table.finish_all()
         files.remote.settle()
 
 
