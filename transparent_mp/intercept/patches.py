@@ -159,7 +159,7 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.sharedctypes", "Array", _P + "sharedctypes:Array",
           "as Value"),
 
-    Patch("multiprocessing.shared_memory", "_posixshmem", _P + "shared_memory:posixshmem", optional=True,
+    Patch("multiprocessing.shared_memory", "_posixshmem", _P + "posixshmem:Leaf", optional=True,
           why="a name means the same to every process of the session, whatever machine it is on"),
     Patch("multiprocessing.shared_memory", "SharedMemory.__init__", _P + "shared_memory:init", wraps=True,
           why="says which mapping is of which segment"),
