@@ -20,7 +20,9 @@ def ends() -> Any:
 def launched(code: str, ends: Any, ticket: Any = None) -> LocalLauncher:
     """A launcher whose workers are that code, and one worker of it."""
     launcher = LocalLauncher(Config(worker_command=f"{sys.executable} -c '{code}'", workers=3))
-    launcher.launch("w", ticket or {}, lambda worker, why: ends.put((worker, why)))
+    launcher.launch(
+        "w", {"session": "5e5510e5", **(ticket or {})}, lambda worker, why: ends.put((worker, why))
+    )
     return launcher
 
 
@@ -31,15 +33,17 @@ def test_its_limit_is_the_session_s_parallelism() -> None:
 def test_a_command_that_is_not_there_is_named() -> None:
     launcher = LocalLauncher(Config(worker_command="/nowhere/at-all"))
     with pytest.raises(LaunchError, match="TRANSPARENT_MP_WORKER_COMMAND") as told:
-        launcher.launch("w", {}, lambda *_: None)
+        launcher.launch("w", {"session": "5e5510e5"}, lambda *_: None)
     assert (told.value.errno, told.value.filename) == (2, "/nowhere/at-all")
 
 
 def test_the_ticket_comes_by_standard_input_only(ends: Any) -> None:
-    code = "import os, sys; line = sys.stdin.readline(); secret = line[12:-3]; " \
+    code = "import os, sys; line = sys.stdin.readline(); secret = line.split(chr(34))[-2]; " \
         "sys.exit(line + str(secret in str(sys.argv) + str(os.environ)))"  # fmt: skip
     launcher = launched(code, ends, {"secret": "not to be seen"})
-    assert ends.get(timeout=60)[1].endswith('it said: {"secret": "not to be seen"} / False')
+    assert ends.get(timeout=60)[1].endswith(
+        'it said: {"session": "5e5510e5", "secret": "not to be seen"} / False'
+    )
     launcher.close()
 
 
