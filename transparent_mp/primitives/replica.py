@@ -306,7 +306,7 @@ def _nothing(_replica: Replica) -> None:
 
 def _alone() -> bool:
     """Whether nothing else of the program can write to memory while this thread merges."""
-    if background.count() or threading.get_ident() != threading.main_thread().ident:
+    if background.count() > 0 or threading.get_ident() != threading.main_thread().ident:
         return False
     # The signal module's own getsignal looks up a name for each answer.
     return not any(callable(one) and _may_write(one) for one in map(_signal.getsignal, _SIGNALS))
