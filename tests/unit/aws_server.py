@@ -11,20 +11,12 @@ import time
 import urllib.request
 import zipfile
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from transparent_mp.launch.clients import Clients
 
 REGION = "eu-west-1"
-#: For a test whose function has a layer.
-with_layers = pytest.mark.skipif(
-    tuple(map(int, metadata.version("moto").split(".")[:2])) < (5, 2),
-    reason="the moto that Python 3.9 can have looks for layers where it puts none",
-)
 #: Seconds for the server to answer, and between looks: it tells nobody that it does.
 START, LOOK_EVERY = 60.0, 0.05
 #: The endpoint and credentials by which every AWS tool finds it.

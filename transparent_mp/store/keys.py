@@ -8,7 +8,8 @@ session keys (S = tmp:{SESSION})
     S:alive        string   session's lease; set by the client, renewed by its keeper; gone = session over
     S:pids         string   last pid given out, counted up by submit
     S:ready        list     frames of processes that wait for a worker; submit, pass_on -> check_in, exited
-    S:workers      zset     worker -> processes it holds, RETIRED more once it takes none; check_in, submit, exited, retire, leave
+    S:workers      zset     worker -> processes it holds, RETIRED more when it takes none;
+                            check_in, submit, exited, retire, leave
     S:starting     set      workers launched that have not checked in; client -> check_in, reap
     S:lease:W      string   worker W's lease; set by check_in, renewed by W
     S:worker:W     hash     slots, cores, host of worker W; check_in -> submit
