@@ -22,7 +22,7 @@ unexport TRANSPARENT_MP
 .DELETE_ON_ERROR:
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help demo check test conformance apps property bench wheel clean
+.PHONY: help demo check test conformance apps property bench launches rie wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "     " substr($$0, 3) }' Makefile
@@ -41,6 +41,8 @@ GATE := $(if $(and $(shell command -v $(PYTHON311)),$(shell command -v apt-get))
     $(if $(shell $(call python,3.13) -c "import test._test_multiprocessing as m; print(m)" 2>/dev/null),.conformance/3.13/.wheel)
 test: $(VENV)/.dev $(VENV)/.demo $(VENV)/.wheel $(GATE)  ## the tests, against the installed wheel
 ##             PYTHON=python3.13: with this one, here as elsewhere; ARGS="-k pool -x": words for pytest
+	@# Without the emulator its tests are skipped, and say why; in CI they fail.
+	-@[ -e .rie/aws-lambda-rie ] || $(MAKE) --no-print-directory rie
 	@$(VENV)/bin/pytest $(ARGS)
 
 MODULE ?= $(addprefix test.test_,multiprocessing_spawn multiprocessing_fork multiprocessing_forkserver \
@@ -86,11 +88,25 @@ property: $(VENV)/.dev $(VENV)/.wheel  ## random programs over shared memory on 
 bench: $(VENV)/.dev $(VENV)/.wheel  ## speed, beside the standard library's in the same run
 	@$(VENV)/bin/python -m tests.bench $(ARGS)
 
+launches: $(VENV)/.dev $(VENV)/.wheel  ## how fast 200 Lambda workers are launched, through a local front
+	@$(VENV)/bin/python tests/on_lambda/launches.py $(ARGS)
+
+rie: .rie/aws-lambda-rie  ## AWS' runtime interface emulator, on which some tests run
+
 wheel: dist/.built  ## the wheel, in dist/
 
 clean:  ## remove all that the other targets made
-	rm -rf .venv .venv-* .conformance .apps dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .conformance .apps .rie dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find transparent_mp sitecustomize tests examples -name __pycache__ -prune -exec rm -rf {} +
+
+# It comes in the wheel of AWS' own tool, which is not installed for it.
+.rie/aws-lambda-rie: | $(VENV)/.made
+	@mkdir -p .rie
+	$(VENV)/bin/pip download -q --no-deps --no-cache-dir -d .rie aws-sam-cli
+	$(VENV)/bin/python -m zipfile -e .rie/*.whl .rie
+	mv .rie/samcli/local/rapid/aws-lambda-rie-$$(uname -m | sed s/aarch64/arm64/) $@
+	rm -rf .rie/*.whl .rie/samcli .rie/aws_sam_cli*
+	chmod +x $@
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)

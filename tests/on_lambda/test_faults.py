@@ -62,7 +62,8 @@ def test_throttling_for_a_while_is_waited_out(front: Callable[..., Front], run: 
     function = front()
     function.refusals += [(429, "TooManyRequestsException")] * 5
     assert run(function, HELLO).out == "hello\n0\n"
-    assert [one.status for one in function.asked] == [429] * 5 + [202]
+    events = [one.status for one in function.asked if one.kind == "Event"]
+    assert events == [429] * 5 + [202]
 
 
 def test_throttling_without_end_is_an_error_in_time(
@@ -110,9 +111,8 @@ def test_an_event_that_comes_after_its_worker_was_given_up_runs_nothing(
 ) -> None:
     function = front(event_delay=8.0)
     out = run(function, HELLO, LAUNCH_TIMEOUT="0.5").out
-    assert (
-        "LaunchError no worker has checked in within 0 s: the function answers and reaches the store" in out
-    )
+    assert out.startswith("LaunchError")
+    assert "the function answers and reaches the store" in out
     (probe,) = function.invocations
     assert "store_ms" in json.loads(probe.result)
     # Waits for the event to come.

@@ -39,20 +39,27 @@ def answer(kind: str, request: Any) -> Any:
     return modules.answer({"kind": kind, **request})
 
 
-def ship(target: Any, *args: Any) -> Any:
-    """Run `target(*args)` over there; its result, and the (kind, request) pairs that it took."""
+def ship(
+    target: Any, *args: Any, keep: Any = None, kept: Any = None, parts: Any = None, then: Any = None
+) -> Any:
+    """Run `target(*args)` over there; its result, and the (kind, request) pairs that it took.
+
+    `keep` fills `kept` and `parts` as a snapshot would; `then` is called when all has been captured.
+    """
     import io
 
     from transparent_mp.primitives import main_module, reduction
 
     buffer = io.BytesIO()
     pickler = reduction.dump((target, args), buffer)
-    image, externals = main_module.capture(pickler.names, pickler.mentioned)
+    image, externals = main_module.capture(pickler.names, pickler.mentioned, keep)
     first = {"image": image, "process": buffer.getvalue()}
-    return exchange(first, externals)
+    if then is not None:
+        then()
+    return exchange(first, {**externals, **(parts or {})}, kept)
 
 
-def exchange(first: dict[str, Any], externals: Any = None) -> Any:
+def exchange(first: dict[str, Any], externals: Any = None, kept: Any = None) -> Any:
     asked: list[Any] = []
     with tempfile.TemporaryDirectory() as empty:
         command = [sys.executable, "-W", "error", "-c", BOOT, ROOT, HERE]
@@ -65,7 +72,10 @@ def exchange(first: dict[str, Any], externals: Any = None) -> Any:
                 if kind == "result":
                     break
                 asked.append((kind, request))
-                _write(far.stdin, bytes(externals[request]) if kind == "content" else answer(kind, request))
+                if kind == "content":
+                    _write(far.stdin, bytes(externals[request]))
+                else:
+                    _write(far.stdin, kept[request[1:]] if kind == "kept" else answer(kind, request))
     if request[0] == "raised":
         raise RuntimeError(request[1])
     return request[1], asked
@@ -88,6 +98,9 @@ def child() -> None:
 
         def late_global(self, name: str) -> Any:
             return ask("late", name)
+
+        def kept(self, snapshot: str, module: str, name: str) -> Any:
+            return ask("kept", (snapshot, module, name))
 
         def source(self, file: str) -> Any:
             header, body = ask("source", {"file": file})

@@ -62,7 +62,7 @@ def _build(options: argparse.Namespace, deployment: Deployment, folder: Path) ->
     if options.image:
         return Codes(None)
     platform = deployment.platform
-    print(f"building for Python {platform.python} on {platform.architecture} ...", flush=True)
+    print(f"building for {platform} ...", flush=True)
     code = packages.function_code(folder / "code", platform)
     requirements = _requirements(options)
     if not requirements:
@@ -113,6 +113,7 @@ def _wanted(options: argparse.Namespace) -> Wanted:
         role=options.role,
         bucket=options.bucket,
         environ=dict(options.env) if options.env is not None else None,
+        no_layer=options.no_packages,
         image=options.image,
     )
 
@@ -151,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     code.add_argument(
         "--current-environment", action="store_true", help="a layer with what is installed here"
     )
+    code.add_argument("--no-packages", action="store_true", help="without the layer that it has")
     container = parser.add_argument_group("as a container image").add_mutually_exclusive_group()
     container.add_argument("--write-dockerfile", metavar="DIR", help="write what it is built from, say how")
     container.add_argument("--image", metavar="URI", help="deploy the image that was pushed there")

@@ -10,7 +10,6 @@ It does not know what an invocation is, nor AWS.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import resource
@@ -36,11 +35,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     # What else is printed here belongs to the log.
     os.dup2(2, 1)
-    _control(_PR_SET_CHILD_SUBREAPER, 1)
-    _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
     worker.prepare()
+    # After what patches ctypes.
+    _control(_PR_SET_CHILD_SUBREAPER, 1)
+    _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
     print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
     # Not through sys.stdin's iterator: its buffer would be forked along.
     while line := sys.stdin.buffer.readline():
@@ -161,6 +161,8 @@ def _clean_directory(place: Path) -> Any:
 
 
 def _control(option: int, value: int) -> None:
+    import ctypes
+
     ctypes.CDLL(None).prctl(option, value)
 
 

@@ -159,7 +159,7 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.sharedctypes", "Array", _P + "sharedctypes:Array",
           "as Value"),
 
-    Patch("multiprocessing.shared_memory", "_posixshmem", _P + "shared_memory:posixshmem", optional=True,
+    Patch("multiprocessing.shared_memory", "_posixshmem", _P + "posixshmem:Leaf", optional=True,
           why="a name means the same to every process of the session, whatever machine it is on"),
     Patch("multiprocessing.shared_memory", "SharedMemory.__init__", _P + "shared_memory:init", wraps=True,
           why="says which mapping is of which segment"),
@@ -244,6 +244,9 @@ TABLE: tuple[Patch, ...] = (
           ("FileLoader.get_data", "get_data"), ("SourceFileLoader.path_stats", "path_stats"),
           ("SourceFileLoader.set_data", "set_data"), ("_write_atomic", "write_atomic"),
           ("_calc_mode", "calc_mode"))),
+    *(Patch("traceback", name, _F + "frames:without_ours", sides=WORKER, wraps=True, optional=True,
+            why="an error of open() has no frame of open()")
+      for name in ("walk_tb", "_walk_tb_with_full_positions")),
     Patch("mmap", "mmap", _F + "mapping:mapping", sides=WORKER, wraps=True,
           why="what is written to a mapping of the client's file goes there"),
     Patch("ctypes", "_dlopen", _F + "natives:dlopen", sides=WORKER, wraps=True,

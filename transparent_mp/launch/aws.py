@@ -31,8 +31,8 @@ from transparent_mp.store.connect import public
 
 #: Processes on one worker when no further worker may come: as many as the program starts.
 SLOTS = 10_000
-#: Invocations on their way at once. More does not help: signing and sending keeps one interpreter busy.
-IN_FLIGHT = 16
+#: Invocations on their way at once. AWS answers after some 80 ms; more than these keep one interpreter busy.
+IN_FLIGHT = 64
 #: Seconds between attempts of a throttled launch: between a half and a whole of these, doubling.
 PAUSE, LONGEST_PAUSE = 0.5, 8.0
 #: Seconds that a probe may take: a cold start, and two attempts to reach the store.

@@ -100,11 +100,7 @@ class Fleet:
             for worker in [worker for worker, state in self._states.items() if state is State.LAUNCHED]:
                 self.gone(worker, why)
         if not self._has_come(deadline):
-            hint = self.launcher.hint or (
-                f"can workers reach the store at {public(self._session.worker_url)}? "
-                "TRANSPARENT_MP_WORKER_REDIS_URL is the address they use"
-            )
-            raise LaunchError(f"no worker has checked in within {timeout:.0f} s: {hint}")
+            raise LaunchError(f"no worker has checked in within {timeout:.0f} s: {self._hint()}")
 
     def ready(self, worker: str, cores: int = 1) -> None:
         """A worker has checked in."""
@@ -140,11 +136,17 @@ class Fleet:
                     self._move(worker, State.GONE)
                     self._settle_waiting(True)
             elif state is State.LAUNCHED and now > self._deadlines[worker]:
-                self.gone(worker, "it did not check in in time")
+                self.gone(worker, f"it did not check in in time: {self._hint()}")
 
     def close(self) -> None:
         """The session ends: no worker is missed any more."""
         self._closing = True
+
+    def _hint(self) -> str:
+        return self.launcher.hint or (
+            f"can workers reach the store at {public(self._session.worker_url)}? "
+            "TRANSPARENT_MP_WORKER_REDIS_URL is the address they use"
+        )
 
     def _has_come(self, deadline: float) -> bool:
         """Whether a worker has checked in by then; raises LaunchError when none can any more."""

@@ -29,6 +29,7 @@ from typing import Any
 
 from transparent_mp.primitives import memory, sharing
 from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.early import Early
 from transparent_mp.primitives.flow import Flow
 from transparent_mp.primitives.watching import Watch
 from transparent_mp.store.content import pack, unpack
@@ -78,7 +79,7 @@ class Sent:
 class Shared:
     """What a shared end knows: its hold, and the names of its side and the other."""
 
-    __slots__ = ("flow", "hold", "inbound", "outbound", "peers", "sent", "watch")
+    __slots__ = ("early", "flow", "hold", "inbound", "outbound", "peers", "sent", "watch")
 
     def __init__(self, hold: sharing.Hold) -> None:
         keys = sessions.current().keys
@@ -88,6 +89,8 @@ class Shared:
         self.outbound = keys.object(hold.oid, f"q{other}")
         self.peers = keys.object(hold.oid, f"h{other}")
         self.watch: Watch | None = None
+        #: For an end that no other process can read.
+        self.early: Early | None = None
         self.flow = Flow(sessions.current(), self.peers)
         self.sent = Sent()
 
@@ -136,6 +139,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
 
             promote(session, self)
         assert self._shared is not None
+        self._end_early()
         hold = self._shared.hold
         token = sharing.hand_over(session, hold, receiver)
         return rebuild, (hold.oid, hold.side, token, self._readable, self._writable)
@@ -156,6 +160,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         shared = self._shared
         assert shared is not None
         if shared.watch is None:
+            self._end_early()
             shared.watch = Watch(sessions.current().store, shared.inbound)
             # The number the program knows stays the same.
             if self._handle == _NO_FD:
@@ -164,11 +169,20 @@ class Connection(_StockConnection):  # type: ignore[misc]
                 os.dup2(shared.watch.link.fileno(), self._handle)
         return shared.watch
 
+    def _end_early(self) -> None:
+        """From now on others may read what comes to this end."""
+        assert self._shared is not None
+        early, self._shared.early = self._shared.early, None
+        if early is not None:
+            early.end()
+
     def _close(self) -> None:
         shared, self._shared = self._shared, None
         handle, self._handle = self._handle, None
         if shared is not None:
             shared.flow.close()
+            if shared.early is not None:
+                shared.early.close()
             if shared.watch is not None:
                 shared.watch.close()
         if handle not in (None, _NO_FD):
@@ -197,6 +211,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
         carriage = sharing.carriage(session, shared.hold.oid)
         memory.cast(*carriage, *first, push, on_reply=shared.sent)
+        if shared.early is not None:
+            shared.early.asked(memory.fetch())
 
     def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
         while self._shared is None:
@@ -232,12 +248,20 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if shared is None:
             raise OSError("handle is closed")
         session = sessions.current()
-        if shared.watch is not None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        early = shared.early.take(timeout) if shared.early is not None else None
+        if deadline is not None:
+            timeout = max(0.0, deadline - time.monotonic())
+        if early is not None:
+            replies: list[Any] | None = early
+        elif shared.watch is not None:
             replies = shared.watch.take(timeout, memory.fetch())
         elif timeout is not None and timeout <= 0:
             replies = session.store.call(("LPOP", shared.inbound), *memory.fetch())
         else:
             replies = session.store.pop(shared.inbound, timeout, memory.fetch())
+            if shared.early is not None and replies is not None:
+                shared.early.missed()
         if replies is None or replies[0] is None:
             return None
         message, *rest = replies
@@ -269,12 +293,15 @@ class Connection(_StockConnection):  # type: ignore[misc]
         return int(sessions.current().store.ask("LLEN", self._shared.inbound))
 
     def _poll(self, timeout: float | None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
         if self._shared is None:
-            deadline = None if timeout is None else time.monotonic() + timeout
             ready = self._poll_local(timeout)
             if self._shared is None:
                 return ready
             timeout = None if deadline is None else deadline - time.monotonic()
+        if self._shared.early is not None and self._shared.early.poll(timeout):
+            return True
+        timeout = None if deadline is None else deadline - time.monotonic()
         if self.length():
             return True
         return False if timeout is not None and timeout <= 0 else self._watch().wait(timeout)

@@ -9,10 +9,11 @@ Nothing that synchronises relies on it: it may freeze with its worker.
 
 from __future__ import annotations
 
-import _thread
 import threading
 import time
 from typing import Protocol
+
+from transparent_mp import background
 
 #: Seconds between two exchanges. Longer: a polled value is seen later (two of them and a round
 #: trip, at worst); shorter: more commands for values that nobody changes.
@@ -57,8 +58,7 @@ class Exchange:
             if not self._running and not self._stop.is_set():
                 self._running = True
                 self.ended.clear()
-                # Not a `threading.Thread`: programs count and list those.
-                _thread.start_new_thread(self._run, ())
+                background.start(self._run)
             return not self._stop.is_set()
 
     def stop(self) -> None:

@@ -71,7 +71,8 @@ class Bounded(io.BytesIO):
         self._end = sys.maxsize if any_size else self.tell() + LARGE
 
     def write(self, data: Any) -> int:
-        if self.tell() + len(data) > self._end:
+        # A buffer in the stream comes as a PickleBuffer, which has no length.
+        if self.tell() + memoryview(data).nbytes > self._end:
             raise TooLargeError
         return super().write(data)
 

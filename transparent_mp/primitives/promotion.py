@@ -23,6 +23,7 @@ from typing import Any
 
 from transparent_mp.primitives import sharing
 from transparent_mp.primitives.connection import WAKE, Connection, Shared
+from transparent_mp.primitives.early import Early
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import Session
 
@@ -58,6 +59,9 @@ def _move(session: Session, end: Connection) -> None:
         shared = [Shared(hold) for hold in holds[: len(ends)]]
         for inbox, messages in zip(shared, found):
             _push(session, inbox, messages)
+        if peer is not None and peer._readable and peer._writable:
+            # Its other end is what is being handed over.
+            shared[1].early = Early(session.store, shared[1].inbound, session.ttl)
         for one, inbox in zip(ends, shared):
             one._shared = inbox
     for one in ends:

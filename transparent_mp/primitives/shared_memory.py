@@ -4,15 +4,11 @@ The class is CPython's. Replaced are its leaf, `shm_open` and `shm_unlink`; `nam
 nobody can know the name of needs no session; `buf`, since contents travel when they are first looked
 at; and its pickling for a forked child, which in plain Python inherits the mapping and not the name.
 
-    __init__    shm_open gives a descriptor and notes its segment; `_entered` binds that to the mapping
+    __init__    binds the segment that the leaf has opened to its mapping
     name        the session knows the segment from here on
     buf         the contents are here from here on
 
-At the client the files are plain Python's (`homes`). A name that the session does not know is looked
-for among them too, so the client shares memory with programs that it starts by itself; processes on
-workers do not, since on their machines it would be somebody else's.
-
-What a segment is, and which states it has, is in `segments`.
+What the leaf does is in `posixshmem`; what a segment is, and which states it has, in `segments`.
 """
 
 from __future__ import annotations
@@ -24,158 +20,10 @@ import os
 from multiprocessing import context
 from typing import Any, Callable
 
-from transparent_mp.primitives import homes, names, segments, sharing
+from transparent_mp.primitives import homes, segments, sharing
 from transparent_mp.primitives import session as sessions
-from transparent_mp.primitives.names import Entry
+from transparent_mp.primitives.posixshmem import at_home, place, tell
 from transparent_mp.primitives.segments import Segment, State
-from transparent_mp.store.session import Session
-
-_CREATE = os.O_CREAT | os.O_EXCL
-#: Bytes that a name may have, as for a file.
-_LONGEST = 255
-
-
-class _Place:
-    """What this process has opened."""
-
-    def __init__(self) -> None:
-        #: By the descriptor that `shm_open` gave out, until `__init__` has mapped it.
-        self.opening: dict[int, Segment] = {}
-        #: Made here under names that nobody was told.
-        self.private: dict[str, Segment] = {}
-        #: At the client, names that have no file there, which its resource tracker must not remove.
-        self.untracked: set[str] = set()
-        #: Whether this is a child that a process at home has forked by itself.
-        self.home = False
-        #: The same for the child that is being forked.
-        self.next_at_home = False
-
-
-_place = _Place()
-
-
-def _at_home() -> bool:
-    """Whether shared memory of this process is a file of the client's machine."""
-    session = sessions.attached()
-    return session is None or session.uid == session.client or _place.home
-
-
-def _session() -> Session | None:
-    """The session, if there is one and it has not ended: finalisers of the program may come later."""
-    session = sessions.attached()
-    return None if session is None or session.store.closed else session
-
-
-class posixshmem:  # noqa: N801  stands for the module of that name
-    """`_posixshmem` as multiprocessing.shared_memory sees it."""
-
-    @staticmethod
-    def shm_open(path: str, flags: int, mode: int = 0o777) -> int:
-        name = path.lstrip("/")
-        if not name or "/" in name or len(os.fsencode(name)) > _LONGEST:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
-        while True:
-            try:
-                if flags & _CREATE != _CREATE:
-                    segment, fd = _attach(name, flags & ~os.O_CREAT)
-                else:
-                    segment, fd = _create(name, flags, mode)
-            except FileNotFoundError:
-                if not flags & os.O_CREAT:
-                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
-                flags |= os.O_EXCL
-            except FileExistsError:
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
-            else:
-                _place.opening[fd] = segment
-                return fd
-
-    @staticmethod
-    def shm_unlink(path: str) -> None:
-        name = path.lstrip("/")
-        if not _unlink(name):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-
-
-def _create(name: str, flags: int, mode: int) -> tuple[Segment, int]:
-    segment = Segment(name, State.PRIVATE)
-    if not _at_home():
-        if _place.private.setdefault(name, segment) is not segment:
-            raise FileExistsError
-        segment.fd = segments.nameless(0)
-        return segment, os.dup(segment.fd)
-    try:
-        fd = segments.open_file(name, flags, mode)
-    except FileExistsError:
-        session = _session()
-        if session is None or not homes.is_entered(name) or names.look_up(session, name) is not None:
-            raise
-        homes.bury(session, name)
-        fd = segments.open_file(name, flags, mode)
-    _place.untracked.discard(name)
-    _place.private[name] = segment
-    return segment, fd
-
-
-def _attach(name: str, flags: int) -> tuple[Segment, int]:
-    private = _place.private.get(name)
-    if private is not None:
-        return private, os.dup(private.fd) if private.fd >= 0 else segments.open_file(name, flags)
-    session = _session()
-    entry = None if session is None else names.find(session, name)
-    if entry is None:
-        return _attach_unknown(session, name, flags)
-    live = segments.live.get(name)
-    if entry.where == names.CLIENT and _at_home():
-        return live or Segment(name, State.HOME, oid=entry.oid), segments.open_file(name, flags)
-    if entry.where == names.STORE:
-        _place.untracked.add(name)
-    if live is None or live.oid != entry.oid:
-        hold = sharing.take(sessions.current(), entry.oid)
-        live = Segment(name, State.WAITING, entry.size, segments.nameless(entry.size))
-        live.wait(hold, ask=entry.where == names.CLIENT)
-    return live, os.dup(live.descriptor())
-
-
-def _attach_unknown(session: Session | None, name: str, flags: int) -> tuple[Segment, int]:
-    if not _at_home():
-        raise FileNotFoundError
-    if session is not None and homes.is_entered(name):
-        homes.bury(session, name)
-        raise FileNotFoundError
-    # One from before the session, or of another program: the session's processes have it through us.
-    return segments.live.get(name) or Segment(name, State.HOME), segments.open_file(name, flags)
-
-
-def _unlink(name: str) -> bool:
-    """Take a name away; False when there is none."""
-    session = _session()
-    if _place.private.pop(name, None) is not None or session is None:
-        homes.forget(name)
-        segments.live.pop(name, None)
-        if _at_home() and name not in _place.untracked:
-            segments.unlink_file(name)
-        return True
-    found = names.unlink(session, name)
-    if found is None:
-        return _at_home() and _unlink_unknown(session, name)
-    entry, left = found
-    if session.uid == session.client:
-        homes.unlinked(session, name, entry.oid, left)
-        if entry.where != names.STORE:
-            segments.unlink_file(name)
-    segments.live.pop(name, None)
-    return True
-
-
-def _unlink_unknown(session: Session, name: str) -> bool:
-    if homes.is_entered(name):
-        homes.bury(session, name)
-        return False
-    homes.forget(name)
-    segments.live.pop(name, None)
-    segments.unlink_file(name)
-    return True
 
 
 def init(stock: Callable[..., None]) -> Callable[..., None]:
@@ -186,7 +34,7 @@ def init(stock: Callable[..., None]) -> Callable[..., None]:
         try:
             stock(self, name, create, size, **more)
         except BaseException:
-            _place.opening.pop(self._fd, None)
+            place.opening.pop(self._fd, None)
             raise
         _opened(self, chosen=name is not None)
 
@@ -194,7 +42,7 @@ def init(stock: Callable[..., None]) -> Callable[..., None]:
 
 
 def _opened(handle: Any, *, chosen: bool) -> None:
-    segment = _place.opening.pop(handle._fd)
+    segment = place.opening.pop(handle._fd)
     segment.size = handle._size
     before = segments.live.get(segment.name)
     segment.handles.add(handle)
@@ -202,43 +50,24 @@ def _opened(handle: Any, *, chosen: bool) -> None:
     segments.live[segment.name] = segment
     if segment.state is State.HOME and not homes.is_known(segment.name):
         homes.add(segment.name, segment.size, wait=False)
-    if segment.state is State.PRIVATE and chosen and not _tell(segment, wait=True):
+    if segment.state is State.PRIVATE and chosen and not tell(segment, wait=True):
         handle.close()
-        _place.private.pop(segment.name, None)
+        place.private.pop(segment.name, None)
         if before is not None:
             segments.live[segment.name] = before
-        if _at_home():
+        if at_home():
             homes.remove(segment.name)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), handle._name)
-
-
-def _tell(segment: Segment, *, wait: bool) -> bool:
-    """Let the session know a segment by its name; False when another has it."""
-    _place.private.pop(segment.name, None)
-    if _at_home():
-        segment.state = State.HOME
-        return homes.add(segment.name, segment.size, wait=wait)
-    segment.share()
-    session = sessions.current()
-    entry = Entry(segment.oid, segment.size, names.STORE)
-    command = names.enter(session, segment.name, entry, must=not wait)
-    if not wait:
-        session.store.cast(command)
-        return True
-    if session.store.ask(*command):
-        return True
-    segment.unshare()
-    return False
 
 
 def name(stock: property) -> property:
     """`SharedMemory.name`: who asks for it may tell it to others."""
 
     def get(self: Any) -> Any:
-        if _place.private:
-            segment = _place.private.get((self._name or "").lstrip("/"))
+        if place.private:
+            segment = place.private.get((self._name or "").lstrip("/"))
             if segment is not None:
-                _tell(segment, wait=False)
+                tell(segment, wait=False)
         return stock.fget(self)  # type: ignore[misc]
 
     return property(get, doc=stock.__doc__)
@@ -292,7 +121,7 @@ def reduce_mapping(mapping: mmap.mmap) -> Any:
         # Its name was taken away, so nobody could ask the client for it.
         segment.share()
     elif segment.state is State.PRIVATE:
-        _tell(segment, wait=False)
+        tell(segment, wait=False)
     if segment.state is State.HOME:
         segment.oid = homes.oid(segment.name, session)
     popen: Any = context.get_spawning_popen()
@@ -351,19 +180,4 @@ def unregister(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
 
 def _is_file(path: str) -> bool:
-    return _at_home() and path.lstrip("/") not in _place.untracked
-
-
-def _before_fork() -> None:
-    # Without a session, what the child becomes is not known: a supervisor's child is no kin.
-    _place.next_at_home = sessions.attached() is not None and _at_home()
-
-
-def _after_fork_in_child() -> None:
-    _place.home = _place.next_at_home and not sessions.started_beside()
-    if sessions.started_beside():
-        _place.private.clear()
-        segments.live.clear()
-
-
-os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+    return at_home() and path.lstrip("/") not in place.untracked

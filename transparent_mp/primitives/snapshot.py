@@ -225,16 +225,15 @@ def _answer_for_ever(client: socket.socket, session: Session, pack: Pack) -> Non
 
 
 def _alone_with(client: socket.socket) -> socket.socket:
-    """Close every descriptor but the client's; what uses 0, 1 and 2 finds nothing there."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    kept = client.detach()
+    """Let every descriptor but the client's lead nowhere.
+
+    They are not closed: a connection of the program's, or of what stores contents, would else find one of
+    ours under its number.
+    """
+    null, kept = os.open(os.devnull, os.O_RDWR), client.detach()
     for name in os.listdir("/dev/fd"):
-        # The listing's own descriptor is among them, and closed by now.
-        with contextlib.suppress(OSError):
-            if int(name) > 2 and int(name) != kept:
-                os.close(int(name))
+        if int(name) not in (kept, null):
+            os.dup2(null, int(name), inheritable=False)
     return socket.socket(fileno=kept)
 
 

@@ -153,6 +153,9 @@ class Starter:
                 self._children[pid] = child
 
     def _on_exit(self, head: Head, _body: bytes) -> None:
+        if self.served is not None:
+            # Who joins it finds what it has written, even if it was killed.
+            self.served.settle()
         self._ended(head["pid"], head["code"])
 
     def _ended(self, pid: int, code: int) -> None:

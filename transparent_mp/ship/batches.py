@@ -56,12 +56,16 @@ class Batches:
         self._came_with: dict[str, frozenset[str]] = {}
         self._path: list[str] = []
         self._stored: set[str] = set()
+        # Python takes it from __main__ at the script's end, when processes may still be made.
+        self._script = modules.main_script()
 
     def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Answer a request for code."""
         kind = request.get("kind")
         if kind == "current":
             return {"current": self.current()}, b""
+        if self._script is not None and request.get("file") == self._script:
+            return (modules.read_script if kind == "script" else modules.read_source)(self._script)
         if kind != "module":
             return modules.answer(request)
         began = time.time_ns()

@@ -86,6 +86,8 @@ class FileServer:
     def __init__(self, roots: Roots) -> None:
         self.roots = roots
         self._open: OrderedDict[str, _Open] = OrderedDict()
+        #: Whether it was ever asked.
+        self.used = False
         self._ops: dict[str, Callable[[dict[str, Any], Buffer], Answer | Later]] = {
             "open": self._on_open,
             "read": self._on_read,
@@ -102,6 +104,7 @@ class FileServer:
 
     def answer(self, request: dict[str, Any], data: Buffer = b"") -> Answer | Later:
         """Do what a request wants; what has to wait for it is returned, to be called in a thread."""
+        self.used = True
         try:
             return self._ops[request["op"]](request, data)
         except OSError as error:

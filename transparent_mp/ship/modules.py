@@ -282,18 +282,30 @@ def _source(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     known = [vars(module) for module in list(sys.modules.values()) if _file_of(module) == file]
     if file not in linecache.cache and not known:
         raise PermissionError(13, "not the source of a loaded module", file)
+    return read_source(file, known[0] if known else None)
+
+
+def read_source(file: str, module: dict[str, Any] | None = None) -> tuple[dict[str, Any], bytes]:
+    """The text of a source file, as the answer to a request; `module`: the names of the one it is of."""
     linecache.checkcache(file)
     # What is in no file of its own (a zip's) is had from the module's loader.
-    lines = linecache.getlines(file, known[0] if known else None)
+    lines = linecache.getlines(file, module)
     return {"found": bool(lines)}, "".join(lines).encode()
 
 
-def _script(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    file = str(request["file"])
-    if file == _file_of(sys.modules["__main__"]) and os.path.isfile(file):
+def main_script() -> str | None:
+    """The file of the program's main script."""
+    file: str | None = _file_of(sys.modules["__main__"])
+    return file
+
+
+def read_script(file: str) -> tuple[dict[str, Any], bytes]:
+    """What is in it, as the answer to a request."""
+    try:
         with open(file, "rb") as script:
             return {"found": True}, script.read()
-    return _source(request)
+    except OSError:
+        return read_source(file)
 
 
 def _file_of(module: Any) -> Any:
@@ -311,6 +323,6 @@ _HANDLERS: dict[str, Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]] =
     "data": _data,
     "list": _list,
     "source": _source,
-    "script": _script,
+    "script": _source,
     "folder": _folder,
 }

@@ -58,15 +58,16 @@ def ask(
     data: Buffer = b"",
     *,
     of: str = "",
-    within: float | None = ANSWER_TIMEOUT,
+    lasts: bool = False,
 ) -> tuple[dict[str, Any], bytes]:
-    """Ask and wait. Raises SessionLostError when no answer comes `within` seconds."""
+    """Ask and wait. Raises SessionLostError when no answer comes, unless it `lasts` as long as it does."""
     key = session.keys("answer", new_id())
     send(session, topic, request, data, of=of, key=key)
-    taken = session.store.pop(key, within, [("LPOP", key)])
+    taken = session.store.pop(key, None if lasts else ANSWER_TIMEOUT, [("LPOP", key)])
     if taken is None:
         raise SessionLostError(
-            f"the client did not answer a request ({topic}) within {within:.0f} s: is it still running?"
+            f"the client did not answer a request ({topic}) within {ANSWER_TIMEOUT:.0f} s: "
+            "is it still running?"
         )
     head = json.loads(bytes(session.seal.open(key, taken[0])))
     if head["in_depot"]:

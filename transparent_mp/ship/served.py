@@ -9,10 +9,13 @@ It knows when processes end, and does not do anything to a file itself.
 from __future__ import annotations
 
 import os
+import threading
+from collections import deque
 from typing import Any
 
 from transparent_mp.ship import requests
 from transparent_mp.ship.files import TOPIC, FileServer, inbox_of
+from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
 from transparent_mp.ship.requests import Answers
 from transparent_mp.ship.roots import Roots, of_client, view_of_files
@@ -31,7 +34,10 @@ class Served:
         answers = Answers(session, inbox_of(session))
         answers.on_data(TOPIC, self._server.answer)
         self._inbox.on("request", answers.handle)
+        self._inbox.on("mark", self._on_mark)
         self._inbox.every_tick(self._forget_ended)
+        self._marks: deque[threading.Event] = deque()
+        self._stopped = False
         session.served.update(roots=self._roots.paths, view=view_of_files())
 
     def start(self) -> None:
@@ -43,10 +49,26 @@ class Served:
             self._roots.add(directory)
             self._session.served["roots"] = self._roots.paths
 
+    def settle(self) -> None:
+        """Wait until what has arrived before is done: what an ended process has written is there."""
+        if not self._server.used or self._stopped:
+            return
+        done = threading.Event()
+        self._marks.append(done)
+        self._session.store.cast(*self._session.push_event(inbox_of(self._session), encode({"kind": "mark"})))
+        done.wait(self._session.lease)
+
     def stop(self) -> None:
         """After what has arrived before."""
+        self._stopped = True
         self._inbox.stop()
+        while self._marks:
+            self._marks.popleft().set()
         self._server.close()
+
+    def _on_mark(self, _head: Head, _body: bytes) -> None:
+        if self._marks:
+            self._marks.popleft().set()
 
     def _forget_ended(self) -> None:
         pids = sorted(self._server.pids() - {os.getpid()})

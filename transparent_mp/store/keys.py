@@ -7,11 +7,12 @@ renews while the session lives; whoever empties and refills a list sets it again
 session keys (S = tmp:{SESSION})
     S:alive        string   session's lease; set by the client, renewed by its keeper; gone = session over
     S:pids         string   last pid given out, counted up by submit
-    S:ready        list     frames of processes that wait for a worker; submit -> check_in, exited
-    S:workers      zset     worker -> processes it holds; check_in, submit, exited, left
+    S:ready        list     frames of processes that wait for a worker; submit, pass_on -> check_in, exited
+    S:workers      zset     worker -> processes it holds, RETIRED more once it takes none; check_in, submit,
+                            exited, retire, leave
     S:starting     set      workers launched that have not checked in; client -> check_in, reap
     S:lease:W      string   worker W's lease; set by check_in, renewed by W
-    S:worker:W     hash     slots, host, pid of worker W; check_in -> submit
+    S:worker:W     hash     slots, cores, host of worker W; check_in -> submit
     S:control:W    list     frames to worker W: run, signal, orphan, end; submit, signal, exited -> W
     S:running:W    set      pids that worker W holds; submit, check_in, exited -> reap
     S:process:PID  hash     uid, parent, name, worker; submit -> everyone, gone with the process

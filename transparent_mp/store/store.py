@@ -206,11 +206,11 @@ class Store:
         """A link for the caller alone, on which it may wait with an fd."""
         return self._borrow()
 
-    def unwatch(self, link: Link, pending: int) -> list[Reply]:
-        """Take a watching link back: ends its wait and returns its `pending` replies."""
+    def unwatch(self, link: Link, pending: int, arrived: int = 0) -> list[Reply]:
+        """Take a watching link back: ends its wait and returns its `pending` or `arrived` replies."""
         if pending:
             self._unblock(link)
-        replies = [link.read() for _ in range(pending)]
+        replies = [link.read() for _ in range(pending or arrived)]
         self._idle.append(link)
         return replies
 

@@ -158,4 +158,10 @@ if __name__ == "__main__":
             print(pool.apply(stand, (folder,)))
             print(os.path.relpath(pool.apply(pack, (folder,)), folder))
         print(sorted(str(each) for each in Path().rglob("*")))
+        # What it prints about its end is plain Python's to the last line.
+        for target, name in ((open, "none"), (os.rmdir, "relative.txt"), (see, "none")):
+            process = mp.Process(target=target, args=(name,), name=f"failing {name}")
+            process.start()
+            process.join()
+            print(process.exitcode)
         os.chdir("/")

@@ -1,5 +1,6 @@
 """Files written by many processes at once; what is left of them is printed."""
 
+import fcntl
 import gzip
 import hashlib
 import json
@@ -8,6 +9,7 @@ import mmap
 import multiprocessing as mp
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import sys
@@ -150,6 +152,20 @@ def base(folder, number):
     connection.close()
 
 
+def killed(folder, number):
+    """What was written is there, what was not flushed is not, and no lock is held."""
+    fd = os.open(f"{folder}/low-killed-{number}", os.O_CREAT | os.O_WRONLY)
+    os.write(fd, b"written at once")
+    with open(f"{folder}/killed-{number}", "w") as file, open(f"{folder}/killed", "a") as together:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for _ in range(1000):
+            print("flushed", file=file, flush=True)
+        together.write("one line\n")
+        together.flush()
+        file.write("not flushed")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def left(folder):
     """What lies there, but for times."""
     for path in sorted(Path(folder).rglob("*")):
@@ -172,12 +188,16 @@ if __name__ == "__main__":
         Path(folder, "mapped").write_bytes(b"." * PROCESSES)
         np.memmap(f"{folder}/rows", dtype=np.float64, mode="w+", shape=(PROCESSES, 50)).flush()
         np.memmap(f"{folder}/every", dtype=np.int16, mode="w+", shape=(1000,)).flush()
-        for kind in (own_files, append, locked, parts, tree, base):
+        for kind in (own_files, append, locked, parts, tree, base, killed):
             processes = [mp.Process(target=kind, args=(folder, number)) for number in range(PROCESSES)]
             for process in processes:
                 process.start()
             for process in processes:
                 process.join()
+                if kind is killed:
+                    with open(f"{folder}/killed-{processes.index(process)}", "r+") as file:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        print(len(file.readlines()))
             print(kind.__name__, [process.exitcode for process in processes])
         for name in ("log", "logging", "raw"):
             path = Path(folder, name)

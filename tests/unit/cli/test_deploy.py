@@ -12,12 +12,23 @@ from aws_server import Aws, write_wheel
 from transparent_mp import cli
 from transparent_mp.cli import deploy, destroy
 from transparent_mp.launch.clients import Clients
+from transparent_mp.launch.deployment import packages
+from transparent_mp.launch.deployment.packages import Archive
 
-pytestmark = pytest.mark.usefixtures("aws", "wheels")
+pytestmark = pytest.mark.usefixtures("aws")
+#: An empty zip.
+EMPTY = b"PK\x05\x06" + bytes(18)
 
 Capture = pytest.CaptureFixture[str]
 
 
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code in no time."""
+    monkeypatch.setattr(packages, "function_code", lambda *_: Archive(EMPTY, 0, ()))
+
+
+@pytest.mark.usefixtures("wheels")
 def test_deploy_again_and_destroy(capsys: Capture) -> None:
     assert deploy.main(["--yes", "--memory", "2048"]) == 0
     out = capsys.readouterr().out
@@ -33,18 +44,21 @@ def test_deploy_again_and_destroy(capsys: Capture) -> None:
     assert capsys.readouterr().out.endswith("nothing of ours is there\n")
 
 
+@pytest.mark.usefixtures("built")
 def test_a_dry_run_shows_and_does_nothing(capsys: Capture) -> None:
     assert deploy.main(["--dry-run"]) == 0
     assert "+ create function transparent-mp" in capsys.readouterr().out
     assert Clients()("lambda").list_functions()["Functions"] == []
 
 
+@pytest.mark.usefixtures("built")
 def test_without_someone_to_ask_nothing_is_done(capsys: Capture) -> None:
     assert deploy.main([]) == 1
     assert "--yes goes on without" in capsys.readouterr().err
     assert Clients()("lambda").list_functions()["Functions"] == []
 
 
+@pytest.mark.usefixtures("built")
 @pytest.mark.parametrize(("answer", "there"), [("y", 1), ("", 0), ("no", 0)])
 def test_someone_is_asked(answer: str, there: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
@@ -53,6 +67,7 @@ def test_someone_is_asked(answer: str, there: int, monkeypatch: pytest.MonkeyPat
     assert len(Clients()("lambda").list_functions()["Functions"]) == there
 
 
+@pytest.mark.usefixtures("built")
 def test_packages_of_a_file_become_a_layer(aws: Aws, tmp_path: Path, wheels: Path, capsys: Capture) -> None:
     aws.let_functions_answer(False)
     write_wheel(wheels, "extra", "1.0", "py3-none-any", {"extra/__init__.py": "x" * 100})
@@ -62,6 +77,7 @@ def test_packages_of_a_file_become_a_layer(aws: Aws, tmp_path: Path, wheels: Pat
     assert "+ create layer transparent-mp-packages" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("built")
 def test_the_function_is_named_by_the_setting(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setenv("TRANSPARENT_MP_FUNCTION", "mine")
     assert deploy.main(["--dry-run"]) == 0

@@ -29,7 +29,7 @@ from transparent_mp.config import Config
 from transparent_mp.intercept.apply import Applied
 from transparent_mp.intercept.patches import TABLE
 from transparent_mp.launch import fleet
-from transparent_mp.primitives import memory, reduction, segments, shared_memory, sharing, starter
+from transparent_mp.primitives import memory, posixshmem, reduction, segments, sharing, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import decode, encode
 from transparent_mp.store.connect import connect
@@ -185,7 +185,7 @@ def shm(tracked):
         memory._engine._exchange = None
     # Nor would its dead.
     memory._engine._chosen(())
-    assert (tracked, shared_memory._place.opening, segments.waiting) == (set(), {}, set())
+    assert (tracked, posixshmem.place.opening, segments.waiting) == (set(), {}, set())
 
 
 def in_thread(function, *args, **kwargs):

@@ -126,12 +126,10 @@ def test_what_cannot_travel_costs_nothing_until_used(program):
 def test_a_module_that_is_not_there_is_missed_only_by_who_uses_it(program):
     out = program(
         """
-        import sys, types
+        import importlib.machinery, sys, types
         from far_side import ship
         sys.modules["gone"] = gone = types.ModuleType("gone")
-        gone.__spec__ = None
-        exec("class Thing: pass", gone.__dict__)
-        del gone.__dict__["Thing"]
+        gone.__spec__ = importlib.machinery.ModuleSpec("gone", None)
         class Unbuildable:
             def __reduce__(self): return (int, ("not a number",))
         bad, good = {"x": Unbuildable(), "y": [1]}, [2]
@@ -394,3 +392,58 @@ def test_submodules_reached_through_their_package_are_there(program):
         },
     )
     assert out == "('pkg.sub.deep', 'a') pkg.sub.deep\n"
+
+
+def test_a_module_made_at_run_time_is_made_there(program):
+    out = program(
+        """
+        import sys, types
+        from far_side import ship
+        made = types.ModuleType("made")
+        code = "def triple(x): return x * K, isinstance(made, Kind)\\n"
+        exec(code + "K = 3\\nclass Kind: pass\\nmade = Kind()", made.__dict__)
+        made.bad = (n for n in ())
+        sys.modules["made"] = made
+        def work(kind):
+            import made as again
+            return made.triple(2), again is made, kind is made.Kind, hasattr(made, "bad")
+        if __name__ == "__main__":
+            print(ship(work, made.Kind)[0])
+        """
+    )
+    assert out == "((6, True), True, True, False)\n"
+
+
+def test_what_is_large_is_asked_for_when_it_is_used_and_as_it_was(program):
+    out = program(
+        """
+        import far_side
+        from far_side import ship
+        from transparent_mp.primitives import main_module, packing
+        import data
+        SMALL, LARGE = [1], list(range(300_000))
+        def use(): return LARGE[5], data.TABLE[6], SMALL
+        def leave(): return SMALL
+        kept = {}
+        def keep():
+            # The memory of this moment, as far as this test asks for it.
+            for module, name in (("__main__", "LARGE"), ("data", "TABLE")):
+                fields, kept_parts = packing.kept(module, name)
+                kept[module, name] = fields
+                parts.update(kept_parts)
+            return "the snapshot"
+        parts = {}
+        if __name__ == "__main__":
+            LARGE[5], data.TABLE[6] = "at start", "at start too"
+            result, asked = ship(leave, keep=keep, kept=kept, parts=parts)
+            print(result, [what for what in asked if what[0] in ("kept", "content")])
+            result, asked = ship(use, keep=keep, kept=kept, parts=parts, then=lambda: LARGE.clear())
+            print(result, [what[1] for what in asked if what[0] == "kept"])
+        """,
+        **{"data.py": "TABLE = list(range(300_000))"},
+    )
+    assert out.splitlines() == [
+        "[1] []",
+        "('at start', 'at start too', [1]) "
+        "[('the snapshot', '__main__', 'LARGE'), ('the snapshot', 'data', 'TABLE')]",
+    ]

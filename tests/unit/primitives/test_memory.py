@@ -400,6 +400,13 @@ class TestExchange:
         one.engine.exchange()
         assert not ended.is_set()
 
+    def test_it_is_no_thread_of_the_program(self, polled):
+        one, other = polled
+        assert not one.engine._exchange.ended.is_set()
+        assert not other.engine._exchange.ended.is_set()
+        assert background.count() == 0
+        assert replica._alone()
+
     def test_it_stops_for_good(self, polled):
         one, _other = polled
         stopped = one.engine._exchange

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,21 @@ def test_a_file_that_has_just_changed_is_not_told(
 def test_other_requests_and_refusals_pass(book: Batches) -> None:
     assert "error" in book.answer({"kind": "nothing known"})[0]
     assert "error" in book.answer({"kind": "data", "module": "tmp_none", "path": "x"})[0]
+
+
+def test_the_main_script_is_known_after_its_end(
+    tmp_path: Path, session: OwnedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "app.py"
+    script.write_bytes("# -*- coding: latin-1 -*-\nx = '\xe9'\n".encode("latin-1"))
+    main = types.ModuleType("__main__")
+    main.__file__ = str(script)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    book = Batches(session)
+    del main.__file__
+    asked = {"file": str(script)}
+    assert book.answer({"kind": "script", **asked}) == ({"found": True}, script.read_bytes())
+    head, text = book.answer({"kind": "source", **asked})
+    assert (head, text.decode()) == ({"found": True}, "# -*- coding: latin-1 -*-\nx = '\xe9'\n")
+    script.unlink()
+    assert book.answer({"kind": "script", **asked})[0] == {"found": False}

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import importlib.machinery
 import os
 import sys
+import tempfile
 import textwrap
 import threading
 
@@ -293,12 +295,12 @@ def test_files_of_a_namespace_package(far):
         import importlib.resources, pkgutil, space.inner.mod, inspect
         files = importlib.resources.files("space")
         result = (sorted(x.name for x in files.iterdir() if x.name != "__pycache__"),
-                  (files / "note.txt").read_text(), space.inner.mod.x, hasattr(space, "__file__"),
+                  (files / "note.txt").read_text(), space.inner.mod.x, space.__file__,
                   inspect.getsource(space.inner.mod))
         """,
         **PACKAGE,
     )
-    assert result == (["inner", "note.txt"], "beside", 1, False, "x = 1\n")
+    assert result == (["inner", "note.txt"], "beside", 1, None, "x = 1\n")
 
 
 def test_files_of_a_package(far):
@@ -323,3 +325,73 @@ def test_only_the_programs_directories_are_listed(tmp_path, monkeypatch):
     folder = {"kind": "folder", "path": str(tmp_path / "app")}
     assert modules.answer(folder)[0] == {"found": True, "modules": [["mod", False]]}
     assert "not a directory of the program" in modules.answer({**folder, "path": str(tmp_path)})[0]["error"]
+
+
+def own(far, names, code, **files):
+    """The result of `code` where those modules are the program's own."""
+    head = (
+        f"import sys\nfrom transparent_mp.worker.importer import ClientFinder, OwnFinder\nnames = {names!r}\n"
+    )
+    head += "finder = next(one for one in sys.meta_path if isinstance(one, ClientFinder))\n"
+    head += "sys.meta_path.insert(0, OwnFinder(finder, names))\n"
+    return far(head + textwrap.dedent(code), **files)[0]
+
+
+def test_the_program_s_own_come_before_what_is_here(far):
+    result = own(
+        far,
+        ["statistics", "this"],
+        "import statistics, this.part\nresult = statistics.mine, this.part.__name__, this.__file__[-16:]",
+        **{"statistics.py": "mine = True", "this/__init__.py": "", "this/part.py": ""},
+    )
+    assert result == (True, "this.part", "this/__init__.py")
+
+
+def test_what_was_imported_under_its_name_gives_way(far):
+    code = "import colorsys\nresult = colorsys.mine"
+    assert own(far, ["colorsys"], code, **{"colorsys.py": "mine = True"}) is True
+
+
+def test_own_packages_with_compiled_modules_are_looked_for_here_first(far):
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    result = own(
+        far,
+        ["compiled_one"],
+        "result = [finder.find_spec('compiled_one') for finder in sys.meta_path[:1]]",
+        **{"compiled_one/__init__.py": "", f"compiled_one/fast{suffix}": b"elf"},
+    )
+    assert result == [None]
+
+
+def test_a_source_is_compiled_once_on_a_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    compiled = []
+    monkeypatch.setattr(
+        importer.ClientLoader,
+        "source_to_code",
+        lambda self, data, path, **_: compiled.append(path) or compile(data, path, "exec"),
+    )
+    header = {"origin": "/client/m.py", "is_package": False, "digest": "d" * 64}
+    for _ in range(2):
+        finder = importer.ClientFinder(lambda kind, request: ({}, b""))
+        loader = importer.ClientLoader("m", importer.Entry(header, b"x = 1"), finder)
+        space = {}
+        exec(loader.get_code("m"), space)
+        assert space["x"] == 1
+    assert compiled == ["/client/m.py"]
+
+
+def test_what_is_known_goes_with_its_edition(monkeypatch):
+    asked, edition = [], [0]
+
+    def ask(kind, request):
+        asked.append(request["name"])
+        entry = {"name": "m", "kind": "missing", "origin": None, "is_package": False, "path": None, "size": 0}
+        return {"modules": [entry], "complete": [], "platform": {}}, b""
+
+    finder = importer.ClientFinder(ask, lambda: edition[0])
+    assert finder.find_spec("m") is finder.find_spec("m") is None
+    assert asked == ["m"]
+    edition[0] = 1
+    assert finder.find_spec("m") is None
+    assert asked == ["m", "m"]

@@ -64,12 +64,15 @@ def look(made: Made, wanted: Wanted) -> dict[str, Any] | None:
 
 
 def platform(wanted: Wanted, there: dict[str, Any] | None) -> Platform:
-    """What the code is to be built for: as asked, else as it is, else as here."""
+    """What the code is to be built for.
+
+    The architecture as asked, as it is, or as here; the Python as asked or as here, since one that is not
+    the program's is of no use to it.
+    """
     before = there["Configuration"] if there else {}
-    runtime = before.get("Runtime", "").removeprefix("python")
     architecture = (before.get("Architectures") or [""])[0]
     return Platform(
-        wanted.python or runtime or defaults.this_python(),
+        wanted.python or defaults.this_python(),
         wanted.architecture or architecture or defaults.this_architecture(),
     )
 

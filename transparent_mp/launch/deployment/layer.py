@@ -1,7 +1,7 @@
 """The layer with the packages that programs need, beside a function whose code is a zip.
 
-A version is published when its content is new; which content a version has stands in its description,
-since layers carry no tags. The content's name is ours too, so `destroy` removes every version.
+A version is published when its content is new or for another platform. Both stand in its description, since
+layers carry no tags; a description of ours begins as our tags do, and those versions `destroy` removes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from transparent_mp.errors import DeployError
 from transparent_mp.launch.deployment import storage
 from transparent_mp.launch.deployment.made import Made
 from transparent_mp.launch.deployment.packages import MB, Archive
@@ -17,11 +18,18 @@ from transparent_mp.launch.deployment.wanted import TAG, Platform, Wanted
 
 
 def steps(made: Made, wanted: Wanted, platform: Platform, packages: Archive | None) -> Iterator[Step]:
-    """What is missing; without `packages` the layer stays as it is."""
+    """What is missing; without `packages` the layer stays as it is. Raises DeployError when it cannot."""
     versions = _versions(made, wanted)
-    newest: dict[str, Any] = versions[0] if versions else {}
+    newest: dict[str, Any] = versions[0] if versions and not wanted.no_layer else {}
     made.layer = newest.get("LayerVersionArn", "")
-    if packages is None or newest.get("Description") == _description(packages):
+    if packages is None:
+        if newest and _platform(newest) != platform:
+            raise DeployError(
+                f"the layer {wanted.layer} is for {_platform(newest)}, and the function is to be for "
+                f"{platform}: give --requirements or --current-environment again, or --no-packages"
+            )
+        return
+    if newest.get("Description") == _description(platform, packages):
         return
     details = (
         f"{packages.unzipped / MB:.1f} MB unzipped, {len(packages.content) / MB:.1f} MB zipped",
@@ -55,7 +63,7 @@ def _publish(made: Made, wanted: Wanted, platform: Platform, packages: Archive) 
     sent = storage.upload(made, wanted, packages)
     version = made.clients("lambda").publish_layer_version(
         LayerName=wanted.layer,
-        Description=_description(packages),
+        Description=_description(platform, packages),
         Content=sent,
         CompatibleRuntimes=[platform.runtime],
         CompatibleArchitectures=[platform.architecture],
@@ -64,8 +72,14 @@ def _publish(made: Made, wanted: Wanted, platform: Platform, packages: Archive) 
     made.layer = version["LayerVersionArn"]
 
 
-def _description(packages: Archive) -> str:
-    return f"{TAG} {packages.digest}"
+def _platform(version: dict[str, Any]) -> Platform:
+    """What a version was built for."""
+    _tag, python, architecture, _digest = version["Description"].split(" ")
+    return Platform(python, architecture)
+
+
+def _description(platform: Platform, packages: Archive) -> str:
+    return f"{TAG} {platform.python} {platform.architecture} {packages.digest}"
 
 
 def _versions(made: Made, wanted: Wanted) -> list[dict[str, Any]]:

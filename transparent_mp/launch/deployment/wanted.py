@@ -77,6 +77,8 @@ class Wanted:
     #: NAME or NAME/PREFIX.
     bucket: str | None = None
     environ: Mapping[str, str] | None = None
+    #: Without our layer.
+    no_layer: bool = False
     #: URI of a container image; None: a zip.
     image: str | None = None
 
@@ -103,6 +105,9 @@ class Platform:
 
     python: str
     architecture: str
+
+    def __str__(self) -> str:
+        return f"Python {self.python} on {self.architecture}"
 
     @property
     def runtime(self) -> str:

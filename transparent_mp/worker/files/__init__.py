@@ -11,6 +11,7 @@
     paths       what each of those on a path does for the client's
     imports, mapping, natives, databases
                 those who open files without asking for open(): importlib, mmap, ctypes, sqlite3
+    frames      errors without frames of ours
     state       the parts of one process, put together when it begins
 
 Close-to-open consistency: what a process has closed is seen by whoever opens next, here, at the client

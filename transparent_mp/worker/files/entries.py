@@ -15,7 +15,8 @@ def unpacked(found: list[int]) -> os.stat_result:
     """The stat result that `ship.calls.packed` has made plain."""
     atime, mtime, ctime, blksize, blocks, rdev = found[7:]
     times = {"st_atime_ns": atime, "st_mtime_ns": mtime, "st_ctime_ns": ctime}
-    seconds = {name[:-3]: ns / 1e9 for name, ns in times.items()}
+    # To the last bit as the interpreter makes them.
+    seconds = {name[:-3]: ns // 10**9 + 1e-9 * (ns % 10**9) for name, ns in times.items()}
     rest = {"st_blksize": blksize, "st_blocks": blocks, "st_rdev": rdev}
     whole = (atime // 10**9, mtime // 10**9, ctime // 10**9)
     return os.stat_result((*found[:7], *whole), {**seconds, **times, **rest})

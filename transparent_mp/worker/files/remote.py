@@ -34,8 +34,8 @@ class Remote:
         self, op: str, named: Any = None, named2: Any = None, /, **fields: Any
     ) -> tuple[dict[str, Any], bytes]:
         """Do it there and wait. Raises the OSError that the client met, with the program's names."""
-        within = None if fields.get("wait") else requests.ANSWER_TIMEOUT
-        head, body = requests.ask(self._session, TOPIC, {"op": op, **fields}, of=self._of, within=within)
+        lasts = bool(fields.get("wait"))
+        head, body = requests.ask(self._session, TOPIC, {"op": op, **fields}, of=self._of, lasts=lasts)
         self._sent, self._unsettled = 0, False
         if "errno" in head:
             raise error_of(head, named, named2)

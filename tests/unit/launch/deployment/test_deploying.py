@@ -18,7 +18,7 @@ from transparent_mp.launch.deployment import packages
 from transparent_mp.launch.deployment.deploying import Codes, Deployment, carry_out
 from transparent_mp.launch.deployment.packages import Archive
 from transparent_mp.launch.deployment.plan import Step
-from transparent_mp.launch.deployment.wanted import HANDLER, Wanted
+from transparent_mp.launch.deployment.wanted import HANDLER, Wanted, this_python
 
 
 @functools.lru_cache
@@ -172,6 +172,28 @@ def test_a_layer_gets_a_version_when_its_content_is_new(aws: Aws) -> None:
     assert layer["Arn"].endswith(":2")
     destroy()
     assert left()["layers"] == []
+
+
+def test_a_layer_is_for_the_functions_python_and_machine(aws: Aws) -> None:
+    aws.let_functions_answer(False)
+    deploy(Codes(zipped("code"), zipped("packages")), python="3.11", architecture="arm64")
+    with pytest.raises(
+        DeployError, match=r"is for Python 3.11 on arm64, .* for Python 3.12 on arm64: give --req"
+    ):
+        plan(python="3.12")
+    deploy(Codes(zipped("code"), zipped("packages")), python="3.12")
+    (layer,) = configuration()["Layers"]
+    assert layer["Arn"].endswith(":2")
+    assert configuration()["Runtime"] == "python3.12"
+    assert deploy(python="3.12", no_layer=True) == [f"update function {NAME}"]
+    assert configuration()["Layers"] == []
+
+
+def test_a_function_follows_the_python_of_the_programs() -> None:
+    deploy(python="3.8", architecture="arm64")
+    (step, *_) = plan()
+    assert f"runtime: python3.8 -> python{this_python()}" in step.details
+    assert Deployment(Wanted(NAME), Clients()).platform.architecture == "arm64"
 
 
 def test_a_bucket_is_made_closed_and_forgetful_and_the_role_may_use_it() -> None:

@@ -33,17 +33,24 @@ def test_a_function_holds_the_package_and_what_it_needs_for_its_machine(tmp_path
     assert "aarch64" in read(built, "hiredis/__init__.py")
     assert not [name for name in found if "__pycache__" in name or name.endswith(("RECORD", "INSTALLER"))]
     assert built.unzipped == sum(size for _, size in built.largest)
+    # Built again, it is the same to the byte: what pip notes of when and where is not in it.
+    assert packages.function_code(tmp_path / "again", Platform(this_python(), "arm64")).digest == built.digest
 
 
-@pytest.mark.usefixtures("wheels")
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
-    platform = Platform(this_python(), "x86_64")
-    first = packages.function_code(tmp_path / "one", platform)
-    for path in (tmp_path / "one").rglob("*.py"):
-        os.utime(path, (1, 1))
-        path.chmod(0o600)
-    assert packages.archive(tmp_path / "one").content == first.content
-    assert packages.function_code(tmp_path / "two", platform).digest == first.digest
+    for name, order in {"one": ("a.py", "b.so"), "two": ("b.so", "a.py")}.items():
+        folder = tmp_path / name / "package"
+        folder.mkdir(parents=True)
+        for file in order:
+            (folder / file).write_text(file)
+            os.utime(folder / file, (order.index("a.py"), 1))
+        (folder / "a.py").chmod(0o600 if name == "one" else 0o755)
+    first, second = packages.archive(tmp_path / "one"), packages.archive(tmp_path / "two")
+    assert first.content == second.content
+    with zipfile.ZipFile(io.BytesIO(first.content)) as content:
+        modes = {entry.filename: oct(entry.external_attr >> 16) for entry in content.infolist()}
+    # Lambda runs it as another user.
+    assert modes == {"package/a.py": "0o100644", "package/b.so": "0o100755"}
 
 
 def test_a_layer_holds_packages_where_python_looks_for_them(tmp_path: Path, wheels: Path) -> None:
