@@ -409,6 +409,7 @@ class TestPickles:
         assert other(again.acquire) is True
         assert lock.acquire(False) is False
         other(again.release)
+        other(other.session.store.settle)
         assert lock.acquire(False) is True
         assert ours.store.ask("SISMEMBER", ours.keys("holds", other.uid), f"{lock._semlock._hold.oid} 0") == 1
 
