@@ -64,7 +64,7 @@ class Batches:
         kind = request.get("kind")
         if kind == "current":
             return {"current": self.current()}, b""
-        if self._script is not None and request.get("file") == self._script:
+        if self._script is not None and request.get("file") == self._script and os.path.isfile(self._script):
             return (modules.read_script if kind == "script" else modules.read_source)(self._script)
         if kind != "module":
             return modules.answer(request)

@@ -138,4 +138,4 @@ def test_the_main_script_is_known_after_its_end(
     head, text = book.answer({"kind": "source", **asked})
     assert (head, text.decode()) == ({"found": True}, "# -*- coding: latin-1 -*-\nx = '\xe9'\n")
     script.unlink()
-    assert book.answer({"kind": "script", **asked})[0] == {"found": False}
+    assert not book.answer({"kind": "script", **asked})[0]["found"]
