@@ -10,7 +10,6 @@ The session's keeper starts it and is its parent; it ends with its parent, howev
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib.util
 import os
 import secrets
@@ -118,6 +117,9 @@ def start() -> Server:
 
 def _die_with_parent() -> None:
     if sys.platform == "linux":
+        # Not above: workers import this module before ctypes may be loaded.
+        import ctypes
+
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
