@@ -55,7 +55,8 @@ class Config:
     #: Log level of our own messages on stderr.
     log: str = "warning"
     #: A file to which the client appends one line for each process that a worker has started:
-    #: session, process name, worker, host (tab separated).
+    #: session, process name, worker, host (tab separated). A manager's server, which runs beside its
+    #: creator, has "beside" for its worker.
     witness: str = ""
 
     @classmethod

@@ -176,7 +176,7 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     Proxies on workers will look for it in the session, so there must be one, and it must join it; what
     it starts itself, it starts through this process's fleet.
     """
-    starter.current()
+    starting = starter.current()
     session, uid = sessions.current(), new_id()
     homes.enter_all(session)
     if pids.ancestor() is not None:
@@ -185,6 +185,7 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     with sessions.naming_child(uid), spawn.passing_on(dict(session.ticket(), uid=uid)):
         popen = local(process_obj)
     background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))
+    starting.witness(process_obj.name, "beside", session.machine)
     return popen
 
 

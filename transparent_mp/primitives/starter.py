@@ -183,11 +183,14 @@ class Starter:
             child.end(code)
 
     def _on_started(self, head: Head, _body: bytes) -> None:
+        self.witness(head["name"], head["worker"], head["host"])
+
+    def witness(self, name: str, worker: str, host: str) -> None:
+        """Write down who runs a process, where the settings ask for it."""
         path = self.session.config.witness
         if path:
-            line = "\t".join((self.session.id, head["name"], head["worker"], head["host"]))
             with open(path, "a", encoding="utf-8") as file:
-                file.write(line + "\n")
+                file.write("\t".join((self.session.id, name, worker, host)) + "\n")
 
     def _on_want(self, head: Head, _body: bytes) -> None:
         assert self.fleet is not None
