@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 from multiprocessing import context
+from types import SimpleNamespace
 
 import pytest
 
@@ -238,8 +239,9 @@ class TestSignals:
 
 
 class TestBeside:
-    def test_a_server_joins_under_a_name_of_its_own_and_its_holds_end_with_it(self, client, until):
-        one = client()
+    def test_a_server_joins_under_a_name_of_its_own_and_its_holds_end_with_it(self, client, until, tmp_path):
+        witness = tmp_path / "witness"
+        one = client(witness=str(witness))
         one_end, other_end = sharing.create(one.session, 2)
         sentinel, alive = os.pipe()
         given = {}
@@ -250,9 +252,10 @@ class TestBeside:
                 given["uid"] = sessions._place.child_uid
                 given["prepared"] = multiprocessing.spawn.get_preparation_data("server")
 
-        server = object()
+        server = SimpleNamespace(name="server")
         started = popen.start_beside(Local, server)
         assert started.obj is server
+        assert witness.read_text().split()[:3] == [one.session.id, "server", "beside"]
         assert given["uid"] not in ("", one.session.uid)
         assert sessions._place.child_uid == ""
         sharing.hand_over(one.session, one_end, given["uid"])
@@ -272,7 +275,7 @@ class TestBeside:
             def __init__(self, _obj):
                 self.sentinel = sentinel
 
-        popen.start_beside(Local, None)
+        popen.start_beside(Local, SimpleNamespace(name="server"))
         ours = background._Ours.running
         one.session.end()
         os.close(alive)
