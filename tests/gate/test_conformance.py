@@ -84,7 +84,7 @@ V313 = Version(
 VERSIONS = (V311, V313)
 #: Of V311, in the sandbox.
 APART = (
-    *named(SPAWN, "TestSubclassingProcess", "TestPollEintr", "TestListenerClient", "TestCondition"),
+    *named(SPAWN, "TestSubclassingProcess", "TestPollEintr", "TestListenerClient"),
     *named(SPAWN, "TestSharedMemory", "TestPool"),
     *named("test.test_multiprocessing_spawn.test_misc.", "TestIgnoreEINTR", "TestStartMethod"),
     *named("test.test_multiprocessing_spawn.test_manager.WithManager", "TestMyManager", "TestPool"),
