@@ -78,3 +78,18 @@ def test_without_a_depot_large_contents_are_blobs(session: OwnedSession) -> None
     first, message = pack(session, "place", bytes(LARGE))
     session.store.cast(*first)
     assert bytes(unpack(session, "place", message)) == bytes(LARGE)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_tokens_in_a_large_content_stand_in_its_message_too(
+    stored: bool, session: OwnedSession, request: pytest.FixtureRequest
+) -> None:
+    if stored:
+        request.getfixturevalue("depot")
+    tokens = b"token-0123456789abcdef", b"token-fedcba9876543210"
+    content = bytes(LARGE).join((b"", *tokens, b""))
+    first, message = pack(session, "place", content, holds=True)
+    assert all(token in message for token in tokens)
+    assert len(message) < 200
+    session.store.cast(*first)
+    assert unpack(session, "place", message) == content
