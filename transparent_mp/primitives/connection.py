@@ -202,10 +202,9 @@ class Connection(_StockConnection):  # type: ignore[misc]
         self.post(buf)
         flow.wait()
 
-    @property
-    def room(self) -> bool:
+    def has_room(self) -> bool:
         """Whether a message would be sent at once."""
-        return self._shared is None or self._shared.flow.open
+        return self._shared is None or self._shared.flow.opens()
 
     def post(self, buf: Any) -> None:
         """Send to the store without regard to how far the other side is behind."""

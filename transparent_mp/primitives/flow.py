@@ -64,6 +64,7 @@ class Flow:
         self._awaited: deque[tuple[int, int]] = deque()
         self._bytes = self._messages = 0
         self._last = b""
+        self._known = False
 
     def count(self, size: int) -> str:
         """Count a message that is to be sent; the list that it must ask to be acknowledged in, or ''."""
@@ -80,7 +81,17 @@ class Flow:
             self._bytes += self._open_bytes
             self._messages += self._open_messages
             self._open_bytes = self._open_messages = 0
-            return self.name
+            known, self._known = self._known, True
+        if not known:
+            self._make_known()
+        return self.name
+
+    def _make_known(self) -> None:
+        session, keys = self._session, self._session.keys
+        acks = keys("acks", session.uid)
+        session.store.cast(
+            ("SADD", acks, self.name), ("PEXPIRE", acks, session.ttl), ("SADD", keys("keys"), acks, self._key)
+        )
 
     def asked(self, message: bytes) -> None:
         """A message that asks was sent: send for the tokens that are there."""
@@ -89,12 +100,11 @@ class Flow:
         store.cast(("LPOP", self._key, STEPS), on_reply=self._take)
         store.cast(("SCARD", self._own), on_reply=self._divide)
 
-    @property
-    def open(self) -> bool:
-        """Whether more may be sent, as far as it is known without waiting."""
-        if not self._full():
-            return True
-        self._session.store.look()
+    def opens(self) -> bool:
+        """Whether more may be sent, without waiting for who takes it."""
+        if self._full() and self._pid == os.getpid():
+            # Behind it the answers to what was sent for have come.
+            self._take(self._session.store.ask("LPOP", self._key, STEPS))
         return not self._full()
 
     def wait(self) -> None:
@@ -103,12 +113,8 @@ class Flow:
             return
         if self._pid != os.getpid():
             self._begin()
-            return
-        store = self._session.store
-        # Behind it the answers to what was sent for have come.
-        self._take(store.ask("LPOP", self._key, STEPS))
-        pause = LOOK_EVERY
-        while self._full():
+        store, pause = self._session.store, LOOK_EVERY
+        while not self.opens():
             found = store.pop(self._key, pause, [("LPOP", self._key, STEPS)])
             if found is None:
                 self._look()
@@ -119,9 +125,14 @@ class Flow:
                 pause = LOOK_EVERY
 
     def close(self) -> None:
-        """Tokens that nobody waits for go."""
-        if self._awaited:
-            self._session.store.soon(("DEL", self._key))
+        """Tokens that nobody waits for go, and no more come."""
+        if self._known and self._pid == os.getpid():
+            keys = self._session.keys
+            self._session.store.soon(
+                ("DEL", self._key),
+                ("SREM", keys("keys"), self._key),
+                ("SREM", keys("acks", self._session.uid), self.name),
+            )
 
     def _full(self) -> bool:
         return self._bytes > WINDOW * self._share or self._messages > MESSAGES * self._share

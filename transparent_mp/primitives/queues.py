@@ -181,7 +181,7 @@ class Queue(_StockQueue):  # type: ignore[misc]
 
     def _direct(self) -> bool:
         """Whether an item may go to the store at once."""
-        return self._fed() and self._writer.room
+        return self._fed() and self._writer.has_room()
 
     def _fed(self) -> bool:
         """Whether nothing of this process is still on its way through a feeder thread."""

@@ -17,12 +17,14 @@ megabytes, and no value comes near the store's limit of 512 MB.
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Iterator, Sequence
 
 from transparent_mp.errors import DepotError
 from transparent_mp.store.depot import LARGE, Depot
 from transparent_mp.store.link import Command
+from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG, Buffer
 from transparent_mp.store.session import ID, Session, new_id
 
@@ -73,10 +75,8 @@ def unpack(session: Session, place: str, message: bytes) -> Buffer:
     content: Buffer = rest
     if kind[:1] in (b"B", b"b"):
         key = session.keys("blob", bytes(rest[:ID]).decode("ascii", "replace"))
-        chunks, _, _ = session.store.call(
-            ("LRANGE", key, 0, -1), ("DEL", key), ("SREM", session.keys("keys"), key)
-        )
-        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        content = _chunks(session, key)
+        session.store.cast(("UNLINK", key), ("SREM", session.keys("keys"), key))
     elif kind[:1] in (b"D", b"d"):
         content = rest[:DIGEST]
     session.seal.check(place, message[:TAG], kind, content)
@@ -84,10 +84,21 @@ def unpack(session: Session, place: str, message: bytes) -> Buffer:
         content = b"".join(withdraw(session, bytes(content).decode()))
     if len(kind) > 1:
         key = session.keys("ack", kind[1:].decode())
-        # Not kept alive by the keeper: a sender that has ended leaves nothing, and one that comes back late
-        # finds out by itself what was taken.
-        session.store.cast(("RPUSH", key, b"1"), ("PEXPIRE", key, session.ttl))
+        session.store.cast(script("acknowledge", (key, session.keys("keys")), (session.ttl,)))
     return content
+
+
+def _chunks(session: Session, key: str) -> Buffer:
+    """What lies there, one chunk at a time: neither side holds it twice."""
+    chunk, count = session.store.call(("LINDEX", key, 0), ("LLEN", key))
+    if count == 1:
+        return bytes(chunk)
+    whole = io.BytesIO()
+    for at in range(1, count + 1):
+        whole.write(chunk)
+        if at < count:
+            chunk = session.store.ask("LINDEX", key, at)
+    return whole.getvalue()
 
 
 def goes_to_depot(session: Session, size: int) -> bool:

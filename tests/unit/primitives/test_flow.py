@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from transparent_mp.primitives import connection, flow
+from transparent_mp.store.scripts import script
 from transparent_mp.store.session import new_id
 
 LONG = 20
@@ -37,7 +38,7 @@ class TestWindow:
         one, _two = pipe
         size = 64 * 1024
         count = 0
-        while one.room:
+        while one.has_room():
             one.post(bytes(size))
             count += 1
         assert flow.WINDOW < count * size <= flow.WINDOW + flow.STEP + size
@@ -45,7 +46,7 @@ class TestWindow:
     def test_is_so_many_messages(self, pipe):
         one, _two = pipe
         count = 0
-        while one.room:
+        while one.has_room():
             one.post(b"x")
             count += 1
         assert flow.MESSAGES < count <= flow.MESSAGES * (1 + 1 / flow.STEPS)
@@ -60,7 +61,7 @@ class TestWindow:
             for _ in range(flow.MESSAGES // flow.STEPS):
                 two.recv_bytes()
             before += own_session.store.waits - taken
-            assert one.room
+            assert one.has_room()
         assert own_session.store.waits == before
 
     def test_holds_a_sender_back_until_something_is_taken(self, pipe, waiting):
@@ -86,7 +87,7 @@ class TestWindow:
         one.post(bytes(flow.STEP))
         own_session.store.settle()
         count = 1
-        while one.room:
+        while one.has_room():
             one.post(bytes(flow.STEP))
             count += 1
         assert count == flow.STEPS // 4 + 1
@@ -96,9 +97,9 @@ class TestWindow:
         own_session.store.call(("SADD", one._shared.flow._own, *(new_id() for _ in range(1000))))
         one.post(bytes(flow.STEP))
         own_session.store.settle()
-        assert one.room
+        assert one.has_room()
         one.post(bytes(flow.STEP))
-        assert not one.room
+        assert not one.has_room()
 
     def test_counts_what_several_threads_send(self, pipe):
         one, two = pipe
@@ -166,7 +167,7 @@ class TestLost:
         monkeypatch.setattr(flow.os, "getpid", lambda: -1)
         one._shared.flow.wait()
         assert one._shared.flow.name != parents
-        assert one.room
+        assert one.has_room()
 
 
 class TestLeftBehind:
@@ -180,13 +181,19 @@ class TestLeftBehind:
         assert own_session.store.ask("EXISTS", key)
         one.close()
         assert not own_session.store.ask("EXISTS", key)
+        assert not own_session.store.ask("SISMEMBER", own_session.keys("keys"), key)
 
-    def test_by_a_process_that_ended_what_expires(self, pipe, own_session):
+    def test_nothing_by_a_process_that_ended(self, pipe, own_session):
         one, two = pipe
         count = fill(one)
-        for _ in range(count):
+        for _ in range(count - 1):
             two.recv_bytes()
-        key = key_of(one)
-        left = own_session.store.ask("PTTL", key)
-        assert left == -2 or 0 < left <= own_session.ttl
-        assert not own_session.store.ask("SISMEMBER", own_session.keys("keys"), key)
+        keys = own_session.keys
+        parts = keys.base, keys.any_object, own_session.uid, own_session.ttl
+        own_session.store.call(own_session.script("forget", ("objects", "keys"), parts))
+        own_session.store.call(("SADD", two._shared.peers, "another"))
+        acknowledged = script("acknowledge", (key_of(one), keys("keys")), (own_session.ttl,))
+        assert own_session.store.ask(*acknowledged) == 0
+        for key in (key_of(one), keys("acks", own_session.uid)):
+            assert not own_session.store.ask("EXISTS", key)
+            assert not own_session.store.ask("SISMEMBER", keys("keys"), key)

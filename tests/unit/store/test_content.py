@@ -53,6 +53,10 @@ def test_what_is_large_lies_there_and_the_message_is_small(
     assert unpack(session, "place", message) == content
     assert session.store.ask("EXISTS", session.keys("depot")) == 1
     if ack:
+        # Its sender has ended, or was never there.
+        assert session.store.ask("LLEN", session.keys("ack", ack)) == 0
+        session.store.call(("SADD", session.keys("keys"), session.keys("ack", ack)))
+        unpack(session, "place", message)
         assert session.store.ask("LLEN", session.keys("ack", ack)) == 1
 
 
@@ -93,3 +97,14 @@ def test_tokens_in_a_large_content_stand_in_its_message_too(
     assert len(message) < 200
     session.store.cast(*first)
     assert unpack(session, "place", message) == content
+
+
+def test_a_blob_of_several_chunks_comes_whole_and_goes(
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transparent_mp.store.content.CHUNK", BLOB // 3)
+    content = bytes(range(256)) * (BLOB // 256) + b"the end"
+    first, message = pack(session, "place", content)
+    session.store.cast(*first)
+    assert unpack(session, "place", message) == content
+    assert session.store.ask("KEYS", session.keys("blob", "*")) == []

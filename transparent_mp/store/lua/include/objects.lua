@@ -36,8 +36,20 @@ local function end_side(place, oid, side)
   end
 end
 
+-- Deletes the lists in which a sender that has ended got its tokens.
+local function drop_acks(place, uid)
+  local acks = place.base .. 'acks:' .. uid
+  for _, name in ipairs(redis.call('SMEMBERS', acks)) do
+    redis.call('DEL', place.base .. 'ack:' .. name)
+    redis.call('SREM', place.keys, place.base .. 'ack:' .. name)
+  end
+  redis.call('DEL', acks)
+  redis.call('SREM', place.keys, acks)
+end
+
 -- Lets go of everything that a holder holds.
 drop_holds = function(place, uid)
+  drop_acks(place, uid)
   local holds = place.base .. 'holds:' .. uid
   local held = redis.call('SMEMBERS', holds)
   -- First, since an end may lead back here: a pipe's end may lie in that very pipe.
