@@ -34,15 +34,4 @@ redis.call('ZINCRBY', KEYS[1], tonumber(load) < RETIRED and RETIRED - 1 or -1, l
 redis.call('HSET', process, 'uid', ARGV[4], 'worker', '')
 local head = {kind = 'run', pid = tonumber(pid), uid = ARGV[4], parent = record[2], name = record[3]}
 local frame = cjson.encode(head) .. '\n' .. ARGV[5]
-local worker, free = least_loaded(base, KEYS[1])
-local count, starting = serving(KEYS[1]), redis.call('SCARD', KEYS[2])
-local given = 0
-if worker and (free or (limit > 0 and count + starting >= limit)) then
-  given = 1
-  redis.call('ZINCRBY', KEYS[1], 1, worker)
-  give(base, worker, frame, ttl)
-else
-  redis.call('RPUSH', KEYS[3], frame)
-  redis.call('PEXPIRE', KEYS[3], ttl)
-end
-return {given, count, starting, redis.call('LLEN', KEYS[3])}
+return {hand_over(base, KEYS[1], KEYS[2], KEYS[3], frame, ttl, limit)}
