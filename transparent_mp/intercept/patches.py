@@ -259,10 +259,11 @@ TABLE: tuple[Patch, ...] = (
     Patch("subprocess", "Popen._handle_exitstatus", _F + "natives:handle_exitstatus", sides=WORKER,
           wraps=True, why="what a command has made is the client's when its end is known"),
     Patch("os", "system", _F + "natives:system", sides=WORKER, wraps=True, why="as subprocess.Popen"),
-    *(Patch("pyarrow.fs", name, _F + "arrow:" + ours, sides=WORKER, wraps=True, optional=True,
+    *(Patch(module, name, _F + "arrow:" + ours, sides=WORKER, wraps=True, optional=True,
             why="opens files by their paths, in C++")
-      for name, ours in (("LocalFileSystem", "local_file_system"), ("_ensure_filesystem", "ensuring"),
-                         ("_resolve_filesystem_and_path", "resolving"))),
+      for module, name, ours in (("pyarrow._fs", "LocalFileSystem", "local_file_system"),
+                                 ("pyarrow.fs", "_ensure_filesystem", "ensuring"),
+                                 ("pyarrow.fs", "_resolve_filesystem_and_path", "resolving"))),
     *(Patch(module, name, _F + "arrow:reading", sides=WORKER, wraps=True, optional=True, why="as pyarrow.fs")
       for module, name in (("pyarrow._csv", "read_csv"), ("pyarrow._csv", "open_csv"),
                            ("pyarrow._json", "read_json"), ("pyarrow._json", "open_json"),
