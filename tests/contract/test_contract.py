@@ -35,6 +35,8 @@ PROGRAMS = {
     "files_locks.py": BOTH,
     "files_names.py": BOTH,
     "files_read.py": BOTH,
+    # A worker beside the client has its rights and not those that the client has given up.
+    "files_refused.py": ("fork sandbox",),
     "files_trouble.py": BOTH,
     "files_write.py": BOTH,
     "futures.py": CROSSWISE,
