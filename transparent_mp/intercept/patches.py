@@ -254,6 +254,25 @@ TABLE: tuple[Patch, ...] = (
     Patch("_sqlite3", "connect", _F + "natives:connect", sides=WORKER, wraps=True,
           why="opens a database by its path, in C"),
 
+    Patch("subprocess", "Popen._execute_child", _F + "natives:execute_child", sides=WORKER, wraps=True,
+          why="a command is told of paths of the client, where it cannot look"),
+    Patch("subprocess", "Popen._handle_exitstatus", _F + "natives:handle_exitstatus", sides=WORKER,
+          wraps=True, why="what a command has made is the client's when its end is known"),
+    Patch("os", "system", _F + "natives:system", sides=WORKER, wraps=True, why="as subprocess.Popen"),
+    *(Patch(module, name, _F + "arrow:" + ours, sides=WORKER, wraps=True, optional=True,
+            why="opens files by their paths, in C++")
+      for module, name, ours in (("pyarrow._fs", "LocalFileSystem", "local_file_system"),
+                                 ("pyarrow.fs", "_ensure_filesystem", "ensuring"),
+                                 ("pyarrow.fs", "_resolve_filesystem_and_path", "resolving"))),
+    *(Patch(module, name, _F + "arrow:reading", sides=WORKER, wraps=True, optional=True, why="as pyarrow.fs")
+      for module, name in (("pyarrow._csv", "read_csv"), ("pyarrow._csv", "open_csv"),
+                           ("pyarrow._json", "read_json"), ("pyarrow._json", "open_json"),
+                           ("pyarrow._feather", "FeatherReader"))),
+    *(Patch("pyarrow.lib", name, _F + "arrow:" + ours, sides=WORKER, wraps=True, why="as pyarrow.fs")
+      for name, ours in (("memory_map", "memory_map"), ("OSFile", "os_file"))),
+    Patch("h5py._hl.files", "File.__init__", _F + "hdf5:file_init", sides=WORKER, wraps=True,
+          why="opens files by their paths, in C"),
+
     Patch("importlib._common", "fallback_resources", "transparent_mp.worker.importer:fallback_resources",
           sides=WORKER, wraps=True, optional=True, why="Python 3.9 takes a package's files to be beside it"),
 
