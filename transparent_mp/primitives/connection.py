@@ -176,7 +176,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if early is not None:
             early.end()
 
-    def _close(self) -> None:
+    # Bound here: what outlives `__main__` is closed when this module's names are gone already.
+    def _close(self, _close_fd: Any = os.close, _no_fd: int = -1) -> None:
         shared, self._shared = self._shared, None
         handle, self._handle = self._handle, None
         if shared is not None:
@@ -185,8 +186,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
                 shared.early.close()
             if shared.watch is not None:
                 shared.watch.close()
-        if handle not in (None, _NO_FD):
-            os.close(handle)
+        if handle not in (None, _no_fd):
+            _close_fd(handle)
 
     def _send_bytes(self, buf: Any) -> None:
         if self._shared is None:
