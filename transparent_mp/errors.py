@@ -39,8 +39,8 @@ class OutlivedError(TransparentError, TimeoutError):
     """A task runs longer than its worker may."""
 
 
-class SessionLostError(TransparentError, ConnectionError):
-    """The session has ended under our feet: its client is gone, or its keys are."""
+class SessionLostError(StoreError):
+    """The session has ended under our feet: its client is gone, or its keys are, or we are taken for dead."""
 
 
 class UntrustedPayloadError(TransparentError, OSError):

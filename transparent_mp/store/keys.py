@@ -15,7 +15,10 @@ session keys (S = tmp:{SESSION})
     S:worker:W     hash     slots, cores, host of worker W; check_in -> submit
     S:control:W    list     frames to worker W: run, signal, orphan, end; submit, signal, exited -> W
     S:running:W    set      pids that worker W holds; submit, check_in, exited -> reap
-    S:process:PID  hash     uid, parent, name, worker; submit -> everyone, gone with the process
+    S:process:PID  hash     uid, parent, name, worker, fenced once it is taken for dead; submit -> everyone,
+                            gone with the process
+    S:links:X      hash     link of worker or process X (by worker or uid) -> its number and address at the
+                            server; admit -> give_up, fence
     S:inbox:UID    list     events for holder UID: exit, output, started, requests; anyone -> UID
     S:children:UID set      pids whose parent is UID; submit -> exited (tells orphans)
     S:holds:UID    set      "OID SIDE" that holder UID holds; hold -> drop, exited

@@ -34,7 +34,7 @@ import time
 from typing import Any, Callable, NoReturn
 
 from transparent_mp.errors import StoreError
-from transparent_mp.launch.fleet import exit_of, report_exit, send_signal
+from transparent_mp.launch.fleet import exit_of, fence, report_exit, send_signal
 from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import forget_files
@@ -344,6 +344,9 @@ class Supervisor:
         if not running.outlived:
             # No lock on a file is held any more when its exit is told.
             forget_files(self._session, pid)
+        if code:
+            # What it has sent, or a pop that waits, is of no effect any more when its exit is told.
+            fence(self._session, pid, self._name)
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
             self._idle_since = time.monotonic()

@@ -27,8 +27,8 @@ for i = 9, #ARGV do
 end
 drop_holds({base = base, any_object = ARGV[2], ttl = ttl, objects = KEYS[4], keys = KEYS[5]}, record[1])
 tell_orphans(base, record[1], ttl, KEYS[5])
-redis.call('DEL', base .. 'inbox:' .. record[1])
-redis.call('SREM', KEYS[5], base .. 'inbox:' .. record[1])
+redis.call('DEL', base .. 'inbox:' .. record[1], base .. 'links:' .. record[1])
+redis.call('SREM', KEYS[5], base .. 'inbox:' .. record[1], base .. 'links:' .. record[1])
 redis.call('SREM', base .. 'running:' .. left, pid)
 redis.call('ZINCRBY', KEYS[1], tonumber(load) < RETIRED and RETIRED - 1 or -1, left)
 redis.call('HSET', process, 'uid', ARGV[4], 'worker', '')
