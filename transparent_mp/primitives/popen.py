@@ -96,7 +96,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
             raise
         finally:
             _context.set_spawning_popen(None)
-        first, message = pack(session, "process:" + self.uid, body)
+        first, message = pack(session, "process:" + self.uid, body, name=self.uid)
         self._child = child = starter.Child(process_obj.name, self._release)
         self.sentinel = child.sentinel
         self.finalizer = util.Finalize(self, _util.close_fds, (child.sentinel,))

@@ -27,6 +27,7 @@ session keys (S = tmp:{SESSION})
     S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
     S:blob:ID      list     chunks of a payload too large for a message; sender -> receiver, who deletes it
     S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)
+    S:acks:UID     set      ids of the token lists of sender UID; sender -> exited
     S:answer:ID    list     one answer to a request; client -> asker, seconds
     S:content:D   list     chunks of the large content whose SHA-256 is D; client -> workers
     S:depot        string   something lies in the session's depot; who puts it -> client, at the end

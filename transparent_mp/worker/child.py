@@ -129,7 +129,7 @@ def _run_exit_handlers() -> None:
 
 def _pass_on(session: Session, worker: str, pid: int, content: Buffer, holds: Sequence[str]) -> None:
     uid = new_id()
-    first, body = pack(session, "process:" + uid, content)
+    first, body = pack(session, "process:" + uid, content, name=uid)
     parts = ("workers", "starting", "ready", "objects", "keys")
     bases = session.keys.base, session.keys.any_object
     args: list[Arg] = [*bases, pid, uid, body, session.ttl, worker, session.limit, *holds]

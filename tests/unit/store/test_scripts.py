@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from transparent_mp.store.content import BLOB, pack
 from transparent_mp.store.keys import FIRST_PID
 from transparent_mp.store.scripts import evaluated, script
 from transparent_mp.store.session import OwnedSession
@@ -109,6 +110,18 @@ def test_an_exit_is_told_once_and_the_worker_takes_what_waits(book: Book) -> Non
     assert book.exited(FIRST_PID, 3, "w") == 0
     assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3}]
     assert [frame["name"] for frame in book.frames("control", "w")] == ["first", "second"]
+
+
+def test_a_large_body_goes_with_a_process_that_never_began(book: Book, session: OwnedSession) -> None:
+    book.check_in("w")
+    first, _body = pack(session, "process:uid-p", bytes(BLOB), name="uid-p")
+    session.store.cast(*first)
+    book.submit()
+    key = session.keys("blob", "uid-p")
+    assert session.store.ask("EXISTS", key) == 1
+    assert book.exited(FIRST_PID, -9, "w") == 1
+    assert session.store.ask("EXISTS", key) == 0
+    assert session.store.ask("SISMEMBER", session.keys("keys"), key) == 0
 
 
 def test_only_the_worker_that_holds_a_process_may_tell_its_end(book: Book) -> None:

@@ -13,8 +13,10 @@ local uid, parent = record[1], record[2]
 
 drop_holds({base = base, any_object = ARGV[2], ttl = ttl, objects = KEYS[3], keys = KEYS[4]}, uid)
 tell_orphans(base, uid, ttl, KEYS[4])
-redis.call('DEL', process, base .. 'inbox:' .. uid, base .. 'links:' .. uid)
-redis.call('SREM', KEYS[4], process, base .. 'inbox:' .. uid, base .. 'links:' .. uid)
+local own = {process, base .. 'inbox:' .. uid, base .. 'links:' .. uid, base .. 'blob:' .. uid}
+-- The blob is the body of one that never began and has not fetched it.
+redis.call('UNLINK', unpack(own))
+redis.call('SREM', KEYS[4], unpack(own))
 -- A parent that is gone has no children set any more; nobody would read its inbox.
 if redis.call('SREM', base .. 'children:' .. parent, pid) == 1 then
   local inbox = base .. 'inbox:' .. parent
