@@ -207,7 +207,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
             raise OSError("handle is closed")
         session = sessions.current()
         shared.sent.begin(session.store)
-        first, message = pack(session, shared.outbound, buf, ack)
+        first, message = pack(session, shared.outbound, buf, ack, shared.hold.numbers)
         push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
         carriage = sharing.carriage(session, shared.hold.oid)
         memory.cast(*carriage, *first, push, on_reply=shared.sent)
@@ -269,7 +269,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if not message:
             session.store.cast(("LPUSH", shared.inbound, b""), ("PEXPIRE", shared.inbound, session.ttl))
             raise EOFError
-        return unpack(session, shared.inbound, message)
+        return unpack(session, shared.inbound, message, shared.hold.seen)
 
     def accept(self) -> Any:
         """The next message's content if there is one; what it holds for its receiver is ours at once.
@@ -285,7 +285,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         message = session.store.ask(*script("accept", names, args))
         if shared.watch is not None:
             shared.watch.taken()
-        return unpack(session, shared.inbound, message) if message else None
+        return unpack(session, shared.inbound, message, shared.hold.seen) if message else None
 
     def length(self) -> int:
         """Messages that wait at this shared end."""
