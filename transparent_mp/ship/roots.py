@@ -63,7 +63,7 @@ class Roots:
 
     def holds(self, real: str) -> bool:
         """Whether a path without symlinks lies in a root."""
-        return any(_within(real, root) for root in self._real)
+        return any(within(real, root) for root in self._real)
 
     @contextlib.contextmanager
     def walk(self, path: str, *, follow: bool = True, above: bool = False) -> Iterator[Place]:
@@ -81,7 +81,7 @@ class Roots:
             yield place
 
     def _leads_to(self, real: str) -> bool:
-        return self.holds(real) or any(_within(root, real) for root in self._real)
+        return self.holds(real) or any(within(root, real) for root in self._real)
 
 
 class Place(NamedTuple):
@@ -231,7 +231,8 @@ def _parts(path: str) -> list[str]:
     return [part for part in reversed(path.split("/")) if part not in ("", os.curdir)]
 
 
-def _within(path: str, root: str) -> bool:
+def within(path: str, root: str) -> bool:
+    """Whether a path is a directory or lies in it, by their names."""
     return path == root or path.startswith(root if root.endswith("/") else root + "/")
 
 
