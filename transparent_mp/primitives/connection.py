@@ -216,7 +216,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         shared.sent.begin(session.store)
         ack = shared.flow.count(len(buf))
         carriage = sharing.carriage(session, shared.hold.oid)
-        first, message = pack(session, shared.outbound, buf, ack, holds=bool(carriage))
+        numbers = shared.hold.numbers
+        first, message = pack(session, shared.outbound, buf, ack, numbers, holds=bool(carriage))
         if first and not carriage and not shared.carries:
             # What lies beside a message goes with it when nobody reads it.
             carriage, shared.carries = sharing.carrier(session, shared.hold.oid), True
@@ -282,7 +283,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if not message:
             session.store.cast(("LPUSH", shared.inbound, b""), ("PEXPIRE", shared.inbound, session.ttl))
             raise EOFError
-        return unpack(session, shared.inbound, message)
+        return unpack(session, shared.inbound, message, shared.hold.seen)
 
     def accept(self) -> Any:
         """The next message's content if there is one; what it holds for its receiver is ours at once.
@@ -298,7 +299,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         message = session.store.ask(*script("accept", names, args))
         if shared.watch is not None:
             shared.watch.taken()
-        return unpack(session, shared.inbound, message) if message else None
+        return unpack(session, shared.inbound, message, shared.hold.seen) if message else None
 
     def length(self) -> int:
         """Messages that wait at this shared end."""

@@ -29,6 +29,7 @@ from transparent_mp.ship import output
 from transparent_mp.ship.batches import Batches
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
+from transparent_mp.ship.reading import Code
 from transparent_mp.ship.requests import Answers
 from transparent_mp.ship.served import Served
 from transparent_mp.store.keys import FIRST_PID
@@ -118,7 +119,8 @@ class Starter:
         self.fleet = fleet = Fleet(session, _launcher(session))
         session.limit = fleet.limit or 0
         answers = Answers(session)
-        self.batches = batches = Batches(session)
+        self.served = served = Served(session)
+        self.batches = batches = Batches(session, Code(served.roots))
         answers.on("module", batches.answer)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
         self.snapshots = snapshots = Snapshots(session, kept)
@@ -135,7 +137,6 @@ class Starter:
         inbox.on("started", self._on_started)
         inbox.on("want", self._on_want)
         inbox.every_tick(fleet.look)
-        self.served = served = Served(session)
         served.start()
         session.before_end.append(served.stop)
         session.before_end.append(self.close)

@@ -21,19 +21,22 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from transparent_mp.config import Config
-from transparent_mp.errors import StoreReplyError
+from transparent_mp.errors import StoreReplyError, UntrustedPayloadError
 from transparent_mp.store import keeper
 from transparent_mp.store.connect import connect
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Arg, Command, Link
+from transparent_mp.store.replay import NUMBER, Numbers, Seen
 from transparent_mp.store.scripts import evaluated, loading, script
 from transparent_mp.store.seal import Seal
 from transparent_mp.store.store import Store
 
 #: Life of a key in leases. Longer than the lease, so that a keeper that is late loses nothing.
 KEY_LEASES = 3
+#: What a sealed event begins with; what a script sends, which has no secret, begins with a brace.
+SEALED = b"="
 #: Milliseconds for workers to read that their session has ended.
 END_MS = 10_000
 
@@ -68,6 +71,8 @@ class Session:
     served: dict[str, Any] = field(default_factory=dict)
     keys: Keys = field(init=False)
     seal: Seal = field(init=False)
+    #: Of what this process sends elsewhere than to an end of a pipe.
+    numbers: Numbers = field(init=False)
     _links: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
@@ -75,6 +80,7 @@ class Session:
         self._owner = self.member[1] if self.member[0] == "worker" else self.uid
         self.keys = Keys(self.id)
         self.seal = Seal(self.secret)
+        self.numbers = Numbers()
 
     def __repr__(self) -> str:
         return f"<Session {self.id} uid={self.uid}>"
@@ -104,9 +110,26 @@ class Session:
             self.store.cast(("CLIENT", "KILL", "ID", number, "ADDR", name))
 
     def push_event(self, uid: str, frame: bytes) -> list[Command]:
-        """Commands that append an event to the inbox of `uid`."""
+        """Commands that append an event to the inbox of `uid`, sealed."""
         inbox = self.keys("inbox", uid)
-        return [("RPUSH", inbox, frame), ("PEXPIRE", inbox, self.ttl), ("SADD", self.keys("keys"), inbox)]
+        numbered = self.numbers.next(self.uid) + frame
+        event = SEALED + self.seal.close(inbox, numbered)
+        return [("RPUSH", inbox, event), ("PEXPIRE", inbox, self.ttl), ("SADD", self.keys("keys"), inbox)]
+
+    def open_event(self, inbox: str, event: bytes, seen: Seen) -> bytes:
+        """The frame of a sealed event. Raises UntrustedPayloadError also when it was received before."""
+        numbered = self.seal.open(inbox, memoryview(event)[len(SEALED) :])
+        if not seen.first(numbered[:NUMBER]):
+            raise UntrustedPayloadError(
+                f"an event at {inbox!r} was received before: something else has put it there again, with "
+                "access to this Redis; it was ignored"
+            )
+        return bytes(numbered[NUMBER:])
+
+    def refused(self) -> None:
+        """Count a payload that was refused; the client tells at the session's end."""
+        key = self.keys("refused")
+        self.store.soon(("INCR", key), ("PEXPIRE", key, self.ttl), ("SADD", self.keys("keys"), key))
 
     def ticket(self) -> dict[str, Any]:
         """What another process needs to join, secret included: for launches and real forks only."""
@@ -184,12 +207,26 @@ class OwnedSession(Session):
         with contextlib.suppress(OSError):
             for callback in self.before_end:
                 callback()
-            self.store.ask(*self.script("end_session", parts, (self.keys.base, self.keys.any_object, END_MS)))
+            end = self.script("end_session", parts, (self.keys.base, self.keys.any_object, END_MS))
+            refused, _ = self.store.call(("GET", self.keys("refused")), end)
+            if refused is not None:
+                _tell_refused(refused)
         for callback in self.after_end:
             callback()
         self.store.close()
         if self.keeper is not None:
             dismiss(self.keeper)
+
+
+def _tell_refused(refused: bytes) -> None:
+    # Not needed before.
+    import logging
+
+    logging.getLogger("transparent_mp").warning(
+        "%s payloads from the store were refused in this session: something else writes to this Redis under "
+        "our keys; give it a user and password of its own (docs/security.md)",
+        refused.decode("ascii", "replace"),
+    )
 
 
 def open_session(config: Config) -> OwnedSession:
