@@ -106,8 +106,6 @@ class Taker:
             self._give_back(stay=int(self._begun))
 
     def _next(self) -> bytes | None:
-        if not self._ahead:
-            return None
         with self._lock:
             self._number += 1
             return self._ahead.popleft() if self._ahead else None
@@ -175,7 +173,8 @@ class Taker:
         """Give back the last `count` of what was taken; of all of it `stay` are kept."""
         session = self._session
         keys = self._list, self._taken
-        session.store.cast(script("give_back", keys, (count, stay, session.ttl)))
+        # Waited for: what is taken next, on another link, must not come before it.
+        session.store.ask(*script("give_back", keys, (count, stay, session.ttl)))
 
     def _watch(self) -> None:
         if not self._watched:
