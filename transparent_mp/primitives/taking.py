@@ -2,8 +2,9 @@
 
 One blocking move takes a task from the list of tasks into this process's own; the script behind it
 takes more when tasks are short: as many as last for SPAN, or for a few round trips where the store
-is far. What has a result is pushed before the next task begins, so of what is taken the first is
-always the one that is run: `tasks` says what becomes of the rest when this process dies.
+is far. That they have come is said before the first begins, and what has a result is pushed before
+the next begins, so of what is taken none or the first is the one that is run: `tasks` says what
+becomes of them when this process dies.
 
 A task may take longer than those before it, and what was taken behind it must not wait. A thread
 that looks every few milliseconds, while something is taken ahead, gives it back.
@@ -46,9 +47,9 @@ MOST = 32
 LOOK_EVERY = 0.005
 
 
-def taken_key(keys: Keys, oid: str, name: str) -> str:
-    """The list of what the process of that name has taken of the pool's tasks."""
-    return keys.object(oid, "t:" + name)
+def taken_keys(keys: Keys, oid: str, name: str) -> tuple[str, str]:
+    """The list of what the process of that name has taken of the pool's tasks, and that it has it."""
+    return keys.object(oid, "t:" + name), keys.object(oid, "b:" + name)
 
 
 class Taker:
@@ -60,9 +61,9 @@ class Taker:
         shared = end._shared
         self._session = session
         self._list = shared.inbound
-        self._taken = taken_key(session.keys, shared.hold.oid, name)
+        self._taken, self._begins = taken_keys(session.keys, shared.hold.oid, name)
         self._holders = session.keys.object(shared.hold.oid, f"h{shared.hold.side}")
-        session.store.cast(("SADD", session.keys("keys"), self._taken))
+        session.store.cast(("SADD", session.keys("keys"), self._taken, self._begins))
         self._lock = threading.Lock()
         #: Messages taken and not begun; taken from with the lock held.
         self._ahead: deque[bytes] = deque()
@@ -113,13 +114,13 @@ class Taker:
     def _take(self, timeout: float | None) -> bytes:
         session = self._session
         more = self._several() - 1
-        commands: list[Command] = [("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0)]
+        commands: list[Command] = [("DEL", self._begins), ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0)]
         if more:
             commands.append(script("take", (self._list, self._taken, self._holders), (more, session.ttl)))
         else:
             commands.append(("PEXPIRE", self._taken, session.ttl))
         begin = time.monotonic()
-        message, others, *fetched = self._asked((*commands, *memory.fetch()), timeout)
+        _, message, others, *fetched = self._asked((*commands, *memory.fetch()), timeout)
         self._trip = min(self._trip, time.monotonic() - begin)
         memory.merge(fetched)
         if more and others:
@@ -132,6 +133,8 @@ class Taker:
         if not message:
             self._give_back(stay=0)
             raise EOFError
+        # What is moved for a process that is dead by then, unseen, was never begun.
+        session.store.cast(("SET", self._begins, 1, "PX", session.ttl))
         return message  # type: ignore[no-any-return]
 
     def _asked(self, commands: Sequence[Command], timeout: float | None) -> list[Reply]:

@@ -4,7 +4,8 @@ Tasks and results are the two directions of one pipe in the store. What a proces
 list of its own (`taken`) until the result is pushed, in the one step that ends the task, so:
 
     waiting   in the list of tasks
-    taken     in the list of one process; the first of these is the one it has begun
+    taken     in the list of one process; the first of these is the one it has begun, once it says
+              that they have come
     done      its result was pushed, and only by the process that had taken it
 
 When a process has ended, `ended` puts back what it had not begun and answers with the task that it
@@ -24,7 +25,7 @@ from typing import Any, Callable
 
 from transparent_mp.primitives import memory, sharing
 from transparent_mp.primitives import session as sessions
-from transparent_mp.primitives.taking import Taker, taken_key
+from transparent_mp.primitives.taking import Taker, taken_keys
 from transparent_mp.store.content import pack
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
@@ -78,8 +79,8 @@ class TaskQueue:
         shared = getattr(self.ours, "_shared", None)
         if session is not None and shared is not None and not session.store.closed:
             for name in self._takers:
-                key = taken_key(session.keys, shared.hold.oid, name)
-                session.store.soon(("DEL", key), ("SREM", session.keys("keys"), key))
+                keys = taken_keys(session.keys, shared.hold.oid, name)
+                session.store.soon(("DEL", *keys), ("SREM", session.keys("keys"), *keys))
 
     def put(self, task: Any) -> None:
         """Put a task; the last of a burst is to be followed by flush()."""
@@ -142,7 +143,8 @@ class TaskQueue:
             return None
         self._takers.discard(taker)
         session, shared = sessions.current(), self.ours._shared
-        keys = shared.outbound, taken_key(session.keys, shared.hold.oid, taker), session.keys("keys")
+        taken = taken_keys(session.keys, shared.hold.oid, taker)
+        keys = shared.outbound, *taken, session.keys("keys")
         tag = session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished))))
         if tag is None:
             return None
