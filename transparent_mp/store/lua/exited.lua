@@ -20,7 +20,8 @@ redis.call('SREM', KEYS[4], unpack(own))
 -- A parent that is gone has no children set any more; nobody would read its inbox.
 if redis.call('SREM', base .. 'children:' .. parent, pid) == 1 then
   local inbox = base .. 'inbox:' .. parent
-  redis.call('RPUSH', inbox, cjson.encode({kind = 'exit', pid = tonumber(pid), code = tonumber(ARGV[4])}) .. '\n')
+  local exit = {kind = 'exit', pid = tonumber(pid), code = tonumber(ARGV[4]), worker = worker}
+  redis.call('RPUSH', inbox, cjson.encode(exit) .. '\n')
   redis.call('PEXPIRE', inbox, ttl)
   redis.call('SADD', KEYS[4], inbox)
 end
