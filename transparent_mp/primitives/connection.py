@@ -178,7 +178,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if early is not None:
             early.end()
 
-    def _close(self) -> None:
+    # Bound here: what outlives `__main__` is closed when this module's names are gone already.
+    def _close(self, _close_fd: Any = os.close, _no_fd: int = -1) -> None:
         shared, self._shared = self._shared, None
         handle, self._handle = self._handle, None
         if shared is not None:
@@ -187,8 +188,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
                 shared.early.close()
             if shared.watch is not None:
                 shared.watch.close()
-        if handle not in (None, _NO_FD):
-            os.close(handle)
+        if handle not in (None, _no_fd):
+            _close_fd(handle)
 
     def _send_bytes(self, buf: Any) -> None:
         if self._shared is None:
@@ -215,7 +216,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         shared.sent.begin(session.store)
         ack = shared.flow.count(len(buf))
         carriage = sharing.carriage(session, shared.hold.oid)
-        first, message = pack(session, shared.outbound, buf, ack, holds=bool(carriage))
+        numbers = shared.hold.numbers
+        first, message = pack(session, shared.outbound, buf, ack, numbers, holds=bool(carriage))
         if first and not carriage and not shared.carries:
             # What lies beside a message goes with it when nobody reads it.
             carriage, shared.carries = sharing.carrier(session, shared.hold.oid), True
@@ -281,7 +283,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if not message:
             session.store.cast(("LPUSH", shared.inbound, b""), ("PEXPIRE", shared.inbound, session.ttl))
             raise EOFError
-        return unpack(session, shared.inbound, message)
+        return unpack(session, shared.inbound, message, shared.hold.seen)
 
     def accept(self) -> Any:
         """The next message's content if there is one; what it holds for its receiver is ours at once.
@@ -297,7 +299,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         message = session.store.ask(*script("accept", names, args))
         if shared.watch is not None:
             shared.watch.taken()
-        return unpack(session, shared.inbound, message) if message else None
+        return unpack(session, shared.inbound, message, shared.hold.seen) if message else None
 
     def length(self) -> int:
         """Messages that wait at this shared end."""

@@ -76,6 +76,11 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
             self.returncode = code
         return self.returncode
 
+    @property
+    def worker(self) -> str:
+        """On which worker it has ended, '' if on none."""
+        return self._child.worker
+
     def _send_signal(self, sig: int) -> None:
         if self.poll() is None:
             starter.current().signal(self.pid, sig)

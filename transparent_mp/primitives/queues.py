@@ -137,7 +137,7 @@ class Queue(_StockQueue):  # type: ignore[misc]
         if _bounded(self):
             # The place was taken by whoever put this, so there is nothing to ask.
             self._sem._semlock.give()
-        return _loads(content)
+        return self._unpickled(content)
 
     def qsize(self) -> int:
         # A shared semaphore does not count as far as a bound may go.
@@ -173,7 +173,7 @@ class Queue(_StockQueue):  # type: ignore[misc]
             lock.release()
         if _bounded(self) or not self._shared:
             self._sem.release()
-        return _loads(content)
+        return self._unpickled(content)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -193,6 +193,9 @@ class Queue(_StockQueue):  # type: ignore[misc]
 
     def _pickled(self, obj: Any) -> Any:
         return _dumps(obj)
+
+    def _unpickled(self, content: Any) -> Any:
+        return _loads(content)
 
     def _send(self, obj: Any) -> None:
         try:

@@ -59,7 +59,8 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         if not frame:
             os._exit(0)
         head, body = decode(frame)
-        session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
+        config = Config(lease=ticket["lease"], log=ticket["log"])
+        session = join(ticket, head["uid"], config, ("process", str(head["pid"])))
         session.depot = shelf.depot
         sessions.attach(session)
         content = unpack(session, "process:" + session.uid, body)

@@ -556,21 +556,6 @@ class TestSimpleQueue:
             into.put(threading.Lock())
         assert out.empty()
 
-    def test_an_error_that_is_kept_does_not_keep_who_put(self, make, monkeypatch, until):
-        into, _out = make()
-        kept = []
-        monkeypatch.setattr(type(into), "_on_queue_feeder_error", staticmethod(lambda e, _: kept.append(e)))
-
-        def put():
-            local = threading.Event()
-            into.put(threading.Lock())
-            return weakref.ref(local)
-
-        local = put()
-        until(lambda: kept)
-        assert local() is None
-        end(into)
-
     def test_a_closed_one_refuses(self, make):
         into, _out = make(SimpleQueue)
         into.close()

@@ -4,13 +4,13 @@
 local drop_holds
 
 -- Deletes a list that nobody reads any more; what its messages hold for their receivers is dropped, and so are
--- the blobs beside them: TAG (16 bytes), KIND, in b the name of a list (16), the blob's name (16).
+-- the blobs beside them: TAG (16 bytes), NUMBER (16), KIND, in b the name of a list (16), the blob's name (16).
 local function discard(place, oid, list)
   if redis.call('SISMEMBER', place.base .. 'carriers', oid) == 1 then
     for _, message in ipairs(redis.call('LRANGE', list, 0, -1)) do
       for token in string.gmatch(message, 'token%-%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x') do drop_holds(place, token) end
-      local blob = string.match(message, '^B(' .. string.rep('%x', 16) .. ')', 17)
-        or string.match(message, '^b' .. string.rep('%x', 16) .. '(' .. string.rep('%x', 16) .. ')', 17)
+      local blob = string.match(message, '^B(' .. string.rep('%x', 16) .. ')', 33)
+        or string.match(message, '^b' .. string.rep('%x', 16) .. '(' .. string.rep('%x', 16) .. ')', 33)
       if blob then
         redis.call('UNLINK', place.base .. 'blob:' .. blob)
         redis.call('SREM', place.keys, place.base .. 'blob:' .. blob)
