@@ -114,7 +114,10 @@ class Taker:
     def _take(self, timeout: float | None) -> bytes:
         session = self._session
         more = self._several() - 1
-        commands: list[Command] = [("DEL", self._begins), ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0)]
+        commands: list[Command] = [
+            ("DEL", self._begins),
+            ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0),
+        ]
         if more:
             commands.append(script("take", (self._list, self._taken, self._holders), (more, session.ttl)))
         else:
