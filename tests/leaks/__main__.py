@@ -14,6 +14,7 @@ SHOWN = (
     ("worker MB", "worker_rss", MB),
     ("store MB", "store_memory", MB),
     ("keys", "store_keys", 1),
+    ("their members", "store_members", 1),
     ("connections", "store_connections", 1),
     ("client fds", "client_fds", 1),
     ("client threads", "client_threads", 1),

@@ -86,6 +86,7 @@ def weigh(server: Server) -> dict[str, int]:
         # Without what its connections' buffers have grown to, which comes and goes.
         "store_memory": server.info("memory", "used_memory") - server.info("memory", "mem_clients_normal"),
         "store_keys": int(server.ask("DBSIZE")),
+        "store_members": int(server.ask("EVAL", f'"{MEMBERS}"', "0")),
         "store_connections": len(server.ask("CLIENT", "LIST").strip().splitlines()),
         "workers": len(supervisors()),
         "worker_rss": 0,
@@ -100,8 +101,24 @@ def weigh(server: Server) -> dict[str, int]:
     return found
 
 
+#: Members of all sets, hashes and lists: registries must shrink as well.
+MEMBERS = (
+    "local count, sizes = 0, {set = 'SCARD', hash = 'HLEN', list = 'LLEN', zset = 'ZCARD'} "
+    "for _, key in ipairs(redis.call('KEYS', '*')) do "
+    "local size = sizes[redis.call('TYPE', key).ok] "
+    "if size then count = count + redis.call(size, key) end end return count"
+)
+
 #: What is counted, and returns to the very number.
-COUNTED = ("client_fds", "client_threads", "store_keys", "store_connections", "worker_fds", "worker_threads")
+COUNTED = (
+    "client_fds",
+    "client_threads",
+    "store_keys",
+    "store_members",
+    "store_connections",
+    "worker_fds",
+    "worker_threads",
+)
 
 
 def settled(server: Server, aim: dict[str, int] | None) -> dict[str, int]:

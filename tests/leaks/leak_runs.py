@@ -33,6 +33,7 @@ TOLERANCE = {
     "worker_fds": 2,
     "worker_threads": 0,
     "store_keys": 2,
+    "store_members": 5,
     "store_connections": 3,
     "workers": 0,
 }
