@@ -65,6 +65,9 @@ class Flow:
         self._bytes = self._messages = 0
         self._last = b""
         self._known = False
+        self._asked = 0
+        #: Whether tokens were sent for, and nothing was waited for since.
+        self._sent_for = False
 
     def count(self, size: int) -> str:
         """Count a message that is to be sent; the list that it must ask to be acknowledged in, or ''."""
@@ -97,13 +100,19 @@ class Flow:
         """A message that asks was sent: send for the tokens that are there."""
         self._last = message
         store = self._session.store
-        store.cast(("LPOP", self._key, STEPS), on_reply=self._take)
-        store.cast(("SCARD", self._own), on_reply=self._divide)
+        if self._asked % STEPS == 0:
+            store.cast(("SCARD", self._own), on_reply=self._divide)
+        self._asked += 1
+        # Of a full window they are waited for.
+        if not self._full():
+            self._sent_for = True
+            store.cast(("LPOP", self._key, STEPS), on_reply=self._take)
 
     def opens(self) -> bool:
         """Whether more may be sent, without waiting for who takes it."""
         if self._full() and self._pid == os.getpid():
             # Behind it the answers to what was sent for have come.
+            self._sent_for = False
             self._take(self._session.store.ask("LPOP", self._key, STEPS))
         return not self._full()
 
@@ -114,7 +123,8 @@ class Flow:
         if self._pid != os.getpid():
             self._begin()
         store, pause = self._session.store, LOOK_EVERY
-        while not self.opens():
+        # Tokens that an answer under way brings would be waited for in vain.
+        while self._full() and not (self._sent_for and self.opens()):
             found = store.pop(self._key, pause, [("LPOP", self._key, STEPS)])
             if found is None:
                 self._look()
