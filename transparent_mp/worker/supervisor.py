@@ -34,6 +34,7 @@ import time
 from typing import Any, Callable, NoReturn
 
 from transparent_mp.errors import StoreError, UntrustedPayloadError
+from transparent_mp.hidden import Hiding
 from transparent_mp.launch.fleet import exit_of, report_exit, send_signal
 from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
@@ -90,7 +91,7 @@ class Supervisor:
         self._limit = Limit(life)
         if life is not None:
             # Children know when they have to be done.
-            ticket = dict(ticket, ends=self._limit.end_at, life=life)
+            ticket = Hiding(ticket, ends=self._limit.end_at, life=life)
         self._ticket = ticket
         self._session = session
         self._run_child = run_child
