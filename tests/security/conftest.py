@@ -168,15 +168,18 @@ class Program:
     def __init__(self, command: list[str], cwd: Path, environ: dict[str, str], mark: str) -> None:
         self.mark = mark
         self.cwd = cwd
-        self._process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        # A file: it may say more than a pipe holds before anyone reads.
+        self._err = cwd.parent / f"stderr-{mark}"
+        with self._err.open("wb") as err:
+            self._process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                start_new_session=True,
+            )
         self.pid = self._process.pid
         self._out = b""
 
@@ -205,10 +208,10 @@ class Program:
     def finish(self) -> tuple[str, str, int]:
         """Standard output and error that are left, and the status."""
         try:
-            out, err = self._process.communicate(timeout=LIMIT)
+            out, _ = self._process.communicate(timeout=LIMIT)
         except subprocess.TimeoutExpired:
             self._hangs("it does not end")
-        return (self._out + out).decode(), err.decode(), self._process.returncode
+        return (self._out + out).decode(), self._err.read_text(), self._process.returncode
 
     def processes(self) -> dict[int, tuple[bytes, bytes]]:
         """Command line and environment of all that it has started, and its own, by kernel pid."""
@@ -226,7 +229,7 @@ class Program:
 
     def end(self) -> None:
         self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+        for pipe in (self._process.stdin, self._process.stdout):
             try:
                 pipe.close()  # type: ignore[union-attr]
             except BrokenPipeError:
@@ -235,8 +238,8 @@ class Program:
 
     def _hangs(self, what: str) -> None:
         self._process.kill()
-        out, err = self._process.communicate()
-        pytest.fail(f"{what}\n{(self._out + out).decode()}\n{err.decode()}", pytrace=False)
+        out, _ = self._process.communicate()
+        pytest.fail(f"{what}\n{(self._out + out).decode()}\n{self._err.read_text()}", pytrace=False)
 
 
 @pytest.fixture

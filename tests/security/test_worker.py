@@ -110,7 +110,14 @@ def test_nothing_else_is_read(worker: Worker, project: Path) -> None:
             head, body = worker.open(path, flags)
             assert (head["errno"], body) == (errno.EACCES, b""), path
         assert worker.call("stat", path)["errno"] == errno.EACCES
-    for folder in (project.parent, project.parent / "private", project / "link", "/etc", "/", f"{project}/.."):
+    for folder in (
+        project.parent,
+        project.parent / "private",
+        project / "link",
+        "/etc",
+        "/",
+        f"{project}/..",
+    ):
         assert worker.call("scan", folder)["errno"] == errno.EACCES, folder
 
 
