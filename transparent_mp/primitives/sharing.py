@@ -105,7 +105,7 @@ def carriage(session: Session, oid: str) -> Sequence[Command]:
 
 
 def carrier(session: Session, oid: str) -> Sequence[Command]:
-    """Make it known that messages of object `oid` may hold for their receivers."""
+    """Make it known that messages of object `oid` hold for their receivers, or have blobs."""
     key = session.keys("carriers")
     return ("SADD", key, oid), ("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)
 

@@ -2,9 +2,13 @@
 
     message = TAG NUMBER KIND REST    tag over all that follows, for the place the message is sent to
     KIND "I"  REST is the content
-    KIND "B"  REST is size, SHA-256 and name of a blob, whose chunks are the content; the receiver deletes it
+    KIND "B"  REST is name, size and SHA-256 of a blob, whose chunks are the content; the receiver deletes it,
+              or whoever lets go of a message that nobody will read (lua/include/objects.lua)
     KIND "D"  REST is the SHA-256 of the content, which lies in the session's depot
     KIND "i", "b", "d"  as these, behind the name of a list into which the receiver pushes a token
+
+Behind these in REST of "B" and "D" stand the tokens in the content by which it holds for its receiver, so
+that they can be let go of with a message whose content is elsewhere.
 
 A blob keeps lists light: a reader that only looks whether a message is there does not move
 megabytes, and no value comes near the store's limit of 512 MB.
@@ -16,6 +20,8 @@ to be right.
 from __future__ import annotations
 
 import hashlib
+import io
+import re
 import struct
 from collections.abc import Iterator, Sequence
 
@@ -23,6 +29,7 @@ from transparent_mp.errors import DepotError, UntrustedPayloadError
 from transparent_mp.store.depot import LARGE, Depot
 from transparent_mp.store.link import Command
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
+from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG, Buffer
 from transparent_mp.store.session import ID, Session, new_id
 
@@ -32,29 +39,44 @@ BLOB = 256 * 1024
 #: Size of a blob's chunks: far below the store's limit, far above what a command costs.
 CHUNK = 32 * 1024 * 1024
 
-#: What a message says of its blob, beside the name: size and SHA-256.
-_BLOB = struct.Struct("<Q32s")
+#: What stands in a pickle for a hold until its receiver takes it over (primitives/sharing.py makes them).
+TOKENS = re.compile(rb"token-[0-9a-f]{%d}" % ID)
+#: Length of a SHA-256 in hexadecimal.
+DIGEST = 64
+#: What a message says of its blob: name, size and SHA-256.
+_BLOB = struct.Struct(f"<{ID}sQ32s")
 
 
 def pack(
-    session: Session, place: str, content: Buffer, ack: str = "", numbers: Numbers | None = None
+    session: Session,
+    place: str,
+    content: Buffer,
+    ack: str = "",
+    numbers: Numbers | None = None,
+    *,
+    holds: bool = False,
+    name: str = "",
 ) -> tuple[Sequence[Command], bytes]:
     """Return the commands to send first, and the message.
 
     `ack`: name of the list that is to get a token when the message is taken. `numbers`: of the end that
-    sends, if it has some.
+    sends, if it has some. `holds`: there are tokens in the content. `name`: that of its blob, if whoever
+    deletes it unread knows no other.
     """
     number = (numbers or session.numbers).next(session.uid)
     commands: list[Command] = []
     if len(content) < BLOB:
         kind, rest = b"I", content
-    elif goes_to_depot(session, len(content)):
-        digest = hashlib.sha256(content).hexdigest()
-        commands = deposit(session, digest, content)
-        kind, rest = b"D", digest.encode()
     else:
-        commands, rest = _blob(session, content)
-        kind = b"B"
+        if goes_to_depot(session, len(content)):
+            digest = hashlib.sha256(content).hexdigest()
+            commands = deposit(session, digest, content)
+            kind, rest = b"D", digest.encode()
+        else:
+            commands, rest = _blob(session, content, name or new_id())
+            kind = b"B"
+        if holds:
+            rest += b"".join(TOKENS.findall(content))
     if ack:
         kind = kind.lower() + ack.encode()
     return commands, b"".join((session.seal.tag(place, number, kind, rest), number, kind, rest))
@@ -77,43 +99,42 @@ def unpack(session: Session, place: str, message: bytes, seen: Seen | None = Non
         kind, rest = message[at:end], memoryview(message)[end:]
         content: Buffer = rest
         if kind[:1] in (b"B", b"b"):
-            content = _fetch(session, bytes(rest))
+            content = _fetch(session, rest)
     except UntrustedPayloadError:
         session.refused()
         raise
     if kind[:1] in (b"D", b"d"):
-        content = b"".join(withdraw(session, bytes(rest).decode()))
+        content = b"".join(withdraw(session, bytes(rest[:DIGEST]).decode()))
     if len(kind) > 1:
         key = session.keys("ack", kind[1:].decode())
-        session.store.cast(
-            ("RPUSH", key, b"1"), ("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)
-        )
+        session.store.cast(script("acknowledge", (key, session.keys("keys")), (session.ttl,)))
     return content
 
 
-def _blob(session: Session, content: Buffer) -> tuple[list[Command], bytes]:
-    name = new_id()
+def _blob(session: Session, content: Buffer, name: str) -> tuple[list[Command], bytes]:
     key = session.keys("blob", name)
     view = memoryview(content)
     commands: list[Command] = [("RPUSH", key, view[at : at + CHUNK]) for at in range(0, len(view), CHUNK)]
     commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
-    return commands, _BLOB.pack(len(view), hashlib.sha256(view).digest()) + name.encode()
+    return commands, _BLOB.pack(name.encode(), len(view), hashlib.sha256(view).digest())
 
 
-def _fetch(session: Session, rest: bytes) -> bytes:
-    size, digest = _BLOB.unpack_from(rest)
-    key = session.keys("blob", rest[_BLOB.size :].decode())
-    # No more than what the sender has put there.
-    last = -(-size // CHUNK) - 1
-    chunks, _, _ = session.store.call(
-        ("LRANGE", key, 0, last), ("DEL", key), ("SREM", session.keys("keys"), key)
-    )
-    content: bytes = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    if hashlib.sha256(content).digest() != digest:
+def _fetch(session: Session, rest: memoryview) -> Buffer:
+    name, size, digest = _BLOB.unpack_from(rest)
+    key = session.keys("blob", name.decode())
+    whole, found = io.BytesIO(), hashlib.sha256()
+    # One chunk at a time: neither side holds it twice. No more than what the sender has put there.
+    for at in range(0, size, CHUNK):
+        chunk = session.store.ask("LINDEX", key, at // CHUNK) or b""
+        found.update(chunk)
+        whole.write(chunk)
+    session.store.cast(("UNLINK", key), ("SREM", session.keys("keys"), key))
+    if found.digest() != digest:
         raise UntrustedPayloadError(
             f"a large message's content at {key!r} is gone or another than was sent; it was not unpickled"
         )
-    return content
+    # Not copied.
+    return whole.getbuffer()
 
 
 def goes_to_depot(session: Session, size: int) -> bool:

@@ -12,10 +12,11 @@ killed loses it at once.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -27,9 +28,9 @@ from transparent_mp.store.connect import connect, for_workers
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
-from transparent_mp.store.link import Arg, Command
+from transparent_mp.store.link import Arg, Command, Link
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
-from transparent_mp.store.scripts import loading, script
+from transparent_mp.store.scripts import evaluated, loading, script
 from transparent_mp.store.seal import Seal
 from transparent_mp.store.store import Store
 
@@ -61,6 +62,9 @@ class Session:
     machine: str
     store: Store
     config: Config
+    #: As what its links are admitted: "worker" W or "process" PID of a worker, which may be taken for dead,
+    #: or "" for one that only the session's end ends.
+    member: tuple[str, str] = ("", "")
     #: Object storage for large contents, '' for none; `depot` is what works with it, once it is given one.
     bucket: str = ""
     depot: Depot | None = None
@@ -70,8 +74,11 @@ class Session:
     seal: Seal = field(init=False)
     #: Of what this process sends elsewhere than to an end of a pipe.
     numbers: Numbers = field(init=False)
+    _links: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
+        # A real child's links end with those of the process that has forked it.
+        self._owner = self.member[1] if self.member[0] == "worker" else self.uid
         self.keys = Keys(self.id)
         self.seal = Seal(self.secret)
         self.numbers = Numbers()
@@ -87,6 +94,21 @@ class Session:
     def script(self, name: str, parts: Sequence[str], args: Sequence[Arg] = ()) -> Command:
         """The command that runs a script over session keys."""
         return script(name, [self.keys(part) for part in parts], args)
+
+    def admission(self, link: Link) -> Command:
+        """The command that admits a new link of this process."""
+        keys = self.keys
+        names = (keys("alive"), keys("links", self._owner), keys("keys"))
+        name = f"{self.uid}.{next(self._links)}"
+        args = (keys.base, *self.member, self._owner, name, f"{link.number} {link.name}", self.ttl)
+        return evaluated("admit", names, args)
+
+    def cut(self, links: Sequence[bytes]) -> None:
+        """End links of a member that was taken for dead, as give_up and fence name them."""
+        for link in links:
+            number, name = link.split(b" ")
+            # After a restart of the store the number may be another's.
+            self.store.cast(("CLIENT", "KILL", "ID", number, "ADDR", name))
 
     def push_event(self, uid: str, frame: bytes) -> list[Command]:
         """Commands that append an event to the inbox of `uid`, sealed."""
@@ -136,10 +158,10 @@ def new_id() -> str:
     return secrets.token_hex(ID // 2)
 
 
-def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
-    """Take part in a session that another process opened."""
+def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, str] = ("", "")) -> Session:
+    """Take part in a session that another process opened; see `Session.member`."""
     url = Address(ticket["url"])
-    return Session(
+    session = Session(
         id=ticket["session"],
         secret=Secret(bytes.fromhex(ticket["secret"])),
         worker_url=url,
@@ -152,7 +174,10 @@ def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
         config=config,
         bucket=ticket["bucket"],
         served=ticket.get("served", {}),
+        member=member,
     )
+    session.store.admission = session.admission
+    return session
 
 
 @dataclass(repr=False)
@@ -228,6 +253,7 @@ def open_session(config: Config) -> OwnedSession:
     )
     try:
         _announce(session)
+        session.store.admission = session.admission
     except BaseException:
         dismiss(process)
         raise

@@ -34,8 +34,7 @@ import time
 from typing import Any, Callable, NoReturn
 
 from transparent_mp.errors import StoreError, UntrustedPayloadError
-from transparent_mp.hidden import Hiding
-from transparent_mp.launch.fleet import exit_of, report_exit, send_signal
+from transparent_mp.launch.fleet import exit_of, fence, report_exit, send_signal
 from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import forget_files
@@ -91,7 +90,7 @@ class Supervisor:
         self._limit = Limit(life)
         if life is not None:
             # Children know when they have to be done.
-            ticket = Hiding(ticket, ends=self._limit.end_at, life=life)
+            ticket = type(ticket)(ticket, ends=self._limit.end_at, life=life)
         self._ticket = ticket
         self._session = session
         self._run_child = run_child
@@ -234,25 +233,21 @@ class Supervisor:
             return 0
 
     def _obey(self, head: Head, frame: bytes) -> int:
-        kind = head["kind"]
+        kind, running = head["kind"], self._running.get(head.get("pid", 0))
         if kind == "run":
             self._once.check(head["uid"])
             self._begin(head, frame)
             return 1
         if kind == "signal":
-            running = self._running.get(head["pid"])
             if running is not None:
-                running.signal(head["signal"])
-                running.signalled.append(head["signal"])
+                running.relay(head["signal"])
             elif self._limit.life is not None:
                 # It has passed on meanwhile.
                 send_signal(self._session, head["pid"], head["signal"])
         elif kind == "interrupt":
             self._signal_all(head["signal"])
-        elif kind == "orphan":
-            running = self._running.get(head["pid"])
-            if running is not None:
-                running.orphan()
+        elif kind == "orphan" and running is not None:
+            running.orphan()
         elif kind == "end":
             self._drain(signal.SIGTERM)
         return 0
@@ -354,6 +349,9 @@ class Supervisor:
         if not running.outlived:
             # No lock on a file is held any more when its exit is told.
             forget_files(self._session, pid)
+        if code:
+            # What it has sent, or a pop that waits, is of no effect any more when its exit is told.
+            fence(self._session, pid, self._name)
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
             self._idle_since = time.monotonic()

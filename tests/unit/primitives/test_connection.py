@@ -9,6 +9,7 @@ import selectors
 import time
 from collections import deque
 from multiprocessing import connection
+from multiprocessing.reduction import ForkingPickler
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -159,6 +160,27 @@ class TestMessages:
         own_session.store.cast(("RPUSH", two._shared.inbound, b"x" * 16 + b"I" + pickle.dumps(1)))
         with pytest.raises(UntrustedPayloadError):
             two.recv()
+
+    def test_large_messages_that_nobody_reads_go_with_their_pipe(self, own_session):
+        one, two = shared_pipe()
+        inner, outer = shared_pipe()
+        key = inner._shared.peers
+        one.post(ForkingPickler.dumps([outer, os.urandom(SIZES[-1])]))
+        outer.close()
+        del outer
+        gc.collect()
+        store = own_session.store
+        assert store.ask("SCARD", key) == 1, "held by the message alone"
+        blobs = store.ask("KEYS", own_session.keys("blob", "*"))
+        assert len(blobs) == 1
+        for end in (one, two):
+            end.close()
+        del one, two, end
+        gc.collect()
+        with pytest.raises(EOFError):
+            inner.recv()
+        assert store.ask("EXISTS", *blobs) == 0
+        assert store.ask("SISMEMBER", own_session.keys("keys"), blobs[0]) == 0
 
     @pytest.mark.parametrize("size", [1, SIZES[-1]])
     def test_a_message_that_is_put_there_again_is_refused(self, own_session, waiting, size):
