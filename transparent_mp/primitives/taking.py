@@ -84,19 +84,23 @@ class Taker:
         message = self._next() or self._take(timeout if block else 0.0)
         self._begun = True
         self._since = time.monotonic()
-        return _loads(unpack(self._session, self._list, message))
+        return _loads(unpack(self._session, self._list, message, self._end._shared.hold.seen))
 
     def done(self, content: Any) -> None:
         """The task that was begun has this result."""
         session, shared = self._session, self._end._shared
-        ack = shared.flow.name if shared.flow.asks(len(content)) else ""
         shared.sent.begin(session.store)
-        first, message = pack(session, shared.outbound, content, ack)
+        ack = shared.flow.count(len(content))
         carriage = sharing.carriage(session, shared.hold.oid)
+        numbers = shared.hold.numbers
+        first, message = pack(session, shared.outbound, content, ack, numbers, holds=bool(carriage))
+        if first and not carriage and not shared.carries:
+            carriage, shared.carries = sharing.carrier(session, shared.hold.oid), True
         push = script("done", (self._taken, shared.peers, shared.outbound), (session.ttl, message))
         memory.cast(*carriage, *first, push, on_reply=shared.sent)
         self._begun = False
         if ack:
+            shared.flow.asked(message)
             shared.flow.wait()
 
     def leave(self) -> None:
