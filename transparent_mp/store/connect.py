@@ -209,7 +209,11 @@ def _explain(address: str, error: Exception) -> str:
     elif "LOADING" in text:
         cause = "it is still loading its data"
         remedy = "try again in a moment"
-    elif "certificate" in text.lower() or "ssl" in text.lower():
+    elif (
+        "certificate" in text.lower()
+        or "ssl" in text.lower()
+        or (address.startswith("rediss:") and "timeout" in text.lower())
+    ):
         cause = f"TLS failed: {text}"
         remedy = (
             "see that the port speaks TLS and that its certificate is of this host, not expired, and signed "
