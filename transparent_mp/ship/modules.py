@@ -7,6 +7,7 @@ Requests and answers are a header (plain values) and a body:
     data    module, path    -> found, the file's bytes; path is relative to the module's directory
     list    module, path    -> found, entries: [[name, is_directory]]
     source  file            -> found, the text of a source file in UTF-8
+    library module, library -> found, the bytes of a shared library that a compiled module brings along
     script  file            -> found, the main script as it is in its file, or else its text
     folder  path            -> found, modules: [[name, is_package]] in a directory of the program
 
@@ -14,7 +15,8 @@ Requests and answers are a header (plain values) and a body:
 body is the concatenation of the modules' bytes, in order, `size` each. A package is answered together
 with its modules and subpackages up to `BATCH` bytes, a top-level module with its loaded neighbours.
 `complete` names packages of which everything there is has been listed (`missing` is then known without
-asking). An extension inside a batch is listed without its bytes (`size` None) and asked for by name.
+asking). An extension inside a batch is listed without its bytes (`size` None) and asked for by name; with its
+bytes come the `libraries` that it brings along, names and digests.
 
 Files are read at each request: nothing is served stale. It does not know how requests travel.
 """
@@ -31,6 +33,8 @@ import sysconfig
 from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from typing import Any, Callable
+
+from transparent_mp.ship import elf
 
 #: Bytes of modules after which a batch ends.
 BATCH = 8 << 20
@@ -204,7 +208,7 @@ def _read(name: str, spec: ModuleSpec | None, asked: bool) -> tuple[dict[str, An
         return {**_MISSING, "size": 0, "digest": None}, b""
     path = None if spec.submodule_search_locations is None else search_path(name) or []
     kind, body = _content(name, spec, asked)
-    entry = {
+    entry: dict[str, Any] = {
         "kind": kind,
         "origin": spec.origin,
         "is_package": path is not None,
@@ -212,6 +216,9 @@ def _read(name: str, spec: ModuleSpec | None, asked: bool) -> tuple[dict[str, An
         "size": None if body is None else len(body),
         "digest": hashlib.sha256(body).hexdigest() if body is not None else None,
     }
+    if kind == "extension" and asked:
+        brought = elf.bundled(str(spec.origin))
+        entry["libraries"] = {name: _digest(path) for name, path in brought.items()}
     return entry, body or b""
 
 
@@ -258,6 +265,21 @@ def _data(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     else:
         body = loader.get_data(path)
     return {"found": True, "digest": hashlib.sha256(body).hexdigest()}, body
+
+
+def _library(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    spec = find_spec(str(request["module"]))
+    path = elf.bundled(str(spec.origin if spec else ""))[str(request["library"])]
+    with open(path, "rb") as file:
+        return {"found": True}, file.read()
+
+
+def _digest(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _list(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -321,6 +343,7 @@ def _file_of(module: Any) -> Any:
 _HANDLERS: dict[str, Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]] = {
     "module": _module,
     "data": _data,
+    "library": _library,
     "list": _list,
     "source": _source,
     "script": _source,
