@@ -202,6 +202,8 @@ TABLE: tuple[Patch, ...] = (
 
     Patch("_thread", "_count", "transparent_mp.background:count", lazy=True,
           why="a program that looks for threads it forgot finds its own only"),
+    Patch("threading", "enumerate", "transparent_mp.background:listed", "as _thread._count"),
+    Patch("threading", "active_count", "transparent_mp.background:active", "as _thread._count"),
 
     Patch("os", "kill", _P + "pids:kill", lazy=True,
           why="the pid of a process on a worker means nothing to this kernel"),
