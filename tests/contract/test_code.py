@@ -84,7 +84,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("code") / "tree"
     shutil.copytree(Path(__file__).parent / "code", tree, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "application").mkdir()
-    shutil.copy(tree / "main.py", tree / "application" / "__main__.py")
+    for place in ("application/__main__.py", "shop/__main__.py", "shop/main.py"):
+        shutil.copy(tree / "main.py", tree / place)
     shutil.copytree(tree / "stock", tree / "application" / "stock")
     zipapp.create_archive(tree / "application", tree / "application.pyz")
     return tree

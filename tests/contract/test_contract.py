@@ -63,6 +63,7 @@ PROGRAMS = {
     "processes.py": ALL,
     "queue_ends.py": CROSSWISE,
     "queues.py": BOTH,
+    "queues_ahead.py": CROSSWISE,
     "relatives.py": CROSSWISE,
     "remote_managers.py": CROSSWISE,
     "signals.py": CROSSWISE,
