@@ -52,7 +52,8 @@ class TaskQueue:
 
     def __init__(self, name_of: Callable[[Any], Name], holds_back: bool = True) -> None:
         """`name_of`: the name of what is put, None if it asks for no result."""
-        self.ours, self.theirs = connection.Pipe()
+        ends: Any = connection.Pipe()
+        self.ours, self.theirs = ends
         self._name_of = name_of
         self._holds_back = holds_back
         self._first: list[Command] = []
