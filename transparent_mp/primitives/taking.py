@@ -84,7 +84,7 @@ class Taker:
         message = self._next() or self._take(timeout if block else 0.0)
         self._begun = True
         self._since = time.monotonic()
-        return _loads(unpack(self._session, self._list, message))
+        return _loads(unpack(self._session, self._list, message, self._end._shared.hold.seen))
 
     def done(self, content: Any) -> None:
         """The task that was begun has this result."""

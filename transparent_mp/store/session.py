@@ -22,8 +22,9 @@ from typing import Any, Callable
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreReplyError, UntrustedPayloadError
+from transparent_mp.hidden import Address, Hiding, Secret
 from transparent_mp.store import keeper
-from transparent_mp.store.connect import connect
+from transparent_mp.store.connect import connect, for_workers
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
@@ -133,17 +134,19 @@ class Session:
 
     def ticket(self) -> dict[str, Any]:
         """What another process needs to join, secret included: for launches and real forks only."""
-        return {
-            "session": self.id,
-            "secret": self.secret.hex(),
-            "url": self.worker_url,
-            "client": self.client,
-            "limit": self.limit,
-            "lease": self.lease,
-            "machine": self.machine,
-            "bucket": self.bucket,
-            "served": self.served,
-        }
+        return Hiding(
+            {
+                "session": self.id,
+                "secret": self.secret.hex(),
+                "url": self.worker_url,
+                "client": self.client,
+                "limit": self.limit,
+                "lease": self.lease,
+                "machine": self.machine,
+                "bucket": self.bucket,
+                "served": self.served,
+            }
+        )
 
 
 #: Length of a name.
@@ -157,10 +160,10 @@ def new_id() -> str:
 
 def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, str] = ("", "")) -> Session:
     """Take part in a session that another process opened; see `Session.member`."""
-    url = ticket["url"]
+    url = Address(ticket["url"])
     session = Session(
         id=ticket["session"],
-        secret=bytes.fromhex(ticket["secret"]),
+        secret=Secret(bytes.fromhex(ticket["secret"])),
         worker_url=url,
         uid=uid,
         client=ticket["client"],
@@ -233,11 +236,11 @@ def open_session(config: Config) -> OwnedSession:
     """Open the client's session. Raises StoreError when the store cannot be used."""
     name, uid = new_id(), new_id()
     ttl = int(config.lease * KEY_LEASES * 1000)
-    process, url = keeper.start({"session": name, "url": config.redis_url, "lease": config.lease, "ttl": ttl})
+    process, url = keeper.start(Hiding(session=name, url=config.redis_url, lease=config.lease, ttl=ttl))
     session = OwnedSession(
         id=name,
-        secret=secrets.token_bytes(32),
-        worker_url=config.worker_redis_url or url,
+        secret=Secret(secrets.token_bytes(32)),
+        worker_url=for_workers(config.worker_redis_url or url),
         uid=uid,
         client=uid,
         limit=0,
@@ -269,5 +272,5 @@ def _announce(session: Session) -> None:
     except StoreReplyError as error:
         raise type(error)(
             f"the store refuses to work for us: {error}; "
-            "docs/architecture.md lists the commands and keys that its user needs"
+            "docs/security.md lists the commands and keys that its user needs"
         ) from None

@@ -101,7 +101,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         session.served = served
         files.enter(session, served["roots"], shelf.place)
         memory.on_release(files.hand_over)
-    surroundings.enter(around)
+    surroundings.enter(around, session.worker_url)
     memory.synchronise()
     if method == "fork":
         # What the program has registered in the parent is the parent's; only multiprocessing's is both's.

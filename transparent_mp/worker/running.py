@@ -93,6 +93,11 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.child, number)
 
+    def relay(self, number: int) -> None:
+        """Signal it on behalf of another process."""
+        self.signal(number)
+        self.signalled.append(number)
+
     def warn(self) -> None:
         """Its worker's limit is near."""
         if not self._warned:

@@ -90,7 +90,7 @@ class Supervisor:
         self._limit = Limit(life)
         if life is not None:
             # Children know when they have to be done.
-            ticket = dict(ticket, ends=self._limit.end_at, life=life)
+            ticket = type(ticket)(ticket, ends=self._limit.end_at, life=life)
         self._ticket = ticket
         self._session = session
         self._run_child = run_child
@@ -233,25 +233,21 @@ class Supervisor:
             return 0
 
     def _obey(self, head: Head, frame: bytes) -> int:
-        kind = head["kind"]
+        kind, running = head["kind"], self._running.get(head.get("pid", 0))
         if kind == "run":
             self._once.check(head["uid"])
             self._begin(head, frame)
             return 1
         if kind == "signal":
-            running = self._running.get(head["pid"])
             if running is not None:
-                running.signal(head["signal"])
-                running.signalled.append(head["signal"])
+                running.relay(head["signal"])
             elif self._limit.life is not None:
                 # It has passed on meanwhile.
                 send_signal(self._session, head["pid"], head["signal"])
         elif kind == "interrupt":
             self._signal_all(head["signal"])
-        elif kind == "orphan":
-            running = self._running.get(head["pid"])
-            if running is not None:
-                running.orphan()
+        elif kind == "orphan" and running is not None:
+            running.orphan()
         elif kind == "end":
             self._drain(signal.SIGTERM)
         return 0
