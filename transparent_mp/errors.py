@@ -39,8 +39,12 @@ class OutlivedError(TransparentError, TimeoutError):
     """A task runs longer than its worker may."""
 
 
-class SessionLostError(TransparentError, ConnectionError):
-    """The session has ended under our feet: its client is gone, or its keys are."""
+class WorkerLostError(TransparentError, RuntimeError):
+    """The process of a Pool that ran a task has ended before the task had."""
+
+
+class SessionLostError(StoreError):
+    """The session has ended under our feet: its client is gone, or its keys are, or we are taken for dead."""
 
 
 class UntrustedPayloadError(TransparentError, OSError):

@@ -64,7 +64,9 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
     """Be a worker for a ticket; says what it did."""
     ticket = order["ticket"]
     worker.log_as(ticket["log"])
-    session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
+    session = join(
+        ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]), ("worker", ticket["worker"])
+    )
     begun = time.monotonic()
     processes = worker.serve(ticket, session, life=order["until"] - begun)
     session.store.close()
@@ -75,7 +77,9 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
 
 def report(ticket: dict[str, Any], why: str) -> dict[str, Any]:
     """Tell the client that a worker has failed; its lease would say so later."""
-    session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
+    session = join(
+        ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]), ("worker", ticket["worker"])
+    )
     frame = encode({"kind": "gone", "worker": ticket["worker"], "why": why})
     session.store.call(*session.push_event(session.client, frame))
     return {}

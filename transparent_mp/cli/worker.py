@@ -30,7 +30,9 @@ def main() -> None:
     log_as(ticket["log"])
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
-    session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
+    session = join(
+        ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]), ("worker", ticket["worker"])
+    )
     try:
         serve(ticket, session, lifeline=0)
     except StoreError as error:

@@ -76,6 +76,11 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
             self.returncode = code
         return self.returncode
 
+    @property
+    def worker(self) -> str:
+        """On which worker it has ended, '' if on none."""
+        return self._child.worker
+
     def _send_signal(self, sig: int) -> None:
         if self.poll() is None:
             starter.current().signal(self.pid, sig)
@@ -96,7 +101,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
             raise
         finally:
             _context.set_spawning_popen(None)
-        first, message = pack(session, "process:" + self.uid, body)
+        first, message = pack(session, "process:" + self.uid, body, name=self.uid)
         self._child = child = starter.Child(process_obj.name, self._release)
         self.sentinel = child.sentinel
         self.finalizer = util.Finalize(self, _util.close_fds, (child.sentinel,))

@@ -27,8 +27,8 @@ class Served:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._roots = Roots(of_client(session.config))
-        self._server = FileServer(self._roots)
+        self.roots = Roots(of_client(session.config))
+        self._server = FileServer(self.roots)
         self._follows = not session.config.roots
         self._inbox = Inbox(session, inbox_of(session))
         answers = Answers(session, inbox_of(session))
@@ -38,7 +38,7 @@ class Served:
         self._inbox.every_tick(self._forget_ended)
         self._marks: deque[threading.Event] = deque()
         self._stopped = False
-        session.served.update(roots=self._roots.paths, view=view_of_files())
+        session.served.update(roots=self.roots.paths, view=view_of_files())
 
     def start(self) -> None:
         self._inbox.start()
@@ -46,8 +46,8 @@ class Served:
     def standing_in(self, directory: str) -> None:
         """The program stands there: unless the roots are set, that is one."""
         if self._follows and directory:
-            self._roots.add(directory)
-            self._session.served["roots"] = self._roots.paths
+            self.roots.add(directory)
+            self._session.served["roots"] = self.roots.paths
 
     def settle(self) -> None:
         """Wait until what has arrived before is done: what an ended process has written is there."""

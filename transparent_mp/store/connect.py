@@ -9,6 +9,7 @@ It does not keep connections (`store` does) and starts no server (`server` does)
 from __future__ import annotations
 
 import inspect
+import re
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -117,17 +118,20 @@ def _prepare(sock: socket.socket) -> None:
 def _greeted(link: Link, commands: Sequence[Command]) -> Link:
     """The link, once it has taken the commands and is known to be a Redis that lets us in."""
     try:
-        link.send([*commands, ("PING",)])
+        # PING is what a server refuses that is still loading; INFO it answers even then.
+        link.send([*commands, ("PING",), ("CLIENT", "INFO")])
         # From here on replies are waited for without limit.
         if not link.wait(CONNECT_TIMEOUT):
             late = TimeoutError(f"it takes connections but has not answered within {CONNECT_TIMEOUT:g} s")
             raise StoreError(_explain(link.address, late))
-        replies = [link.read() for _ in range(len(commands) + 1)]
+        replies = [link.read() for _ in range(len(commands) + 2)]
         for reply in replies:
             if isinstance(reply, StoreReplyError):
                 raise StoreError(_explain(link.address, reply))
-        if replies[-1] != b"PONG":
-            raise garbled(link.address, repr(replies[-1])[:40])
+        said = re.match(rb"id=(\d+) addr=(\S+) ", replies[-1]) if isinstance(replies[-1], bytes) else None
+        if replies[-2] != b"PONG" or said is None:
+            raise garbled(link.address, repr(replies[-2])[:40])
+        link.number, link.name = int(said[1]), said[2].decode()
     except BaseException:
         link.close()
         raise

@@ -35,7 +35,7 @@ READ_SMALL, READ_LARGE = 16 * 1024, 1024 * 1024
 class Link:
     """A connected socket that speaks RESP2. `address` is for messages and holds no secret."""
 
-    __slots__ = ("_poll", "_read_size", "_reader", "_sock", "_torn", "address", "arrived", "number")
+    __slots__ = ("_poll", "_read_size", "_reader", "_sock", "_torn", "address", "arrived", "name", "number")
 
     def __init__(self, sock: socket.socket, address: str) -> None:
         self._sock = sock
@@ -48,8 +48,10 @@ class Link:
         self._torn = False
         #: Replies that were read and not taken yet.
         self.arrived: deque[Reply] = deque()
-        #: The store's number for this connection (CLIENT ID), by which a wait can be ended.
+        #: The store's number and name for this connection (CLIENT INFO's id and addr), by which a wait can
+        #: be ended, and the connection.
         self.number = 0
+        self.name = ""
 
     def fileno(self) -> int:
         return self._sock.fileno()

@@ -39,6 +39,11 @@ def script(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:
     return ("EVALSHA", _scripts()[name][1], len(keys), *keys, *args)
 
 
+def evaluated(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:
+    """The same where the scripts may not be loaded yet."""
+    return ("EVAL", _scripts()[name][0], len(keys), *keys, *args)
+
+
 def loading() -> tuple[Command, ...]:
     """The commands that load every script."""
     return tuple(("SCRIPT", "LOAD", text) for text, _sha in _scripts().values())

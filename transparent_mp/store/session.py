@@ -12,27 +12,31 @@ killed loses it at once.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from transparent_mp.config import Config
-from transparent_mp.errors import StoreReplyError
+from transparent_mp.errors import StoreReplyError, UntrustedPayloadError
 from transparent_mp.store import keeper
 from transparent_mp.store.connect import connect
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
-from transparent_mp.store.link import Arg, Command
-from transparent_mp.store.scripts import loading, script
+from transparent_mp.store.link import Arg, Command, Link
+from transparent_mp.store.replay import NUMBER, Numbers, Seen
+from transparent_mp.store.scripts import evaluated, loading, script
 from transparent_mp.store.seal import Seal
 from transparent_mp.store.store import Store
 
 #: Life of a key in leases. Longer than the lease, so that a keeper that is late loses nothing.
 KEY_LEASES = 3
+#: What a sealed event begins with; what a script sends, which has no secret, begins with a brace.
+SEALED = b"="
 #: Milliseconds for workers to read that their session has ended.
 END_MS = 10_000
 
@@ -57,6 +61,9 @@ class Session:
     machine: str
     store: Store
     config: Config
+    #: As what its links are admitted: "worker" W or "process" PID of a worker, which may be taken for dead,
+    #: or "" for one that only the session's end ends.
+    member: tuple[str, str] = ("", "")
     #: Object storage for large contents, '' for none; `depot` is what works with it, once it is given one.
     bucket: str = ""
     depot: Depot | None = None
@@ -64,10 +71,16 @@ class Session:
     served: dict[str, Any] = field(default_factory=dict)
     keys: Keys = field(init=False)
     seal: Seal = field(init=False)
+    #: Of what this process sends elsewhere than to an end of a pipe.
+    numbers: Numbers = field(init=False)
+    _links: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
+        # A real child's links end with those of the process that has forked it.
+        self._owner = self.member[1] if self.member[0] == "worker" else self.uid
         self.keys = Keys(self.id)
         self.seal = Seal(self.secret)
+        self.numbers = Numbers()
 
     def __repr__(self) -> str:
         return f"<Session {self.id} uid={self.uid}>"
@@ -81,10 +94,42 @@ class Session:
         """The command that runs a script over session keys."""
         return script(name, [self.keys(part) for part in parts], args)
 
+    def admission(self, link: Link) -> Command:
+        """The command that admits a new link of this process."""
+        keys = self.keys
+        names = (keys("alive"), keys("links", self._owner), keys("keys"))
+        name = f"{self.uid}.{next(self._links)}"
+        args = (keys.base, *self.member, self._owner, name, f"{link.number} {link.name}", self.ttl)
+        return evaluated("admit", names, args)
+
+    def cut(self, links: Sequence[bytes]) -> None:
+        """End links of a member that was taken for dead, as give_up and fence name them."""
+        for link in links:
+            number, name = link.split(b" ")
+            # After a restart of the store the number may be another's.
+            self.store.cast(("CLIENT", "KILL", "ID", number, "ADDR", name))
+
     def push_event(self, uid: str, frame: bytes) -> list[Command]:
-        """Commands that append an event to the inbox of `uid`."""
+        """Commands that append an event to the inbox of `uid`, sealed."""
         inbox = self.keys("inbox", uid)
-        return [("RPUSH", inbox, frame), ("PEXPIRE", inbox, self.ttl), ("SADD", self.keys("keys"), inbox)]
+        numbered = self.numbers.next(self.uid) + frame
+        event = SEALED + self.seal.close(inbox, numbered)
+        return [("RPUSH", inbox, event), ("PEXPIRE", inbox, self.ttl), ("SADD", self.keys("keys"), inbox)]
+
+    def open_event(self, inbox: str, event: bytes, seen: Seen) -> bytes:
+        """The frame of a sealed event. Raises UntrustedPayloadError also when it was received before."""
+        numbered = self.seal.open(inbox, memoryview(event)[len(SEALED) :])
+        if not seen.first(numbered[:NUMBER]):
+            raise UntrustedPayloadError(
+                f"an event at {inbox!r} was received before: something else has put it there again, with "
+                "access to this Redis; it was ignored"
+            )
+        return bytes(numbered[NUMBER:])
+
+    def refused(self) -> None:
+        """Count a payload that was refused; the client tells at the session's end."""
+        key = self.keys("refused")
+        self.store.soon(("INCR", key), ("PEXPIRE", key, self.ttl), ("SADD", self.keys("keys"), key))
 
     def ticket(self) -> dict[str, Any]:
         """What another process needs to join, secret included: for launches and real forks only."""
@@ -110,10 +155,10 @@ def new_id() -> str:
     return secrets.token_hex(ID // 2)
 
 
-def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
-    """Take part in a session that another process opened."""
+def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, str] = ("", "")) -> Session:
+    """Take part in a session that another process opened; see `Session.member`."""
     url = ticket["url"]
-    return Session(
+    session = Session(
         id=ticket["session"],
         secret=bytes.fromhex(ticket["secret"]),
         worker_url=url,
@@ -126,7 +171,10 @@ def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
         config=config,
         bucket=ticket["bucket"],
         served=ticket.get("served", {}),
+        member=member,
     )
+    session.store.admission = session.admission
+    return session
 
 
 @dataclass(repr=False)
@@ -159,12 +207,26 @@ class OwnedSession(Session):
         with contextlib.suppress(OSError):
             for callback in self.before_end:
                 callback()
-            self.store.ask(*self.script("end_session", parts, (self.keys.base, self.keys.any_object, END_MS)))
+            end = self.script("end_session", parts, (self.keys.base, self.keys.any_object, END_MS))
+            refused, _ = self.store.call(("GET", self.keys("refused")), end)
+            if refused is not None:
+                _tell_refused(refused)
         for callback in self.after_end:
             callback()
         self.store.close()
         if self.keeper is not None:
             dismiss(self.keeper)
+
+
+def _tell_refused(refused: bytes) -> None:
+    # Not needed before.
+    import logging
+
+    logging.getLogger("transparent_mp").warning(
+        "%s payloads from the store were refused in this session: something else writes to this Redis under "
+        "our keys; give it a user and password of its own (docs/security.md)",
+        refused.decode("ascii", "replace"),
+    )
 
 
 def open_session(config: Config) -> OwnedSession:
@@ -188,6 +250,7 @@ def open_session(config: Config) -> OwnedSession:
     )
     try:
         _announce(session)
+        session.store.admission = session.admission
     except BaseException:
         dismiss(process)
         raise

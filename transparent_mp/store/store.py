@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Callable, Optional
 
-from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.errors import SessionLostError, StoreError, StoreReplyError
 from transparent_mp.store.link import Command, Link, Reply
 
 _ident = threading.get_ident
@@ -35,6 +35,14 @@ OnReply = Optional[Callable[[Reply], None]]
 OWED_READ = 64
 #: Unread replies at which a cast waits for them: bounds what the store must buffer for us.
 OWED_MAX = 1024
+
+
+#: Why a link was not admitted, by the answer of lua/admit.lua.
+_REFUSALS = {
+    0: "the session is over: its client has ended or lost its lease, or the store has lost its keys",
+    -1: "this process was taken for dead, since its worker did not renew its lease in time, and may do "
+    "nothing more; TRANSPARENT_MP_LEASE is how long that takes",
+}
 
 
 class _Exchange:
@@ -59,6 +67,8 @@ class Store:
         """`prepare`: commands sent first on a new shared link (scripts to load)."""
         self._connect = connect
         self._prepare = tuple(prepare)
+        #: The command by which the session admits a new link (`session`); None: it need not.
+        self.admission: Callable[[Link], Command] | None = None
         self._link: Link | None = None
         self._idle: list[Link] = []
         self.reset()
@@ -259,7 +269,7 @@ class Store:
             if link is not None:
                 link.close()
             self._owed.clear()
-            link = self._link = self._connect()
+            link = self._link = self._opened()
             if self._prepare:
                 self._owed.extend([None] * len(self._prepare))
                 self._send(link, self._prepare)
@@ -307,9 +317,20 @@ class Store:
             if link.usable:
                 return link
             link.close()
+        return self._opened()
+
+    def _opened(self) -> Link:
+        """A new link, once the session has admitted it."""
         link = self._connect()
-        link.send([("CLIENT", "ID")])
-        link.number = link.read()
+        if self.admission is not None:
+            try:
+                link.send([self.admission(link)])
+                refusal = _REFUSALS.get(link.read())
+                if refusal:
+                    raise SessionLostError(refusal)
+            except BaseException:
+                link.close()
+                raise
         return link
 
     def _unblock(self, link: Link) -> None:

@@ -15,6 +15,7 @@ import sys
 import time
 from typing import Any
 
+from transparent_mp.errors import SessionLostError
 from transparent_mp.ship.frames import encode
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
@@ -40,7 +41,11 @@ class Membership:
         cores = ticket.get("cores", 1)
         args = (*place, self._lease_ms, session.ttl, cores)
         parts = ("alive", "workers", "starting", "ready", "keys")
-        if session.store.ask(*session.script("check_in", parts, args)) < 0:
+        try:
+            if session.store.ask(*session.script("check_in", parts, args)) < 0:
+                return False
+        except SessionLostError:
+            # Not even its link was admitted.
             return False
         self.tell("ready", worker=self.name, host=self.host, python=platform.python_version(), cores=cores)
         self._held_since(begun)
@@ -68,7 +73,7 @@ class Membership:
         """Whether this idle worker is out; False when something has come for it."""
         keys, name = self._session.keys, self.name
         names = [keys("workers"), keys("control", name), keys("running", name), keys("worker", name)]
-        names += [keys("lease", name), keys("keys")]
+        names += [keys("lease", name), keys("links", name), keys("keys")]
         if self._session.store.ask(*script("leave", names, (name,))) != 1:
             return False
         self.tell("left", worker=name)

@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Iterable
 
+from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives.lifetime import NEAR
 
 #: Seconds children have between being told to end (SIGTERM) and being killed, when the session is
@@ -116,6 +117,21 @@ class Running:
                 os.close(fd)
         self._frame_writer = self._words_reader = -1
         self.orphan()
+
+
+class Once:
+    """What a worker has begun: an order that is put into its list again does not run a process again."""
+
+    def __init__(self) -> None:
+        self._begun: set[str] = set()
+
+    def check(self, uid: str) -> None:
+        """A process of that holder id is to begin. Raises UntrustedPayloadError when it has begun before."""
+        if uid in self._begun:
+            raise UntrustedPayloadError(
+                f"the process {uid} came a second time: something else writes to this Redis under our keys"
+            )
+        self._begun.add(uid)
 
 
 def end_all(processes: Iterable[Running], first: int, woken: int) -> None:

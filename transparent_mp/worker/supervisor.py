@@ -33,8 +33,8 @@ import sys
 import time
 from typing import Any, Callable, NoReturn
 
-from transparent_mp.errors import StoreError
-from transparent_mp.launch.fleet import exit_of, report_exit, send_signal
+from transparent_mp.errors import StoreError, UntrustedPayloadError
+from transparent_mp.launch.fleet import exit_of, fence, report_exit, send_signal
 from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import forget_files
@@ -42,7 +42,7 @@ from transparent_mp.store.session import Session
 from transparent_mp.worker import preload
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership
-from transparent_mp.worker.running import Running, drain, end_all
+from transparent_mp.worker.running import Once, Running, drain, end_all
 from transparent_mp.worker.shelf import Shelf
 
 log = logging.getLogger("transparent_mp")
@@ -99,6 +99,7 @@ class Supervisor:
         self._membership = Membership(session, ticket)
         self._shelf = Shelf(session.depot)
         self._running: dict[int, Running] = {}
+        self._once = Once()
         self._spare: Running | None = None
         # Modules to import before the next fork.
         self._wanted: list[str] = []
@@ -224,10 +225,18 @@ class Supervisor:
         if not isinstance(reply, list):
             raise StoreError(f"the store ended a worker's wait: {reply}")
         self._pop_next()
-        head, _ = decode(reply[1])
+        try:
+            return self._obey(decode(reply[1])[0], reply[1])
+        except (ValueError, KeyError, TypeError, OverflowError, UntrustedPayloadError) as error:
+            self._session.refused()
+            log.warning("an order was ignored: %s", error)
+            return 0
+
+    def _obey(self, head: Head, frame: bytes) -> int:
         kind = head["kind"]
         if kind == "run":
-            self._begin(head, reply[1])
+            self._once.check(head["uid"])
+            self._begin(head, frame)
             return 1
         if kind == "signal":
             running = self._running.get(head["pid"])
@@ -344,6 +353,9 @@ class Supervisor:
         if not running.outlived:
             # No lock on a file is held any more when its exit is told.
             forget_files(self._session, pid)
+        if code:
+            # What it has sent, or a pop that waits, is of no effect any more when its exit is told.
+            fence(self._session, pid, self._name)
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
             self._idle_since = time.monotonic()

@@ -1,0 +1,215 @@
+"""The tasks of a pool, at a process that runs them: taken, begun, and done with their results.
+
+One blocking move takes a task from the list of tasks into this process's own; the script behind it
+takes more when tasks are short: as many as last for SPAN, or for a few round trips where the store
+is far. That they have come is said before the first begins, and what has a result is pushed before
+the next begins, so of what is taken none or the first is the one that is run: `tasks` says what
+becomes of them when this process dies.
+
+A task may take longer than those before it, and what was taken behind it must not wait. A thread
+that looks every few milliseconds, while something is taken ahead, gives it back.
+
+`Taker` stands where a pool's process has its queue of tasks, `Results` where it has that of results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue as queues
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing import reduction
+from typing import Any
+
+from transparent_mp import background
+from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.primitives import memory, sharing
+from transparent_mp.primitives import session as sessions
+from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.keys import Keys
+from transparent_mp.store.link import Command, Reply
+from transparent_mp.store.scripts import script
+
+_dumps = reduction.ForkingPickler.dumps
+_loads = reduction.ForkingPickler.loads
+
+#: Seconds that what is taken at once is to last, and the least number of round trips. Larger: fewer
+#: trips for each task; smaller: less waits behind a task that takes longer than those before it.
+SPAN = 0.001
+TRIPS = 2
+#: Tasks taken at once at most.
+MOST = 32
+#: Seconds between looks whether a task has been running since the last one. What another process
+#: runs cannot wake it, and a task that computes is not asked.
+LOOK_EVERY = 0.005
+
+
+def taken_keys(keys: Keys, oid: str, name: str) -> tuple[str, str]:
+    """The list of what the process of that name has taken of the pool's tasks, and that it has it."""
+    return keys.object(oid, "t:" + name), keys.object(oid, "b:" + name)
+
+
+class Taker:
+    """Takes the tasks of a pool, for one thread."""
+
+    def __init__(self, end: Any, name: str) -> None:
+        """`end` of the pool's pipe; `name` of this process as the pool knows it."""
+        session, self._end = sessions.current(), end
+        shared = end._shared
+        self._session = session
+        self._list = shared.inbound
+        self._taken, self._begins = taken_keys(session.keys, shared.hold.oid, name)
+        self._holders = session.keys.object(shared.hold.oid, f"h{shared.hold.side}")
+        session.store.cast(("SADD", session.keys("keys"), self._taken, self._begins))
+        self._lock = threading.Lock()
+        #: Messages taken and not begun; taken from with the lock held.
+        self._ahead: deque[bytes] = deque()
+        self._begun = False
+        self._since = 0.0
+        #: Seconds of a task: of a longer one than before at once, of shorter ones by and by.
+        self._typical = 0.0
+        self._trip = math.inf
+        self._number = 0
+        self._watched = False
+        self._holding = threading.Event()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """The next task. Raises queue.Empty, EOFError."""
+        if self._since:
+            lasted = time.monotonic() - self._since
+            self._typical = max(lasted, 0.75 * self._typical + 0.25 * lasted)
+        message = self._next() or self._take(timeout if block else 0.0)
+        self._begun = True
+        self._since = time.monotonic()
+        return _loads(unpack(self._session, self._list, message))
+
+    def done(self, content: Any) -> None:
+        """The task that was begun has this result."""
+        session, shared = self._session, self._end._shared
+        ack = shared.flow.name if shared.flow.asks(len(content)) else ""
+        shared.sent.begin(session.store)
+        first, message = pack(session, shared.outbound, content, ack)
+        carriage = sharing.carriage(session, shared.hold.oid)
+        push = script("done", (self._taken, shared.peers, shared.outbound), (session.ttl, message))
+        memory.cast(*carriage, *first, push, on_reply=shared.sent)
+        self._begun = False
+        if ack:
+            shared.flow.wait()
+
+    def leave(self) -> None:
+        """This process takes nothing more: give back what it has not begun."""
+        # Whoever cannot tell the store leaves it to who sees this process end.
+        with self._lock, contextlib.suppress(StoreError):
+            self._ahead.clear()
+            self._give_back(stay=int(self._begun))
+
+    def _next(self) -> bytes | None:
+        with self._lock:
+            self._number += 1
+            return self._ahead.popleft() if self._ahead else None
+
+    def _take(self, timeout: float | None) -> bytes:
+        session = self._session
+        more = self._several() - 1
+        commands: list[Command] = [
+            ("DEL", self._begins),
+            ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0),
+        ]
+        if more:
+            commands.append(script("take", (self._list, self._taken, self._holders), (more, session.ttl)))
+        else:
+            commands.append(("PEXPIRE", self._taken, session.ttl))
+        begin = time.monotonic()
+        _, message, others, *fetched = self._asked((*commands, *memory.fetch()), timeout)
+        self._trip = min(self._trip, time.monotonic() - begin)
+        memory.merge(fetched)
+        if more and others:
+            with self._lock:
+                self._ahead.extend(others)
+            self._watch()
+            message = message or self._next()
+        if message is None:
+            raise queues.Empty
+        if not message:
+            self._give_back(stay=0)
+            raise EOFError
+        # What is moved for a process that is dead by then, unseen, was never begun.
+        session.store.cast(("SET", self._begins, 1, "PX", session.ttl))
+        return message  # type: ignore[no-any-return]
+
+    def _asked(self, commands: Sequence[Command], timeout: float | None) -> list[Reply]:
+        """What the store answers; what it could not give in time is not taken."""
+        store = self._session.store
+        link = store.watch()
+        sent = False
+        try:
+            link.send(commands)
+            sent = True
+            store.waits += 1
+            came = link.wait(timeout)
+            if came:
+                link.gather(len(commands))
+        except StoreError:
+            link.close()
+            raise
+        except BaseException:
+            if sent and link.usable:
+                # What it takes in this moment is in the list of what was taken; leave() gives it back.
+                store.unwatch(link, len(commands))
+            else:
+                link.close()
+            raise
+        replies = store.unwatch(link, 0 if came else len(commands), len(commands))
+        for reply in replies:
+            if isinstance(reply, StoreReplyError):
+                raise reply
+        return replies
+
+    def _several(self) -> int:
+        """How many tasks to take at once."""
+        if not self._typical:
+            return 1
+        span = max(SPAN, TRIPS * self._trip) if self._trip < math.inf else SPAN
+        return max(1, min(MOST, int(span / self._typical)))
+
+    def _give_back(self, count: int = MOST + 1, stay: int = 0) -> None:
+        """Give back the last `count` of what was taken; of all of it `stay` are kept."""
+        session = self._session
+        keys = self._list, self._taken
+        # Waited for: what is taken next, on another link, must not come before it.
+        session.store.ask(*script("give_back", keys, (count, stay, session.ttl)))
+
+    def _watch(self) -> None:
+        if not self._watched:
+            self._watched = True
+            background.start(self._look)
+        if not self._holding.is_set():
+            self._holding.set()
+
+    def _look(self) -> None:
+        while True:
+            self._holding.wait()
+            number = self._number
+            time.sleep(LOOK_EVERY)
+            with self._lock:
+                if not self._ahead:
+                    self._holding.clear()
+                elif number == self._number:
+                    count = len(self._ahead)
+                    self._ahead.clear()
+                    # Whoever runs the task meets the same trouble.
+                    with contextlib.suppress(StoreError):
+                        self._give_back(count)
+
+
+class Results:
+    """Where the results of what a Taker takes are put."""
+
+    def __init__(self, taker: Taker) -> None:
+        self._taker = taker
+
+    def put(self, result: Any) -> None:
+        self._taker.done(_dumps(result))
