@@ -69,28 +69,11 @@ def modules() -> None:
 #: but for numpy's seed, and the environment's OF_LIBRARIES.
 AHEAD = frozenset({"numpy", "pandas", "scipy", "sklearn", "torch"})
 #: How the names of variables begin that they, and the libraries they load, read when imported.
-OF_LIBRARIES = tuple(
-    [
-        "BLIS_",
-        "CUDA_",
-        "GOMP_",
-        "GOTO_",
-        "JOBLIB_",
-        "KMP_",
-        "LOKY_",
-        "MKL_",
-        "NPY_",
-        "NUMEXPR_",
-        "NUMPY_",
-        "OMP_",
-        "OPENBLAS_",
-        "PANDAS_",
-        "PYTORCH_",
-        "SCIPY_",
-        "SKLEARN_",
-        "TORCH",
-    ]
+_READ = (
+    "BLIS_ CUDA_ GOMP_ GOTO_ JOBLIB_ KMP_ LOKY_ MKL_ NPY_ NUMEXPR_ NUMPY_ OMP_ OPENBLAS_ PANDAS_ PYTORCH_ "
+    "SCIPY_ SKLEARN_ TORCH"
 )
+OF_LIBRARIES = tuple(_READ.split())
 
 
 def imported(before: Collection[str]) -> list[str]:
