@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from transparent_mp.errors import ConfigError, StoreError, StoreReplyError
+from transparent_mp.errors import ConfigError, StoreReplyError
 from transparent_mp.store.link import Command, Link, from_handler, garbled
+from transparent_mp.store.refusals import unusable
 
 #: Seconds to wait for a connection, and for each answer until it is made. Longer: a slow network
 #: still connects; shorter: an address that swallows packets, or a server of another kind that waits
@@ -57,7 +58,7 @@ def _connect_plainly(parts: SplitResult, database: str, url: str) -> Link:
     except OSError as error:
         if from_handler(error):
             raise
-        raise StoreError(_explain(public(url), error)) from None
+        raise unusable(public(url), error) from None
     _prepare(sock)
     return _greeted(Link(sock, public(url)), commands)
 
@@ -83,7 +84,7 @@ def _connect_by_redis_py(url: str) -> Link:
     try:
         connection.connect()
     except (redis.RedisError, OSError) as error:
-        raise StoreError(_explain(public(url), error)) from None
+        raise unusable(public(url), error) from None
     sock: socket.socket = connection._sock
     # The connection object would close the socket when it is collected.
     connection._sock = None
@@ -123,11 +124,11 @@ def _greeted(link: Link, commands: Sequence[Command]) -> Link:
         # From here on replies are waited for without limit.
         if not link.wait(CONNECT_TIMEOUT):
             late = TimeoutError(f"it takes connections but has not answered within {CONNECT_TIMEOUT:g} s")
-            raise StoreError(_explain(link.address, late))
+            raise unusable(link.address, late)
         replies = [link.read() for _ in range(len(commands) + 2)]
         for reply in replies:
             if isinstance(reply, StoreReplyError):
-                raise StoreError(_explain(link.address, reply))
+                raise unusable(link.address, reply)
         said = re.match(rb"id=(\d+) addr=(\S+) ", replies[-1]) if isinstance(replies[-1], bytes) else None
         if replies[-2] != b"PONG" or said is None:
             raise garbled(link.address, repr(replies[-2])[:40])
@@ -136,24 +137,3 @@ def _greeted(link: Link, commands: Sequence[Command]) -> Link:
         link.close()
         raise
     return link
-
-
-def _explain(address: str, error: Exception) -> str:
-    text = str(error)
-    name = type(error).__name__
-    if "NOAUTH" in text or "WRONGPASS" in text or "Authentication" in name or "without any password" in text:
-        cause = "it wants another user or password"
-        remedy = "put them into TRANSPARENT_MP_REDIS_URL as redis://user:password@host:port"
-    elif "NOPERM" in text:
-        cause = "its user may not do this"
-        remedy = "give the user the rights that docs/architecture.md lists"
-    elif "LOADING" in text:
-        cause = "it is still loading its data"
-        remedy = "try again in a moment"
-    elif "certificate" in text.lower() or "ssl" in text.lower():
-        cause = f"TLS failed: {text}"
-        remedy = "check the certificate and that the port speaks TLS"
-    else:
-        cause = text or name
-        remedy = "check TRANSPARENT_MP_REDIS_URL and that the server can be reached from here"
-    return f"cannot use the store at {address}: {cause}; {remedy}"

@@ -45,9 +45,16 @@ def pack(session: Session, place: str, content: Buffer, ack: str = "") -> tuple[
     name = new_id()
     key = session.keys("blob", name)
     view = memoryview(content)
-    commands = [("RPUSH", key, view[at : at + CHUNK]) for at in range(0, len(view), CHUNK)]
+    commands = in_chunks(key, view)
     commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
     return commands, session.seal.tag(place, kind, view) + kind + name.encode()
+
+
+def in_chunks(key: str, view: memoryview) -> list[Command]:
+    """Commands that store a content in a hash: a second time they change nothing."""
+    return [
+        ("HSET", key, number, view[at : at + CHUNK]) for number, at in enumerate(range(0, len(view), CHUNK))
+    ]
 
 
 def unpack(session: Session, place: str, message: bytes) -> Buffer:
@@ -57,10 +64,11 @@ def unpack(session: Session, place: str, message: bytes) -> Buffer:
     content: Buffer = rest
     if kind[:1] in (b"B", b"b"):
         key = session.keys("blob", bytes(rest).decode("ascii", "replace"))
-        chunks, _, _ = session.store.call(
-            ("LRANGE", key, 0, -1), ("DEL", key), ("SREM", session.keys("keys"), key)
-        )
-        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        found = session.store.ask("HGETALL", key)
+        # Only now: should the answer be lost, it is asked for again.
+        session.store.cast(("DEL", key), ("SREM", session.keys("keys"), key))
+        chunks = {int(number): chunk for number, chunk in zip(found[::2], found[1::2])}
+        content = chunks[0] if len(chunks) == 1 else b"".join(chunks[number] for number in sorted(chunks))
     session.seal.check(place, message[:TAG], kind, content)
     if kind[:1] in (b"D", b"d"):
         content = b"".join(withdraw(session, bytes(content).decode()))

@@ -131,9 +131,9 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker)
         self._woken, self._waker = woken, waker
-        self._link = self._session.store.watch()
-        self._pop_next()
-        self._selector.register(self._link, selectors.EVENT_READ, self._on_control)
+        self._line = self._session.store.watch()
+        self._line.pop(self._control)
+        self._listen(self._line.fileno())
         self._selector.register(woken, selectors.EVENT_READ, self._on_child)
         if self._lifeline >= 0:
             self._selector.register(self._lifeline, selectors.EVENT_READ, self._on_lifeline)
@@ -143,13 +143,18 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             self._selector.close()
             self._drop_spare()
-            self._link.close()
+            self._line.close()
             os.close(woken)
             os.close(waker)
             self._shelf.clear()
 
-    def _pop_next(self) -> None:
-        self._link.send([("BLPOP", self._control, 0)])
+    def _listen(self, fd: int) -> None:
+        """Let the selector have the line's connection; `fd` was that of the one it had."""
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(fd)
+        self._control_fd = self._line.fileno()
+        self._link = self._line.link
+        self._selector.register(self._control_fd, selectors.EVENT_READ, self._on_control)
 
     def _turn(self) -> int:
         """Wait for one round of happenings and see to them; returns the processes begun."""
@@ -219,15 +224,28 @@ class Supervisor:
         else:
             self._idle_since = time.monotonic()
 
-    def _on_control(self, _link: Any) -> int:
-        reply = self._link.read()
-        if not isinstance(reply, list):
-            raise StoreError(f"the store ended a worker's wait: {reply}")
-        self._pop_next()
-        head, _ = decode(reply[1])
+    def _on_control(self, _fd: Any) -> int:
+        begun = 0
+        if self._line.collect():
+            # A word that was found again after a loss makes no fd readable.
+            while self._line.complete():
+                (frame,) = self._line.answers()
+                if not isinstance(frame, bytes):
+                    raise StoreError(f"the store ended a worker's wait: {frame}")
+                self._line.pop(self._control)
+                begun += self._obey(frame)
+                if self.state is State.EXITED:
+                    return begun
+        if self._line.link is not self._link:
+            self._listen(self._control_fd)
+        return begun
+
+    def _obey(self, frame: bytes) -> int:
+        """Do what a word of the session says; returns the processes begun."""
+        head, _ = decode(frame)
         kind = head["kind"]
         if kind == "run":
-            self._begin(head, reply[1])
+            self._begin(head, frame)
             return 1
         if kind == "signal":
             running = self._running.get(head["pid"])
@@ -291,7 +309,7 @@ class Supervisor:
         if self._lifeline >= 0:
             os.close(self._lifeline)
         self._session.store.reset()
-        self._link.close()
+        self._line.close()
         stdout, stderr, parent = running.child_side()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
@@ -371,11 +389,9 @@ class Supervisor:
             return
         self._move(State.DRAINING)
         end_all(self._running.values(), first, self._woken)
-        # In this order no end of the session can leave a word for us that nobody reads; the store may be
-        # gone as well.
+        # The store may be gone as well.
         with contextlib.suppress(StoreError):
-            workers = self._session.keys("workers")
-            self._session.store.call(("ZREM", workers, self._name), ("DEL", self._control))
+            self._membership.drained()
         self._move(State.EXITED)
 
     def _signal_all(self, number: int) -> None:
