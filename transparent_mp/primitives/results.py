@@ -35,6 +35,11 @@ class ResultQueue:
         context.assert_spawning(self)
         return Results, (self.tasks,)
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether a result has come that was not got yet."""
+        return bool(self._here)
+
     def put(self, result: Any) -> None:
         """Put what no process of the pool can: the end, or the result of one that has died."""
         self.tasks.answer(result)

@@ -35,9 +35,9 @@ object keys (O = tmp:{SESSION.OID}); an object has one or two sides
     O:h0, O:h1     set      holders of that side; the object side lives while the set is there
     O:q0, O:q1     list     messages to be read by that side; a semaphore's tokens; who waits for an event,
                             condition or barrier
-    O:t:TAKER      list     tasks that a process of a pool has taken, the first one begun; a string once it was
-                            given up; the process, done -> reclaim
-    O:b:TAKER      string   what it has taken has come there; deleted before it takes again
+    O:t:TAKER      list     tasks that a process of a pool has taken, the first one begun; a string once it
+                            was given up; the process, done -> reclaim
+    O:b:TAKER      string   what it has taken has come there; deleted before it waits for more
     O:w:WAITER     list     the word that ends a waiter's wait; who wakes it -> the waiter, who pops it
     O:d            hash     block -> bytes of a segment, none for zeros; publish -> fetch
     O:v            hash     n: version; w: its writer; f: last version of another than w; s:UID: number

@@ -88,7 +88,9 @@ def every_call(pool, begun):
         print(way, "starmap", outcome(pool.starmap, task, pairs, 1), begun_once(begun))
     pairs = [(number, "kill") for number in numbers]
     called, failed = [], []
-    results = [pool.apply_async(task, pair, callback=called.append, error_callback=failed.append) for pair in pairs]
+    results = [
+        pool.apply_async(task, pair, callback=called.append, error_callback=failed.append) for pair in pairs
+    ]
     print("apply_async", [outcome(result.get, 60) for result in results], begun_once(begun))
     print("callbacks", sorted(called), len(failed))
     print("apply", outcome(pool.apply, die, ("exit",)), pool.apply(len, ((1, 2),)))
