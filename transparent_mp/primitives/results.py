@@ -56,9 +56,12 @@ class ResultQueue:
 
     def _take(self) -> bytes:
         key = self.tasks.ours._shared.inbound
-        replies = sessions.current().store.pop(key, None, (("LPOP", key, BURST - 1), *memory.fetch()))
+        # Who waits for a single one would pay for the second command in vain.
+        behind = (("LPOP", key, BURST - 1),) if self.tasks.unfinished() > 1 else ()
+        replies = sessions.current().store.pop(key, None, (*behind, *memory.fetch()))
         assert replies is not None
-        message, more, *fetched = replies
+        message, *fetched = replies
+        if behind:
+            self._here.extend(fetched.pop(0) or ())
         memory.merge(fetched)
-        self._here.extend(more or ())
         return message  # type: ignore[no-any-return]
