@@ -304,7 +304,7 @@ def processes() -> None:
 
 def last_for(span: float) -> None:
     """Have tasks taken together that last so long together; none is given back on a busy machine."""
-    taking.SPAN, taking.LOOK_EVERY = span, 1000.0
+    taking.SPAN, taking.TRIPS, taking.LOOK_EVERY = span, 0, 1000.0
 
 
 def burst(span: float) -> dict[str, float]:

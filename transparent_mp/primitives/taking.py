@@ -102,10 +102,11 @@ class Taker:
         ack = shared.flow.name if shared.flow.asks(len(content)) else ""
         first, message = pack(session, shared.outbound, content, ack)
         carriage = sharing.carriage(session, shared.hold.oid)
-        push = script("done", (self._taken, shared.peers, shared.outbound), (session.ttl, message))
+        keys = self._taken, self._begins, shared.peers, shared.outbound
+        push = script("done", keys, (session.ttl, message))
         self._begun = False
         self._unsent += (*carriage, *first, push)
-        if self._ahead or not self._more or ack or first:
+        if self._ahead or ack or first:
             self._send()
         if ack:
             shared.flow.wait()
@@ -145,12 +146,11 @@ class Taker:
         """The next task that is put."""
         self._send()
         commands = (
-            ("DEL", self._begins),
             ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0),
             self._taking(self._several() - 1, waited=True),
             *memory.fetch(),
         )
-        _, message, taken, *fetched = self._asked(commands, timeout)
+        message, taken, *fetched = self._asked(commands, timeout)
         memory.merge(fetched)
         self._has(taken)
         if message is None:
