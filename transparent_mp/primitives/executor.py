@@ -111,7 +111,8 @@ class CallResults(ResultQueue):
         messages, *fetched = sessions.current().store.call(
             ("LPOP", end._shared.inbound, BURST), *memory.fetch()
         )
-        end._shared.watch.taken()
+        if end._shared.watch is not None:
+            end._shared.watch.taken()
         memory.merge(fetched)
         self._here.extend(messages or ())
         return self.get() if messages else None
