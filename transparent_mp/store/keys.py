@@ -48,7 +48,7 @@ object keys (O = tmp:{SESSION.OID}); an object has one or two sides
                             condition or barrier
     O:t:TAKER      list     tasks that a process of a pool has taken, the first one begun; a string once it
                             was given up; the process, done -> reclaim
-    O:b:TAKER      string   what it has taken has come there; deleted before it takes again
+    O:b:TAKER      string   what it has taken has come there; deleted when all of it is done
     O:w:WAITER     list     the word that ends a waiter's wait; who wakes it -> the waiter, who pops it
     O:d            hash     block -> bytes of a segment, none for zeros; publish -> fetch
     O:v            hash     n: version; w: its writer; f: last version of another than w; s:UID: number
