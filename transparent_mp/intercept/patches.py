@@ -107,7 +107,53 @@ def _loky(package: str) -> tuple[Patch, ...]:
     # fmt: on
 
 
+def _multiprocess(
+    module: str, names: str, replacement: str, why: str, *, wraps: bool = False
+) -> tuple[Patch, ...]:
+    """Rows for names of a module of `multiprocess`, pathos' copy of the standard library's package."""
+    return tuple(
+        Patch("multiprocess." + module, name, _A + "multiprocess:" + replacement, why, wraps=wraps)
+        for name in names.split()
+    )
+
+
 # fmt: off
+_COPY = "a copy of what is replaced above"
+_AS = "as multiprocessing's"
+_MULTIPROCESS = (
+    *_multiprocess("context", "get_spawning_popen set_spawning_popen assert_spawning", "same",
+                   "what travels asks the standard library's", wraps=True),
+    *_multiprocess("util", "Finalize register_after_fork _run_after_forkers", "same",
+                   "ours register with the standard library's", wraps=True),
+    *_multiprocess("util", "_finalizer_registry", "finalizers", "goes with Finalize"),
+    *_multiprocess("process", "_current_process", "current_process", "one process, one authkey", wraps=True),
+    *_multiprocess("reduction", "ForkingPickler._extra_reducers", "extra_reducers",
+                   "what is reduced in one is in the other"),
+    *_multiprocess("reduction", "send_handle recv_handle", "same", _COPY, wraps=True),
+    *_multiprocess("synchronize", "SemLock Semaphore BoundedSemaphore Lock RLock Condition Event Barrier",
+                   "same", _COPY, wraps=True),
+    *_multiprocess("heap", "BufferWrapper", "same", _COPY, wraps=True),
+    *_multiprocess("sharedctypes", "RawValue RawArray Value Array copy synchronized reduce_ctype "
+                   "rebuild_ctype SynchronizedBase Synchronized SynchronizedArray SynchronizedString",
+                   "same", _COPY, wraps=True),
+    *_multiprocess("shared_memory", "SharedMemory ShareableList", "same", _COPY, wraps=True),
+    *_multiprocess("spawn", "get_preparation_data prepare", "same", _COPY, wraps=True),
+    *_multiprocess("context", "ForkProcess._Popen", "fork_popen", _AS),
+    *_multiprocess("context", "SpawnProcess._Popen", "spawn_popen", _AS),
+    *_multiprocess("context", "ForkServerProcess._Popen", "forkserver_popen", _AS),
+    *_multiprocess("connection", "Connection", "connection_class", _AS + ", with dill", wraps=True),
+    *_multiprocess("connection", "Listener", "listener_class", "as Connection", wraps=True),
+    *_multiprocess("connection", "Pipe", "Pipe", "as Connection"),
+    *_multiprocess("connection", "Client", "Client", "as Connection"),
+    *_multiprocess("queues", "Queue JoinableQueue", "queue", "as Connection", wraps=True),
+    *_multiprocess("queues", "SimpleQueue", "simple_queue", "as Connection", wraps=True),
+    Patch("multiprocess.pool", "worker", _P + "lifetime:passing_on", sides=WORKER, wraps=True,
+          why=_AS),
+    Patch("multiprocess.pool", "Pool._get_sentinels", _P + "pool:get_sentinels", _AS),
+    Patch("multiprocess.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
+          why=_AS),
+)
+
 TABLE: tuple[Patch, ...] = (
     Patch("_multiprocessing", "SemLock", _P + "synchronize:SemLock",
           "a POSIX semaphore ends at the machine; every lock of the library stands on this one"),
@@ -218,6 +264,8 @@ TABLE: tuple[Patch, ...] = (
 
     Patch("_thread", "_count", "transparent_mp.background:count", lazy=True,
           why="a program that looks for threads it forgot finds its own only"),
+    Patch("threading", "enumerate", "transparent_mp.background:listed", "as _thread._count"),
+    Patch("threading", "active_count", "transparent_mp.background:active", "as _thread._count"),
 
     Patch("os", "kill", _P + "pids:kill", lazy=True,
           why="the pid of a process on a worker means nothing to this kernel"),
@@ -225,6 +273,9 @@ TABLE: tuple[Patch, ...] = (
           why="a process's pid is its Process.pid, unique in the session"),
     Patch("os", "getppid", _P + "pids:getppid", sides=WORKER,
           why="the parent is the process that called start(), not the supervisor"),
+    Patch("posix", "getpid", _P + "pids:getpid", sides=WORKER, optional=True,
+          why="a function of os is pickled by this name"),
+    Patch("posix", "getppid", _P + "pids:getppid", sides=WORKER, optional=True, why="as posix.getpid"),
     Patch("os", "cpu_count", _P + "pids:cpu_count", lazy=True,
           why="programs size their pools by it: the session's parallelism"),
     Patch("os", "process_cpu_count", _P + "pids:process_cpu_count", lazy=True, optional=True,
@@ -270,8 +321,36 @@ TABLE: tuple[Patch, ...] = (
     Patch("_sqlite3", "connect", _F + "natives:connect", sides=WORKER, wraps=True,
           why="opens a database by its path, in C"),
 
+    Patch("subprocess", "Popen._execute_child", _F + "natives:execute_child", sides=WORKER, wraps=True,
+          why="a command is told of paths of the client, where it cannot look"),
+    Patch("subprocess", "Popen._handle_exitstatus", _F + "natives:handle_exitstatus", sides=WORKER,
+          wraps=True, why="what a command has made is the client's when its end is known"),
+    Patch("asyncio.base_subprocess", "BaseSubprocessTransport._process_exited", _F + "natives:process_exited",
+          sides=WORKER, wraps=True, why="as Popen._handle_exitstatus"),
+    Patch("os", "system", _F + "natives:system", sides=WORKER, wraps=True, why="as subprocess.Popen"),
+    *(Patch(module, name, _F + "arrow:" + ours, sides=WORKER, wraps=True, optional=True,
+            why="opens files by their paths, in C++")
+      for module, name, ours in (("pyarrow._fs", "LocalFileSystem", "local_file_system"),
+                                 ("pyarrow.fs", "_ensure_filesystem", "ensuring"),
+                                 ("pyarrow.fs", "_resolve_filesystem_and_path", "resolving"))),
+    *(Patch(module, name, _F + "arrow:reading", sides=WORKER, wraps=True, optional=True, why="as pyarrow.fs")
+      for module, name in (("pyarrow._csv", "read_csv"), ("pyarrow._csv", "open_csv"),
+                           ("pyarrow._json", "read_json"), ("pyarrow._json", "open_json"),
+                           ("pyarrow._feather", "FeatherReader"))),
+    *(Patch("pyarrow.lib", name, _F + "arrow:" + ours, sides=WORKER, wraps=True, why="as pyarrow.fs")
+      for name, ours in (("memory_map", "memory_map"), ("OSFile", "os_file"))),
+    Patch("h5py._hl.files", "File.__init__", _F + "hdf5:file_init", sides=WORKER, wraps=True,
+          why="opens files by their paths, in C"),
+
     Patch("importlib._common", "fallback_resources", "transparent_mp.worker.importer:fallback_resources",
           sides=WORKER, wraps=True, optional=True, why="Python 3.9 takes a package's files to be beside it"),
+
+    *_MULTIPROCESS,
+
+    Patch("dill._dill", "_create_function", _A + "dill:create_function", sides=WORKER, wraps=True,
+          why="makes functions over the globals of __main__, which may be still to come"),
+    Patch("billiard._ext", "_billiard", _A + "billiard:leaf", wraps=True,
+          why="forks beside its parent, over descriptors, and so with the kernel's semaphores"),
 
     *_loky("loky"),
     *_loky("joblib.externals.loky"),

@@ -26,9 +26,9 @@ def _choose(process_class: str, method: str) -> Any:
     return staticmethod(popen)
 
 
-def is_manager_server(process_obj: Any) -> bool:
-    """Whether `process_obj` is to run a manager's server."""
-    managers = sys.modules.get("multiprocessing.managers")
+def is_manager_server(process_obj: Any, package: str = "multiprocessing") -> bool:
+    """Whether `process_obj` is to run a manager's server; `package` is whose manager."""
+    managers = sys.modules.get(package + ".managers")
     if managers is None:
         return False
     target = getattr(getattr(process_obj, "_target", None), "__func__", None)

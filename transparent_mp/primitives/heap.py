@@ -174,9 +174,10 @@ class _Block:
     def isolate(self) -> None:
         self._arena.isolate()
 
-    def free(self) -> None:
+    # Bound here: what outlives `__main__` is freed when this module's names, and the heap's, are gone.
+    def free(self, _ending: Any = sys.is_finalizing) -> None:
         # The heap of a forked child begins anew, and does not know its parent's blocks.
-        if self._owner is not None and os.getpid() == self._pid:
+        if self._owner is not None and not _ending() and os.getpid() == self._pid:
             self._owner.free(self.block)
 
 

@@ -14,9 +14,10 @@ It does not know how a global is fetched or what was captured; `main_module` doe
 from __future__ import annotations
 
 import builtins
+import sys
 import threading
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Callable
 
 from transparent_mp.errors import TransparentError
@@ -46,9 +47,13 @@ class Awaited:
         """Let `name` be made by `make` at first use; `used` when code may load it as a global."""
         self._makers[name] = entry, make
         if used:
-            self._used.add(name)
-            if self._space.get("__builtins__") is builtins:
-                self._space["__builtins__"] = Builtins(self)
+            self.use({name})
+
+    def use(self, names: Set[str]) -> None:
+        """Code that is about to be made may load these as globals."""
+        self._used |= names & self._makers.keys()
+        if self._used and self._space.get("__builtins__") is builtins:
+            self._space["__builtins__"] = Builtins(self)
 
     def arrive(self, name: str) -> Any:
         """Make the global and put it in place; KeyError when none of that name is awaited."""
@@ -106,6 +111,13 @@ class RestoredMain(types.ModuleType):
 def expect(main: RestoredMain, name: str, entry: Any, make: Callable[[], Any], *, used: bool) -> None:
     """See `Awaited.add`."""
     main._tmp_awaited.add(name, entry, make, used=used)
+
+
+def use(space: Any, names: Set[str], *, whole: bool = False) -> None:
+    """See `Awaited.use`; `space` is the dict that the code's globals are in, any of them if `whole`."""
+    main = sys.modules.get("__main__")
+    if isinstance(main, RestoredMain) and vars(main) is space:
+        main._tmp_awaited.use(main._tmp_awaited.entries().keys() if whole else names)
 
 
 def arrive(main: RestoredMain, name: str) -> Any:

@@ -342,19 +342,19 @@ class _SmallTwin:
 
     def __init__(self, view: memoryview) -> None:
         self._view = view
-        self._data = bytes(len(view))
+        self._data = bytearray(len(view))
 
     def changed(self) -> tuple[int, ...]:
         return () if self._view.tobytes() == self._data else (0,)
 
     def get(self, _first: int, _stop: int) -> bytes:
-        return self._data
+        return bytes(self._data)
 
     def set(self, _first: int, data: bytes) -> None:
-        self._data = data
+        self._data[:] = data
 
     def view(self, _first: int, _stop: int) -> memoryview:
-        raise NotImplementedError("one block is not many")
+        return memoryview(self._data)
 
 
 class _LargeTwin:

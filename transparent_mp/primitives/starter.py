@@ -29,6 +29,7 @@ from transparent_mp.ship import output
 from transparent_mp.ship.batches import Batches
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
+from transparent_mp.ship.reading import Code
 from transparent_mp.ship.requests import Answers
 from transparent_mp.ship.served import Served
 from transparent_mp.store.keys import FIRST_PID
@@ -120,7 +121,8 @@ class Starter:
         self.fleet = fleet = Fleet(session, _launcher(session))
         session.limit = fleet.limit or 0
         answers = Answers(session)
-        self.batches = batches = Batches(session)
+        self.served = served = Served(session)
+        self.batches = batches = Batches(session, Code(served.roots))
         answers.on("module", batches.answer)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
         self.snapshots = snapshots = Snapshots(session, kept)
@@ -137,7 +139,6 @@ class Starter:
         inbox.on("started", self._on_started)
         inbox.on("want", self._on_want)
         inbox.every_tick(fleet.look)
-        self.served = served = Served(session)
         served.start()
         session.before_end.append(served.stop)
         session.before_end.append(self.close)
@@ -157,7 +158,7 @@ class Starter:
     def _on_exit(self, head: Head, _body: bytes) -> None:
         if self.served is not None:
             # Who joins it finds what it has written, even if it was killed.
-            self.served.settle()
+            self.served.ended(head["pid"])
         self._ended(head["pid"], head["code"], head.get("worker", ""))
 
     def _ended(self, pid: int, code: int, worker: str) -> None:

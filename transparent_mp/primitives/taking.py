@@ -25,10 +25,10 @@ from multiprocessing import reduction
 from typing import Any
 
 from transparent_mp import background
-from transparent_mp.errors import StoreError, StoreReplyError
-from transparent_mp.primitives import memory, sharing
+from transparent_mp.errors import StoreError
+from transparent_mp.primitives import memory
 from transparent_mp.primitives import session as sessions
-from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.content import unpack
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.scripts import script
@@ -94,21 +94,21 @@ class Taker:
             message = self._await(timeout if block else 0.0)
         self._begun = True
         self._since = time.monotonic()
-        return _loads(unpack(self._session, self._list, message))
+        return _loads(unpack(self._session, self._list, message, self._end._shared.hold.seen))
 
     def done(self, content: Any) -> None:
         """The task that was begun has this result."""
         session, shared = self._session, self._end._shared
-        ack = shared.flow.name if shared.flow.asks(len(content)) else ""
-        first, message = pack(session, shared.outbound, content, ack)
-        carriage = sharing.carriage(session, shared.hold.oid)
+        ack = shared.flow.count(len(content))
+        first, message = self._end.packed(content, ack)
         keys = self._taken, self._begins, shared.peers, shared.outbound
         push = script("done", keys, (session.ttl, message))
         self._begun = False
-        self._unsent += (*carriage, *first, push)
+        self._unsent += (*first, push)
         if self._ahead or ack or first:
             self._send()
         if ack:
+            shared.flow.asked(message)
             shared.flow.wait()
 
     def leave(self) -> None:
@@ -179,31 +179,15 @@ class Taker:
 
     def _asked(self, commands: Sequence[Command], timeout: float | None) -> list[Reply]:
         """What the store answers; what it could not give in time is not taken."""
-        store = self._session.store
-        link = store.watch()
-        sent = False
-        try:
-            link.send(commands)
-            sent = True
-            store.waits += 1
-            came = link.wait(timeout)
-            if came:
-                link.gather(len(commands))
-        except StoreError:
-            link.close()
-            raise
-        except BaseException:
-            if sent and link.usable:
-                # What it takes in this moment is in the list of what was taken; leave() gives it back.
-                store.unwatch(link, len(commands))
-            else:
-                link.close()
-            raise
-        replies = store.unwatch(link, 0 if came else len(commands), len(commands))
-        for reply in replies:
-            if isinstance(reply, StoreReplyError):
-                raise reply
-        return replies
+        return self._session.store.attempt(commands, timeout, self._found)
+
+    def _found(self) -> list[Reply] | None:
+        """The answers that were lost: nothing was begun, so all that lies there was taken just now."""
+        messages, *fetched = memory.call(("LRANGE", self._taken, 0, -1), *memory.fetch())
+        if messages:
+            return [messages[0], [1, *messages[1:]], *fetched]
+        memory.merge(fetched)
+        return None
 
     def _several(self) -> int:
         """How many tasks to take at once."""

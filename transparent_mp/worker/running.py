@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Iterable
 
+from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives.lifetime import NEAR
 
 #: Seconds children have between being told to end (SIGTERM) and being killed, when the session is
@@ -47,6 +48,7 @@ class Running:
         """In the child: the fds for its stdout and stderr, and its parent sentinel."""
         for fd in (*self.outputs, self._parent_writer, self._frame_writer, self._words_reader):
             os.close(fd)
+        self._words_pipe = os.fstat(self._words_writer)
         return (*self._writers, self._parent_reader)
 
     def parent_side(self, child: int) -> None:
@@ -72,9 +74,12 @@ class Running:
 
     def say(self, words: list[str]) -> None:
         """In the child: leave a word for the supervisor; what it cannot take at once is lost."""
-        os.set_blocking(self._words_writer, False)
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._words_writer, " ".join(words).encode())
+        # The program may have closed the descriptor, and may have a file of its own there.
+        with contextlib.suppress(OSError):
+            if not os.path.samestat(os.fstat(self._words_writer), self._words_pipe):
+                return
+            os.set_blocking(self._words_writer, False)
+            os.write(self._words_writer, "".join(f"{word} " for word in words).encode())
 
     def said(self) -> list[str]:
         """In the supervisor: what the child has said."""
@@ -91,6 +96,11 @@ class Running:
         # It may have ended a moment ago, and its end not been seen yet.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.child, number)
+
+    def relay(self, number: int) -> None:
+        """Signal it on behalf of another process."""
+        self.signal(number)
+        self.signalled.append(number)
 
     def warn(self) -> None:
         """Its worker's limit is near."""
@@ -116,6 +126,21 @@ class Running:
                 os.close(fd)
         self._frame_writer = self._words_reader = -1
         self.orphan()
+
+
+class Once:
+    """What a worker has begun: an order that is put into its list again does not run a process again."""
+
+    def __init__(self) -> None:
+        self._begun: set[str] = set()
+
+    def check(self, uid: str) -> None:
+        """A process of that holder id is to begin. Raises UntrustedPayloadError when it has begun before."""
+        if uid in self._begun:
+            raise UntrustedPayloadError(
+                f"the process {uid} came a second time: something else writes to this Redis under our keys"
+            )
+        self._begun.add(uid)
 
 
 def end_all(processes: Iterable[Running], first: int, woken: int) -> None:
