@@ -204,7 +204,7 @@ def _explain(address: str, error: Exception) -> str:
         cause = "it wants another user or password"
         remedy = "put them into TRANSPARENT_MP_REDIS_URL as redis://user:password@host:port"
     elif "NOPERM" in text:
-        cause = "its user may not do this"
+        cause = f"its user may not do this ({text})"
         remedy = "give the user the rights that docs/security.md lists"
     elif "LOADING" in text:
         cause = "it is still loading its data"
