@@ -26,9 +26,9 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.errors import StoreError, StoreReplyError
-from transparent_mp.primitives import memory, sharing
+from transparent_mp.primitives import memory
 from transparent_mp.primitives import session as sessions
-from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.content import unpack
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.scripts import script
@@ -89,15 +89,11 @@ class Taker:
     def done(self, content: Any) -> None:
         """The task that was begun has this result."""
         session, shared = self._session, self._end._shared
-        shared.sent.begin(session.store)
         ack = shared.flow.count(len(content))
-        carriage = sharing.carriage(session, shared.hold.oid)
-        numbers = shared.hold.numbers
-        first, message = pack(session, shared.outbound, content, ack, numbers, holds=bool(carriage))
-        if first and not carriage and not shared.carries:
-            carriage, shared.carries = sharing.carrier(session, shared.hold.oid), True
+        shared.sent.begin(session.store)
+        first, message = self._end.packed(content, ack)
         push = script("done", (self._taken, shared.peers, shared.outbound), (session.ttl, message))
-        memory.cast(*carriage, *first, push, on_reply=shared.sent)
+        memory.cast(*first, push, on_reply=shared.sent)
         self._begun = False
         if ack:
             shared.flow.asked(message)

@@ -23,10 +23,9 @@ import weakref
 from multiprocessing import connection, context, reduction
 from typing import Any, Callable
 
-from transparent_mp.primitives import memory, sharing
+from transparent_mp.primitives import memory
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.taking import Taker, taken_keys
-from transparent_mp.store.content import pack
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG
@@ -89,14 +88,12 @@ class TaskQueue:
         if shared is None:
             raise OSError("handle is closed")
         content = _dumps(task)
-        session = sessions.current()
-        first, message = pack(session, shared.outbound, content)
+        first, message = self.ours.packed(content)
         name = self._name_of(task)
         if name is not None:
             with self._changed:
                 self._open[name] = message[:TAG], len(content)
                 self._open_bytes += len(content)
-        self._first += sharing.carriage(session, shared.hold.oid)
         self._first += first
         self._messages.append(message)
         self._bytes += len(content)

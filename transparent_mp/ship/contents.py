@@ -2,25 +2,38 @@
 
 The digest travels in a sealed payload, so what it names needs no seal of its own: who fetches a
 content computes its digest again.
+
+What the client has stored for its processes is dropped again when none of them is left that may ask for it
+(`Kept`), but for the last used: the next process often wants the same. What a process on a worker stores for
+those it starts itself stays until the session ends, as code does (`lasting`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transparent_mp.errors import SessionLostError, UntrustedPayloadError
 from transparent_mp.store.content import CHUNK, deposit, goes_to_depot, withdraw
 from transparent_mp.store.link import Command
+from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session
 
 #: What stands in the store for a content that lies in the depot; no content is empty.
 IN_DEPOT = b""
 
+#: Bytes of contents that stay in the store though nobody is left who may ask for them. Larger: the next
+#: process finds more of what it needs; smaller: less of the store.
+KEEP = 256 * 1024 * 1024
 
-def put(session: Session, contents: Mapping[str, Any], known: set[str]) -> list[Command]:
+
+def put(
+    session: Session, contents: Mapping[str, Any], known: set[str], *, lasting: bool = True
+) -> list[Command]:
     """Commands that store what the session does not have yet; `known` is what this process has stored."""
     commands: list[Command] = []
     for digest, content in contents.items():
@@ -36,6 +49,10 @@ def put(session: Session, contents: Mapping[str, Any], known: set[str]) -> list[
             commands.append(("DEL", key))
             commands += [("RPUSH", key, chunk) for chunk in chunks]
             commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
+            if lasting:
+                names = session.keys("lasting")
+                commands += [("SADD", names, digest), ("PEXPIRE", names, session.ttl)]
+                commands += [("SADD", session.keys("keys"), names)]
     return commands
 
 
@@ -71,3 +88,43 @@ def get(session: Session, digest: str) -> bytes:
     """The whole content. Raises as `stream` does."""
     chunks = list(stream(session, digest))
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class Kept:
+    """The client's book of the contents that it has stored, and who may ask for them. Thread-safe."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self._users: dict[str, set[str]] = {}
+        #: Bytes in the store of those without users, the last used last.
+        self._unused: OrderedDict[str, int] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+
+    def use(self, user: str, sizes: Mapping[str, int]) -> None:
+        """`user` may ask for contents of these digests, until it is released; to be stored if not there."""
+        with self._lock:
+            for digest, size in sizes.items():
+                self._users.setdefault(digest, set()).add(user)
+                self._sizes[digest] = 0 if goes_to_depot(self._session, size) else size
+                self._unused.pop(digest, None)
+
+    def release(self, user: str) -> None:
+        """What nobody may ask for any more goes, when the last used take more than KEEP."""
+        with self._lock:
+            for digest in [digest for digest, users in self._users.items() if user in users]:
+                self._users[digest].remove(user)
+                if not self._users[digest]:
+                    del self._users[digest]
+                    self._unused[digest] = self._sizes.pop(digest)
+            total = sum(self._unused.values())
+            while total > KEEP:
+                digest, size = self._unused.popitem(last=False)
+                total -= size
+                # With the lock held: whoever looks whether it is there looks later.
+                self._drop(digest)
+
+    def _drop(self, digest: str) -> None:
+        keys = self._session.keys
+        names = keys("content", digest), keys("lasting"), keys("keys")
+        self._session.store.soon(script("drop_content", names, (digest,)))

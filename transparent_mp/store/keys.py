@@ -29,7 +29,8 @@ session keys (S = tmp:{SESSION})
     S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)
     S:acks:UID     set      ids of the token lists of sender UID; sender -> exited
     S:answer:ID    list     one answer to a request; client -> asker, seconds
-    S:content:D   list     chunks of the large content whose SHA-256 is D; client -> workers
+    S:content:D    list     chunks of the large content whose SHA-256 is D; client -> workers; drop_content
+    S:lasting      set      digests of the contents that stay until the end; who puts -> drop_content
     S:refused      string   payloads that were refused; who refused them -> client, at the end
     S:depot        string   something lies in the session's depot; who puts it -> client, at the end
     S:names        hash     listener address -> object id; listeners -> clients

@@ -78,11 +78,14 @@ class Pantry:
         path = os.path.join(folder, name)
         with contextlib.suppress(FileExistsError):
             _os("mkdir")(folder, 0o700)
-        try:
-            _os("lstat")(path)
-        except FileNotFoundError:
+        if not _is_there(path):
             self._write(path, content)
         return path
+
+    def has_native(self, digest: str, name: str) -> str:
+        """The path of one that is here already; '' if none is."""
+        path = os.path.join(self.place, digest, name) if self.place else ""
+        return path if path and _is_there(path) else ""
 
     def trim(self) -> None:
         """Throw away what has been longest here, when there is too much."""
@@ -116,6 +119,14 @@ class Pantry:
             with contextlib.suppress(OSError):
                 _os("unlink")(partial)
             raise
+
+
+def _is_there(path: str) -> bool:
+    try:
+        _os("lstat")(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _os(name: str) -> Any:

@@ -48,6 +48,7 @@ class Running:
         """In the child: the fds for its stdout and stderr, and its parent sentinel."""
         for fd in (*self.outputs, self._parent_writer, self._frame_writer, self._words_reader):
             os.close(fd)
+        self._words_pipe = os.fstat(self._words_writer)
         return (*self._writers, self._parent_reader)
 
     def parent_side(self, child: int) -> None:
@@ -73,9 +74,12 @@ class Running:
 
     def say(self, words: list[str]) -> None:
         """In the child: leave a word for the supervisor; what it cannot take at once is lost."""
-        os.set_blocking(self._words_writer, False)
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._words_writer, " ".join(words).encode())
+        # The program may have closed the descriptor, and may have a file of its own there.
+        with contextlib.suppress(OSError):
+            if not os.path.samestat(os.fstat(self._words_writer), self._words_pipe):
+                return
+            os.set_blocking(self._words_writer, False)
+            os.write(self._words_writer, "".join(f"{word} " for word in words).encode())
 
     def said(self) -> list[str]:
         """In the supervisor: what the child has said."""

@@ -159,6 +159,7 @@ class Supervisor:
         if not happened:
             if self._wanted:
                 self._import_ahead()
+                self._see_to_lease()
                 return begun
             if self._spare is None and self.state is not State.RETIRED:
                 self._spare = self._fork()
@@ -265,9 +266,9 @@ class Supervisor:
 
     def _import_ahead(self) -> None:
         """One module, then a look whether something has come; the spare that lacks it is replaced."""
-        name = self._wanted.pop(0)
-        if name not in sys.modules:
-            preload.also(name)
+        word = self._wanted.pop(0)
+        if word not in sys.modules:
+            preload.also(word)
             self._drop_spare()
 
     def _fork(self) -> Running:

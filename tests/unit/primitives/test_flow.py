@@ -9,6 +9,7 @@ from transparent_mp.store.scripts import script
 from transparent_mp.store.session import new_id
 
 LONG = 20
+SIZE = 32 * 1024
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def fill(end):
     """Send without waiting until the window is full; the number of messages."""
     count = 0
     while not end._shared.flow._full():
-        end.post(bytes(1024))
+        end.post(bytes(SIZE))
         count += 1
     return count
 
@@ -55,11 +56,9 @@ class TestWindow:
         one, two = pipe
         before = own_session.store.waits
         for _ in range(4 * flow.STEPS):
-            for _ in range(flow.MESSAGES // flow.STEPS):
-                one.post(b"x")
+            one.post(bytes(flow.STEP))
             taken = own_session.store.waits
-            for _ in range(flow.MESSAGES // flow.STEPS):
-                two.recv_bytes()
+            two.recv_bytes()
             before += own_session.store.waits - taken
             assert one.has_room()
         assert own_session.store.waits == before
@@ -69,7 +68,7 @@ class TestWindow:
         count = fill(one)
         sent = waiting(one.send_bytes, b"last")
         assert not sent.done()
-        assert [len(two.recv_bytes()) for _ in range(count)] == [1024] * count
+        assert [len(two.recv_bytes()) for _ in range(count)] == [SIZE] * count
         sent.result(LONG)
         assert two.recv_bytes() == b"last"
 
@@ -173,9 +172,9 @@ class TestLost:
 class TestLeftBehind:
     def test_nothing_by_an_end_that_is_closed(self, pipe, own_session):
         one, two = pipe
-        for _ in range(flow.MESSAGES):
-            one.post(b"x")
-        for _ in range(flow.MESSAGES):
+        for _ in range(3):
+            one.post(bytes(flow.STEP))
+        for _ in range(3):
             two.recv_bytes()
         key = key_of(one)
         assert own_session.store.ask("EXISTS", key)

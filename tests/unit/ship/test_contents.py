@@ -52,3 +52,46 @@ def test_half_of_it_is_not_it(session: OwnedSession) -> None:
 def test_what_is_gone_says_so(session: OwnedSession) -> None:
     with pytest.raises(SessionLostError, match="no longer in the store"):
         contents.get(session, DIGEST)
+
+
+def several(count: int) -> dict[str, bytes]:
+    return {hashlib.sha256(bytes([n])).hexdigest(): bytes([n]) * 1000 for n in range(count)}
+
+
+def there(session: OwnedSession, digests: list[str]) -> list[bool]:
+    return [bool(session.store.ask("EXISTS", session.keys("content", digest))) for digest in digests]
+
+
+def test_what_nobody_may_ask_for_goes_but_for_the_last_used(
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "KEEP", 2500)
+    kept, parts = contents.Kept(session), several(5)
+    names = list(parts)
+    session.store.call(*contents.put(session, parts, set(), lasting=False))
+    for user, digest in enumerate(names):
+        kept.use(str(user), {digest: 1000})
+    kept.use("another", {names[0]: 1000})
+    assert there(session, names) == [True] * 5
+    for user in range(5):
+        kept.release(str(user))
+    assert there(session, names) == [True, False, False, True, True]
+    kept.use("again", {names[3]: 1000})
+    kept.release("another")
+    assert there(session, names) == [True, False, False, True, True]
+    kept.release("again")
+    assert there(session, names) == [True, False, False, True, False]
+    assert session.store.ask("SISMEMBER", session.keys("keys"), session.keys("content", names[1])) == 0
+
+
+def test_what_another_process_has_stored_stays(
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "KEEP", 0)
+    kept, parts = contents.Kept(session), several(2)
+    names = list(parts)
+    session.store.call(*contents.put(session, {names[0]: parts[names[0]]}, set()))
+    session.store.call(*contents.put(session, {names[1]: parts[names[1]]}, set(), lasting=False))
+    kept.use("one", dict.fromkeys(names, 1000))
+    kept.release("one")
+    assert there(session, names) == [True, False]
