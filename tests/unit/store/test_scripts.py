@@ -61,7 +61,8 @@ class Book:
 
     def admit(self, kind: str, of: str, owner: str, link: str = "a 1:2") -> int:
         names = [self._keys("alive"), self._keys("links", owner), self._keys("keys")]
-        args = (self._keys.base, kind, of, owner, link, link, self._session.ttl)
+        names += [self._keys("line", link), self._keys("taken", link)]
+        args = (self._keys.base, kind, of, owner, link, link, self._session.ttl, "")
         return int(self.ask(*evaluated("admit", names, args)))
 
     def fence(self, pid: int, worker: str) -> Any:
