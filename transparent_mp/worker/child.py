@@ -60,7 +60,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
             os._exit(0)
         head, body = decode(frame)
         session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
-        session.depot = shelf.depot
+        session.depot, session.shelf = shelf.depot, shelf.content
         sessions.attach(session)
         content = unpack(session, "process:" + session.uid, body)
         preload.tell_ahead(channel.say)
