@@ -130,7 +130,7 @@ def test_a_port_without_tls_is_named(
 ) -> None:
     # It waits for more of what it takes for a command.
     monkeypatch.setattr(of_connect, "CONNECT_TIMEOUT", 0.5)
-    with pytest.raises(StoreError, match="TLS failed.*see that the port speaks TLS"):
+    with pytest.raises(StoreError, match=r"TLS failed.*see that the port speaks TLS"):
         connect(f"rediss://127.0.0.1:{redis().port}/0?ssl_ca_certs={authority.certificate}")
 
 

@@ -242,6 +242,10 @@ TABLE: tuple[Patch, ...] = (
 
     Patch("multiprocessing.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
           why="its processes inherit one and the same memory, so one copy of it does"),
+    Patch("concurrent.futures.process", "ProcessPoolExecutor.__init__", _P + "executor:init", wraps=True,
+          why="its queues are a pool's: a semaphore for each call would be a round trip"),
+    Patch("concurrent.futures.process", "_ExecutorManagerThread.wait_result_broken_or_wakeup",
+          _P + "executor:wait_result", wraps=True, why="results that have come need no waiting for"),
     Patch("concurrent.futures.process", "ProcessPoolExecutor._launch_processes",
           _P + "snapshot:at_one_moment", wraps=True, optional=True, why="as Pool._repopulate_pool"),
 

@@ -111,6 +111,7 @@ class Fleet:
 
     def left(self, worker: str) -> None:
         """A worker has left in good order: nothing of it is missed."""
+        self._session.store.cast(self._session.script("left", ("keys",), (self._session.keys.base, worker)))
         self._move(worker, State.GONE)
 
     def refused(self, worker: str, why: str) -> None:

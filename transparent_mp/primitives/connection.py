@@ -167,9 +167,10 @@ class Connection(_StockConnection):  # type: ignore[misc]
             shared.watch = Watch(sessions.current().store, shared.inbound)
             # The number the program knows stays the same.
             if self._handle == _NO_FD:
-                self._handle = os.dup(shared.watch.link.fileno())
+                self._handle = os.dup(shared.watch.line.fileno())
             else:
-                os.dup2(shared.watch.link.fileno(), self._handle)
+                os.dup2(shared.watch.line.fileno(), self._handle)
+            shared.watch.handle = self._handle
         return shared.watch
 
     def _end_early(self) -> None:

@@ -159,7 +159,7 @@ class Starter:
         if self.served is not None:
             # Who joins it finds what it has written, even if it was killed.
             self.served.ended(head["pid"])
-        self._ended(head["pid"], head["code"], head["worker"])
+        self._ended(head["pid"], head["code"], head.get("worker", ""))
 
     def _ended(self, pid: int, code: int, worker: str) -> None:
         with self._lock:

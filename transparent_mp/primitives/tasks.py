@@ -51,7 +51,8 @@ class TaskQueue:
 
     def __init__(self, name_of: Callable[[Any], Name], holds_back: bool = True) -> None:
         """`name_of`: the name of what is put, None if it asks for no result."""
-        ends: Any = connection.Pipe()
+        # Of the patched class: `connection.Pipe` makes it.
+        ends: tuple[Any, Any] = connection.Pipe()
         self.ours, self.theirs = ends
         self._name_of = name_of
         self._holds_back = holds_back
@@ -131,6 +132,10 @@ class TaskQueue:
     def unfinished(self) -> int:
         """How many tasks have no result yet."""
         return len(self._open)
+
+    def takers(self) -> int:
+        """How many processes take them."""
+        return len(self._takers)
 
     def ended(self, taker: str, vanished: bool) -> Name | None:
         """A process has ended; the name of the task that it had begun and whose result never comes.

@@ -13,14 +13,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from transparent_mp.errors import SessionLostError, UntrustedPayloadError
-from transparent_mp.store.content import CHUNK, deposit, goes_to_depot, withdraw
+from transparent_mp.store.content import CHUNK, deposit, goes_to_depot, in_chunks, withdraw
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
-from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session
 
 #: What stands in the store for a content that lies in the depot; no content is empty.
@@ -41,13 +40,11 @@ def put(
             known.add(digest)
             key = session.keys("content", digest)
             view = memoryview(content).cast("B")
-            chunks: Sequence[Buffer] = [view[at : at + CHUNK] for at in range(0, len(view), CHUNK)]
-            if goes_to_depot(session, len(view)):
-                commands += deposit(session, digest, view)
-                chunks = [IN_DEPOT]
             # Another process may have stored it: then this replaces it by the same.
-            commands.append(("DEL", key))
-            commands += [("RPUSH", key, chunk) for chunk in chunks]
+            if goes_to_depot(session, len(view)):
+                commands += [*deposit(session, digest, view), ("HSET", key, 0, IN_DEPOT)]
+            else:
+                commands += in_chunks(key, view)
             commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
             if lasting:
                 names = session.keys("lasting")
@@ -58,7 +55,7 @@ def put(
 
 def has(session: Session, digest: str, size: int) -> bool:
     """Whether the session has the whole content, which is `size` bytes long."""
-    chunks: int = session.store.ask("LLEN", session.keys("content", digest))
+    chunks: int = session.store.ask("HLEN", session.keys("content", digest))
     return chunks == (1 if goes_to_depot(session, size) else -(-size // CHUNK))
 
 
@@ -68,18 +65,20 @@ def stream(session: Session, digest: str) -> Iterator[bytes]:
     Raises SessionLostError when it is gone, UntrustedPayloadError, after the last chunk, when it is another.
     """
     key = session.keys("content", digest)
-    count, chunks = session.store.call(("LLEN", key), ("LRANGE", key, 0, 0))
-    if not chunks:
+    count, chunk = session.store.call(("HLEN", key), ("HGET", key, 0))
+    if chunk is None:
         raise SessionLostError(f"the content {digest[:12]} is no longer in the store: has the session ended?")
-    if chunks == [IN_DEPOT]:
+    if chunk == IN_DEPOT:
         yield from withdraw(session, digest)
         return
     seen = hashlib.sha256()
     for at in range(count):
         if at:
-            chunks = session.store.ask("LRANGE", key, at, at)
-        seen.update(chunks[0])
-        yield chunks[0]
+            chunk = session.store.ask("HGET", key, at)
+            if chunk is None:
+                raise SessionLostError(f"the content {digest[:12]} has gone from the store while it was read")
+        seen.update(chunk)
+        yield chunk
     if seen.hexdigest() != digest:
         raise UntrustedPayloadError(f"the content {digest[:12]} is not what its digest says and was not used")
 

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from transparent_mp.errors import ConfigError, StoreError, StoreReplyError
 from transparent_mp.hidden import Address, Hiding, Password, public
 from transparent_mp.store.link import Command, Link, from_handler, garbled
+from transparent_mp.store.refusals import unusable
 
 #: Seconds to wait for a connection, and for each answer until it is made. Longer: a slow network
 #: still connects; shorter: an address that swallows packets, or a server of another kind that waits
@@ -76,7 +77,7 @@ def _connect_plainly(where: _Where, address: str) -> Link:
     except OSError as error:
         if from_handler(error):
             raise
-        raise StoreError(_explain(address, error)) from None
+        raise unusable(address, error) from None
     _prepare(sock)
     return _greeted(Link(sock, address), where.commands)
 
@@ -102,14 +103,14 @@ def _connect_by_redis_py(url: Address) -> Link:
     # Two commands that say who the client is, each waited for: not for every connection of ours.
     options.update(_anonymous())
     sock = _connected(kind, options, public(url))
-    if isinstance(sock, str):
+    if isinstance(sock, StoreError):
         # Outside of its frames, which hold the password.
-        raise StoreError(sock)
+        raise sock
     _prepare(sock)
     return _greeted(Link(sock, public(url)), ())
 
 
-def _connected(kind: Any, options: dict[str, Any], address: str) -> socket.socket | str:
+def _connected(kind: Any, options: dict[str, Any], address: str) -> socket.socket | StoreError:
     """The socket of a connection that redis-py has made, or why there is none."""
     from redis import RedisError
 
@@ -117,7 +118,7 @@ def _connected(kind: Any, options: dict[str, Any], address: str) -> socket.socke
         connection = kind(**options)
         connection.connect()
     except (RedisError, OSError, TypeError) as error:
-        return _explain(address, error)
+        return unusable(address, error)
     sock: socket.socket = connection._sock
     # The connection object would close the socket when it is collected.
     connection._sock = None
@@ -176,17 +177,18 @@ def _greeted(link: Link, commands: Sequence[Command]) -> Link:
         # From here on replies are waited for without limit.
         if not link.wait(CONNECT_TIMEOUT):
             late = TimeoutError(f"it takes connections but has not answered within {CONNECT_TIMEOUT:g} s")
-            raise StoreError(_explain(link.address, late))
+            raise unusable(link.address, late)
         replies = [link.read() for _ in range(len(commands) + 2)]
         for reply in replies:
             if isinstance(reply, StoreReplyError):
-                raise StoreError(_explain(link.address, reply))
+                raise unusable(link.address, reply)
         said = re.match(rb"id=(\d+) addr=(\S+) ", replies[-1]) if isinstance(replies[-1], bytes) else None
         if replies[-2] != b"PONG" or said is None:
             raise garbled(link.address, repr(replies[-2])[:40])
         link.number, link.name = int(said[1]), said[2].decode()
     except StoreError as error:
         refused = type(error)(str(error))
+        vars(refused).update(vars(error))
     except BaseException:
         link.close()
         raise
@@ -195,31 +197,3 @@ def _greeted(link: Link, commands: Sequence[Command]) -> Link:
     link.close()
     # Not with the frames below, which hold what was sent.
     raise refused
-
-
-def _explain(address: str, error: Exception) -> str:
-    text = str(error)
-    name = type(error).__name__
-    if "NOAUTH" in text or "WRONGPASS" in text or "Authentication" in name or "without any password" in text:
-        cause = "it wants another user or password"
-        remedy = "put them into TRANSPARENT_MP_REDIS_URL as redis://user:password@host:port"
-    elif "NOPERM" in text:
-        cause = "its user may not do this"
-        remedy = "give the user the rights that docs/security.md lists"
-    elif "LOADING" in text:
-        cause = "it is still loading its data"
-        remedy = "try again in a moment"
-    elif (
-        "certificate" in text.lower()
-        or "ssl" in text.lower()
-        or (address.startswith("rediss:") and "timeout" in text.lower())
-    ):
-        cause = f"TLS failed: {text}"
-        remedy = (
-            "see that the port speaks TLS and that its certificate is of this host, not expired, and signed "
-            "by an authority known here (rediss://...?ssl_ca_certs=FILE)"
-        )
-    else:
-        cause = text or name
-        remedy = "check TRANSPARENT_MP_REDIS_URL and that the server can be reached from here"
-    return f"cannot use the store at {address}: {cause}; {remedy}"

@@ -28,6 +28,7 @@ from transparent_mp.store.connect import connect, for_workers
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
+from transparent_mp.store.line import Line
 from transparent_mp.store.link import Arg, Command, Link
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
 from transparent_mp.store.scripts import evaluated, loading, script
@@ -68,6 +69,8 @@ class Session:
     #: Object storage for large contents, '' for none; `depot` is what works with it, once it is given one.
     bucket: str = ""
     depot: Depot | None = None
+    #: Where a process on a worker has contents from that its worker shares.
+    shelf: Callable[[Session, str], Any] | None = None
     #: What processes may find of the client's files (`ship.served`).
     served: dict[str, Any] = field(default_factory=dict)
     keys: Keys = field(init=False)
@@ -95,13 +98,22 @@ class Session:
         """The command that runs a script over session keys."""
         return script(name, [self.keys(part) for part in parts], args)
 
-    def admission(self, link: Link) -> Command:
-        """The command that admits a new link of this process."""
-        keys = self.keys
-        names = (keys("alive"), keys("links", self._owner), keys("keys"))
-        name = f"{self.uid}.{next(self._links)}"
-        args = (keys.base, *self.member, self._owner, name, f"{link.number} {link.name}", self.ttl)
+    def admission(self, link: Link, line: Line) -> Command:
+        """The command that admits a new link of a line of this process."""
+        keys, known = self.keys, str(line.answered()) if line.admitted else ""
+        if not line.key:
+            line.name = f"{self.uid}.{next(self._links)}"
+            line.key, line.taken = keys("line", line.name), keys("taken", line.name)
+        names = (keys("alive"), keys("links", self._owner), keys("keys"), line.key, line.taken)
+        place = f"{link.number} {link.name}"
+        args = (keys.base, *self.member, self._owner, line.name, place, self.ttl, known)
         return evaluated("admit", names, args)
+
+    def retirement(self, line: Line) -> Sequence[Command]:
+        """Commands for when nothing of a line of this process is needed any more."""
+        gone = line.key, line.taken
+        forgotten = ("HDEL", self.keys("links", self._owner), line.name)
+        return forgotten, ("DEL", *gone), ("SREM", self.keys("keys"), *gone)
 
     def cut(self, links: Sequence[bytes]) -> None:
         """End links of a member that was taken for dead, as give_up and fence name them."""
@@ -142,6 +154,7 @@ class Session:
                 "client": self.client,
                 "limit": self.limit,
                 "lease": self.lease,
+                "patience": self.store.patience,
                 "machine": self.machine,
                 "bucket": self.bucket,
                 "served": self.served,
@@ -170,13 +183,13 @@ def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, st
         limit=ticket["limit"],
         lease=ticket["lease"],
         machine=ticket["machine"],
-        store=Store(lambda: connect(url), loading()),
+        store=Store(lambda: connect(url), loading(), ticket["patience"]),
         config=config,
         bucket=ticket["bucket"],
         served=ticket.get("served", {}),
         member=member,
     )
-    session.store.admission = session.admission
+    session.store.admit(session)
     return session
 
 
@@ -246,14 +259,15 @@ def open_session(config: Config) -> OwnedSession:
         limit=0,
         lease=config.lease,
         machine="client",
-        store=Store(lambda: connect(url), loading()),
+        # An embedded server that has ended does not come back.
+        store=Store(lambda: connect(url), loading(), config.lease if config.redis_url else 0.0),
         config=config,
         bucket=config.bucket,
         keeper=process,
     )
     try:
         _announce(session)
-        session.store.admission = session.admission
+        session.store.admit(session)
     except BaseException:
         dismiss(process)
         raise

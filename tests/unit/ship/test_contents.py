@@ -6,6 +6,7 @@ import pytest
 
 from transparent_mp.errors import SessionLostError, UntrustedPayloadError
 from transparent_mp.ship import contents
+from transparent_mp.store import content
 from transparent_mp.store.session import OwnedSession
 
 CONTENT = bytes(range(256)) * 40
@@ -14,7 +15,8 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "CHUNK", 4096)
+    for module in (content, contents):
+        monkeypatch.setattr(module, "CHUNK", 4096)
 
 
 def test_a_content_is_stored_in_chunks_and_comes_back(session: OwnedSession) -> None:
@@ -24,7 +26,7 @@ def test_a_content_is_stored_in_chunks_and_comes_back(session: OwnedSession) -> 
     assert contents.get(session, DIGEST) == CONTENT
     assert [len(chunk) for chunk in contents.stream(session, DIGEST)] == [4096, 4096, 2048]
     key = session.keys("content", DIGEST)
-    assert session.store.ask("LLEN", key) == 3
+    assert session.store.ask("HLEN", key) == 3
     assert session.store.ask("PTTL", key) > 0
     assert session.store.ask("SISMEMBER", session.keys("keys"), key) == 1
 
@@ -43,7 +45,7 @@ def test_half_of_it_is_not_it(session: OwnedSession) -> None:
     assert not contents.has(session, DIGEST, len(CONTENT))
     session.store.call(*contents.put(session, {DIGEST: CONTENT}, set()))
     assert contents.has(session, DIGEST, len(CONTENT))
-    session.store.call(("RPOP", session.keys("content", DIGEST)))
+    session.store.call(("HDEL", session.keys("content", DIGEST), 2))
     assert not contents.has(session, DIGEST, len(CONTENT))
     with pytest.raises(UntrustedPayloadError, match="not what its digest says"):
         contents.get(session, DIGEST)
