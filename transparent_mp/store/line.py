@@ -33,12 +33,12 @@ COPIED = 1024 * 1024
 #: store; smaller: a command more for more pops.
 TAKEN, TAKEN_BYTES = 16, 64 * 1024
 
-#: Commands that are steps; carried out by a script, several in one. All others are looks: what they change
-#: is the same however often it is done, and nobody else's.
+#: Commands that are steps; carried out by a script, several in one. All others are looks, and so is an HSET
+#: of a buffer: what they change is the same however often it is done, and nobody else's.
 _STEPS = frozenset(
     (
         *("LPUSH", "RPUSH", "LPOP", "RPOP", "LREM", "LTRIM", "SADD", "SREM", "ZADD", "ZREM", "ZINCRBY"),
-        *("HDEL", "HINCRBY", "INCR", "INCRBY", "DEL", "UNLINK"),
+        *("HSET", "HDEL", "HINCRBY", "INCR", "INCRBY", "DEL", "UNLINK"),
     )
 )
 _NO_LINE = len(NO_LINE)
@@ -261,7 +261,8 @@ class Line:
         for at, command in enumerate(commands):
             on_reply = last if at == end else each
             name = command[0]
-            if self.key and name in _STEPS:
+            # A chunk is put into a place of its own by a command as it is: a script would copy it.
+            if self.key and name in _STEPS and not _borrowed(command):
                 steps.append((command, on_reply))
                 continue
             if steps:
