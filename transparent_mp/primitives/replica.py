@@ -184,8 +184,8 @@ class Replica:
             self._merge_blocks(answer[4:])
         except (ValueError, TypeError, OverflowError) as error:
             raise UntrustedPayloadError(
-                f"what the store has of shared memory does not fit it ({error}): something else writes to this "
-                "Redis under our keys"
+                f"what the store has of shared memory does not fit it ({error}): something else writes to "
+                "this Redis under our keys"
             ) from None
         self._seen = latest
         if reached < latest:
