@@ -90,14 +90,21 @@ class Store:
     """All links of one process to one store. Thread-safe."""
 
     def __init__(
-        self, connect: Callable[[], Link], prepare: Sequence[Command] = (), patience: float = 0.0
+        self,
+        connect: Callable[[], Link],
+        prepare: Sequence[Command] = (),
+        patience: float = 0.0,
+        *,
+        prepared: bool = False,
     ) -> None:
         """`prepare`: commands sent first on a new shared link (scripts to load).
 
+        `prepared`: they were sent by another process, and are sent again only where a link was lost.
         `patience`: seconds that a store which is away is waited for; 0: one attempt.
         """
         self._connect = connect
         self._prepare = tuple(prepare)
+        self._prepared = prepared
         self.patience = patience
         self._admission: Admission | None = None
         self._line: Line | None = None
@@ -445,7 +452,7 @@ class Store:
             commands.append(self._admission.admission(link, line))
         if line.former is not None:
             commands.insert(0, ("CLIENT", "KILL", "ID", line.former.number, "ADDR", line.former.name))
-        if line is self._line or line.former is not None:
+        if line.former is not None or (line is self._line and not self._prepared):
             commands += self._prepare
         link.send(commands)
         replies = [link.read() for _ in commands]
