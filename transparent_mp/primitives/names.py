@@ -83,8 +83,8 @@ def _read(value: bytes | None) -> Entry | None:
     found = _ENTRY.fullmatch(value)
     if found is None:
         raise UntrustedPayloadError(
-            "what the store says of a SharedMemory's name makes no sense: something else writes to this Redis "
-            "under our keys"
+            "what the store says of a SharedMemory's name makes no sense: something else writes to this "
+            "Redis under our keys"
         )
     oid, size, where = found.groups()
     return Entry(oid.decode(), int(size), where.decode())

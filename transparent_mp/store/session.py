@@ -183,7 +183,7 @@ def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, st
         limit=ticket["limit"],
         lease=ticket["lease"],
         machine=ticket["machine"],
-        store=Store(lambda: connect(url), loading(), ticket["patience"]),
+        store=Store(lambda: connect(url), loading(), ticket["patience"], prepared=True),
         config=config,
         bucket=ticket["bucket"],
         served=ticket.get("served", {}),
