@@ -288,7 +288,7 @@ class Memory:
         ),
         max_size=24,
     ),
-    st.tuples(*[st.integers(-5, 1 << 62)] * 3),
+    st.tuples(*[st.integers(-5, 1 << 62)] * 4),
     st.booleans(),
 )
 def test_memory_is_not_written_beyond(size: int, blocks: Any, versions: Any, fresh: bool) -> None:
