@@ -207,7 +207,7 @@ def test_an_answer_that_was_changed(data: Any, answer: Any, body: bytes) -> None
     if which == "head":
         sealed = changed(data, sealed)
     elif which == "body":
-        sent = changed(data, sent or b"x")
+        sent = changed(data, sent) if sent else b"x"
     elif which == "none":
         sent = None if body else b"x"
     one.store.answers = lambda *_: [sealed, sent]
@@ -288,7 +288,7 @@ class Memory:
         ),
         max_size=24,
     ),
-    st.tuples(*[st.integers(-5, 1 << 62)] * 3),
+    st.tuples(*[st.integers(-5, 1 << 62)] * 4),
     st.booleans(),
 )
 def test_memory_is_not_written_beyond(size: int, blocks: Any, versions: Any, fresh: bool) -> None:

@@ -112,7 +112,7 @@ def test_programs_run_with_that_user(program: str, restricted: Any, environ: dic
     assert ran[1].returncode == 0
 
 
-@pytest.mark.parametrize("lacks", ["evalsha", "sadd", "blpop", "client|info"])
+@pytest.mark.parametrize("lacks", ["sadd", "client|info"])
 def test_a_user_with_less_ends_the_program_with_what_is_missing(
     lacks: str, program: Callable[..., Any], redis: Callable[..., Any]
 ) -> None:

@@ -20,6 +20,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
+from transparent_mp.errors import UntrustedPayloadError
+
 Entry = tuple[int, Union[int, str, bytes], bytes]
 
 #: Bytes of a block, the unit in which the store keeps a segment. Larger: more is fetched for a
@@ -40,6 +42,21 @@ _RUN = re.compile(rb"[^\0]+")
 _TO_DIGITS = b"0" + b"1" * 255
 _TO_MASK = b"\0" + b"\xff" * 255
 _FROM_DIGITS = bytes(255 if chr(byte) == "1" else 0 for byte in range(256))
+
+
+def check(answer: list[Any], size: int) -> None:
+    """Raise UntrustedPayloadError unless blocks and their bytes, in turn, lie in a segment of that size."""
+    last = max(0, size - 1) // BLOCK
+    for block, data in zip(answer[::2], answer[1::2]):
+        if block.__class__ is int and 0 <= block <= last:
+            if data is None:
+                continue
+            if data.__class__ is bytes and len(data) <= min(BLOCK, size - block * BLOCK):
+                continue
+        raise UntrustedPayloadError(
+            "what the store has of shared memory does not fit it: something else writes to this Redis under "
+            "our keys"
+        )
 
 
 def entries(block: int, old: bytes, new: bytes) -> list[Entry]:

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
 from transparent_mp import background
-from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives import bulk, diff
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.sharing import Hold
@@ -193,13 +192,8 @@ class Replica:
             return None
         if begins > max(self.known, after):
             return self.known
-        try:
-            self._merge_blocks(answer[5:])
-        except (ValueError, TypeError, OverflowError) as error:
-            raise UntrustedPayloadError(
-                f"what the store has of shared memory does not fit it ({error}): something else writes to "
-                "this Redis under our keys"
-            ) from None
+        diff.check(answer[5:], len(self._view))
+        self._merge_blocks(answer[5:])
         self._seen = latest
         if reached < latest:
             return int(reached)
@@ -240,8 +234,6 @@ class Replica:
 
     def _merge_blocks(self, answer: list[Any]) -> None:
         """Blocks and their bytes, in no order."""
-        if answer and not 0 <= min(answer[::2]) <= max(answer[::2]) < max(1, self._blocks):
-            raise ValueError("a block of it lies elsewhere")
         alone = _alone()
         numpy = diff.loaded_numpy() if len(answer) >= 2 * bulk.WORTH else None
         if numpy is None:

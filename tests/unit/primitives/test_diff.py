@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives import diff
+from transparent_mp.primitives.diff import BLOCK
 
 pairs = st.integers(1, 200).flatmap(
     lambda n: st.tuples(st.binary(min_size=n, max_size=n), st.binary(min_size=n, max_size=n))
@@ -103,3 +105,24 @@ def test_changed_blocks_looks_into_its_stretches_only():
     stretches = [(diff.BLOCK, 2 * diff.BLOCK), (4 * diff.BLOCK, 5 * diff.BLOCK)]
     assert list(diff.changed_blocks(*addresses, stretches)) == [1, 4]
     assert list(diff.changed_blocks(*addresses, [])) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [-1, b"x"],
+        [2, b"x"],
+        [2, None],
+        [0, b"x" * (BLOCK + 1)],
+        [1, b"x" * 101],
+        ["0", b"x"],
+        [0, "x"],
+        [0, 1],
+        [0, b"x", 5, None],
+    ],
+)
+def test_blocks_that_do_not_fit_a_segment_are_refused(answer):
+    diff.check([0, b"x" * BLOCK, 1, b"x" * 100, 1, None], BLOCK + 100)
+    diff.check([0, None], 0)
+    with pytest.raises(UntrustedPayloadError, match="does not fit it"):
+        diff.check(answer, BLOCK + 100)
