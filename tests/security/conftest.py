@@ -243,7 +243,16 @@ class Program:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+def environ() -> dict[str, str]:
+    """This environment without what Python or we would read from it."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("TRANSPARENT_MP", "PYTHON"))}
+    if str(PACKAGE.parent) not in site.getsitepackages():
+        clean["PYTHONPATH"] = str(PACKAGE.parent)
+    return clean
+
+
+@pytest.fixture
+def program(tmp_path: Path, environ: dict[str, str]) -> Iterator[Callable[..., Program]]:
     """Start a program with settings (TRANSPARENT_MP_<NAME>) in a directory of its own, `project`."""
     started: list[Program] = []
 
@@ -251,13 +260,10 @@ def program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         folder = tmp_path / "project"
         folder.mkdir(exist_ok=True)
         (folder / "app.py").write_text(textwrap.dedent(text))
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("TRANSPARENT_MP", "PYTHON"))}
-        if str(PACKAGE.parent) not in site.getsitepackages():
-            clean["PYTHONPATH"] = str(PACKAGE.parent)
         ours = {f"TRANSPARENT_MP_{name}": value for name, value in {"WORKERS": "1", **settings}.items()}
         mark = secrets.token_hex(8)
         command = [sys.executable, "-u", "-m", "transparent_mp", "app.py"]
-        started.append(Program(command, folder, {**clean, **ours, MARK: mark}, mark))
+        started.append(Program(command, folder, {**environ, **ours, MARK: mark}, mark))
         return started[-1]
 
     yield start

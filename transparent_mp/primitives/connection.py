@@ -223,7 +223,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if ack:
             shared.flow.asked(message)
         if shared.early is not None:
-            shared.early.asked(memory.fetch())
+            shared.early.asked(memory.fetch(under_way=True))
 
     def packed(self, buf: Any, ack: str = "") -> tuple[list[Command], bytes]:
         """What to send first, and the message of this shared end."""

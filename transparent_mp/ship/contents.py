@@ -75,6 +75,8 @@ def stream(session: Session, digest: str) -> Iterator[bytes]:
     for at in range(count):
         if at:
             chunk = session.store.ask("HGET", key, at)
+            if chunk is None:
+                raise SessionLostError(f"the content {digest[:12]} has gone from the store while it was read")
         seen.update(chunk)
         yield chunk
     if seen.hexdigest() != digest:

@@ -141,8 +141,8 @@ def _fetch(session: Session, rest: memoryview) -> Buffer:
         raise UntrustedPayloadError(
             f"a large message's content at {key!r} is gone or another than was sent; it was not unpickled"
         )
-    # Not copied.
-    return whole.getbuffer()
+    # Not copied, here or by who makes a BytesIO of it.
+    return whole.getvalue()
 
 
 def goes_to_depot(session: Session, size: int) -> bool:

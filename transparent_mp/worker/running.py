@@ -12,6 +12,7 @@ import select
 import signal
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives.lifetime import NEAR
@@ -134,8 +135,11 @@ class Once:
     def __init__(self) -> None:
         self._begun: set[str] = set()
 
-    def check(self, uid: str) -> None:
-        """A process of that holder id is to begin. Raises UntrustedPayloadError when it has begun before."""
+    def check(self, head: dict[str, Any]) -> None:
+        """A process is to begin. Raises UntrustedPayloadError when it has before, ValueError for none."""
+        uid = head["uid"]
+        if not (isinstance(uid, str) and isinstance(head["pid"], int) and isinstance(head["name"], str)):
+            raise ValueError("it describes no process")
         if uid in self._begun:
             raise UntrustedPayloadError(
                 f"the process {uid} came a second time: something else writes to this Redis under our keys"

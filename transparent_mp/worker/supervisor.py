@@ -33,7 +33,7 @@ import sys
 import time
 from typing import Any, Callable, NoReturn
 
-from transparent_mp.errors import StoreError, UntrustedPayloadError
+from transparent_mp.errors import StoreError
 from transparent_mp.launch.fleet import exit_of, fence, report_exit, send_signal
 from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
@@ -222,7 +222,9 @@ class Supervisor:
             return 0
         try:
             return self._obey(decode(frame)[0], frame)
-        except (ValueError, KeyError, TypeError, OverflowError, UntrustedPayloadError) as error:
+        except StoreError:
+            raise
+        except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
             self._session.refused()
             log.warning("an order was ignored: %s", error)
             return 0
@@ -230,7 +232,7 @@ class Supervisor:
     def _obey(self, head: Head, frame: bytes) -> int:
         kind, running = head["kind"], self._running.get(head.get("pid", 0))
         if kind == "run":
-            self._once.check(head["uid"])
+            self._once.check(head)
             self._begin(head, frame)
             return 1
         if kind == "signal":
