@@ -6,6 +6,7 @@ import itertools
 import json
 import multiprocessing as mp
 import sys
+import threading
 import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor
@@ -327,7 +328,7 @@ def pools() -> None:
     FOUND["Pool task of a burst of short ones, on the worker"] = burst(1000.0)
     with mp.Pool(1) as pool:
         pool.apply(nothing)
-        handlers = pool._task_handler.ident, pool._result_handler.ident
+        handlers = threading.get_ident(), pool._task_handler.ident, pool._result_handler.ident
         # One more or less, as the handler of results has begun to wait for the next one or not yet.
         FOUND["Pool.apply, at the client"] = count(
             lambda: pool.apply(nothing), look=lambda: counting.of(*handlers), times=20

@@ -18,16 +18,14 @@ Classes that bring queues of their own (joblib's pools) keep them, and what plai
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from multiprocessing import pool as stdlib
 from typing import Any, Callable
 
 from transparent_mp.errors import WorkerLostError
 from transparent_mp.launch.fleet import VANISHED
+from transparent_mp.primitives.calls import AT_HAND, AtHand, Calls
 from transparent_mp.primitives.results import ResultQueue
 from transparent_mp.primitives.tasks import TaskQueue, of_taker
-
-#: What gives its next item at once, as no iterator of a program's may.
-AT_HAND = (list, tuple, range)
 
 
 def setup_queues(self: Any) -> None:
@@ -40,22 +38,11 @@ def setup_queues(self: Any) -> None:
 
 def get_sentinels(self: Any) -> list[Any]:
     """What the thread that looks after workers waits for, beside their own sentinels."""
-    # Asked once by every pool that is made.
+    # Asked once by every pool that is made, before its threads are.
     _pools.add(self)
+    if isinstance(self._inqueue, TaskQueue):
+        self._taskqueue = Calls(self._inqueue, _APPLY)
     return [self._change_notifier._reader]
-
-
-class AtHand:
-    """Tasks of which the next one needs nobody's doing but ours."""
-
-    def __init__(self, tasks: Iterator[Any]) -> None:
-        self._tasks = tasks
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._tasks
-
-    def __next__(self) -> Any:
-        return next(self._tasks)
 
 
 def get_tasks(stock: Any) -> Any:
@@ -77,43 +64,6 @@ def guarded_task_generation(stock: Callable[..., Any]) -> Callable[..., Any]:
         return AtHand(found) if type(iterable) in (AtHand, *AT_HAND) else found
 
     return tasks
-
-
-def handle_tasks(stock: Any) -> Any:
-    """Pool._handle_tasks, the thread that puts tasks: what it puts in a burst goes together."""
-    handle = stock.__func__
-
-    def handle_ours(taskqueue: Any, put: Any, outqueue: Any, pool: Any, cache: Any) -> None:
-        tasks = getattr(outqueue, "tasks", None)
-        handle(taskqueue if tasks is None else _Bursts(taskqueue, tasks), put, outqueue, pool, cache)
-        if tasks is not None:
-            tasks.flush()
-
-    return staticmethod(handle_ours)
-
-
-class _Bursts:
-    """The pool's queue of calls; sends what was put before anything is waited for."""
-
-    def __init__(self, calls: Any, tasks: TaskQueue) -> None:
-        self._calls = calls
-        self._tasks = tasks
-
-    def get(self) -> Any:
-        if self._calls.empty():
-            self._tasks.flush()
-        call = self._calls.get()
-        if call is None:
-            return None
-        tasks, set_length = call
-        return (tasks if type(tasks) in (AtHand, *AT_HAND) else self._one_by_one(tasks)), set_length
-
-    def _one_by_one(self, tasks: Any) -> Iterator[Any]:
-        self._tasks.flush()
-        for task in tasks:
-            yield task
-            # The program's iterator may wait for the result of this very task.
-            self._tasks.flush()
 
 
 def join_exited_workers(stock: Any) -> Any:
@@ -184,4 +134,5 @@ def _fail(result: Any, error: Exception) -> None:
         result._set(getattr(result, "_index", 0), (False, error))
 
 
+_APPLY = stdlib.Pool.apply
 _pools: weakref.WeakSet[Any] = weakref.WeakSet()

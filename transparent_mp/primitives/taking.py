@@ -32,6 +32,7 @@ from transparent_mp.store.content import unpack
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.scripts import script
+from transparent_mp.store.seal import TAG
 
 _dumps = reduction.ForkingPickler.dumps
 _loads = reduction.ForkingPickler.loads
@@ -68,6 +69,7 @@ class Taker:
         #: Messages taken and not begun; taken from with the lock held.
         self._ahead: deque[bytes] = deque()
         self._begun = False
+        self._tag = b""
         #: Whether there were more tasks than were taken.
         self._more = True
         #: A result that goes with the next question for tasks.
@@ -85,7 +87,7 @@ class Taker:
         now = time.monotonic()
         if self._since:
             lasted = now - self._since
-            self._typical = max(lasted, 0.75 * self._typical + 0.25 * lasted)
+            self._typical = max(lasted, (self._typical + lasted) / 2)
         message = self._next()
         if message is None and self._more:
             message = self._take()
@@ -93,6 +95,7 @@ class Taker:
         if message is None:
             message = self._await(timeout if block else 0.0)
         self._begun = True
+        self._tag = message[:TAG]
         self._since = time.monotonic()
         return _loads(unpack(self._session, self._list, message, self._end._shared.hold.seen))
 
@@ -102,7 +105,7 @@ class Taker:
         ack = shared.flow.count(len(content))
         first, message = self._end.packed(content, ack)
         keys = self._taken, self._begins, shared.peers, shared.outbound
-        push = script("done", keys, (session.ttl, message))
+        push = script("done", keys, (session.ttl, self._tag, message))
         self._begun = False
         self._unsent += (*first, push)
         if self._ahead or ack or first:

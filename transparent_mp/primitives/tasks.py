@@ -84,7 +84,15 @@ class TaskQueue:
                 session.store.soon(("DEL", *keys), ("SREM", session.keys("keys"), *keys))
 
     def put(self, task: Any) -> None:
-        """Put a task; the last of a burst is to be followed by flush()."""
+        """Put a task, and wait while there are too many; the last of a burst is to be followed by flush()."""
+        self.add(task)
+        if self.too_many():
+            self.flush()
+            with self._changed:
+                self._changed.wait_for(lambda: not self.too_many())
+
+    def add(self, task: Any) -> None:
+        """Put a task however many there are."""
         shared = self.ours._shared
         if shared is None:
             raise OSError("handle is closed")
@@ -99,13 +107,10 @@ class TaskQueue:
         self._messages.append(message)
         self._bytes += len(content)
         now = time.monotonic()
-        # The first of a burst goes at once: processes wait for it.
-        if now - self._since >= HELD or len(self._messages) >= BURST or self._bytes > WINDOW // 16:
+        # The first of a burst goes at once, since processes wait for it; so does what ends one.
+        enough = len(self._messages) >= BURST or self._bytes > WINDOW // 16
+        if enough or name is None or now - self._since >= HELD:
             self.flush(now)
-        if self._too_many():
-            self.flush(now)
-            with self._changed:
-                self._changed.wait_for(lambda: not self._too_many())
 
     def flush(self, now: float = 0.0) -> None:
         """Send what was put."""
@@ -164,7 +169,8 @@ class TaskQueue:
             self._holds_back = False
             self._changed.notify_all()
 
-    def _too_many(self) -> bool:
+    def too_many(self) -> bool:
+        """Whether a put would wait."""
         count = len(self._open)
         if not self._holds_back or count <= EACH * len(self._takers):
             return False

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from transparent_mp.store.link import Arg, Command
 
-#: Scripts that are no step of a line: one only reads, one makes the line, two end it.
-_AS_IT_IS = ("admit", "drained", "end_session", "fetch")
+#: Scripts that are no step of a line: one only reads, one makes the line, two end it, one knows by itself
+#: that it was applied.
+_AS_IT_IS = ("admit", "done", "drained", "end_session", "fetch")
 #: What the arguments of a step end with where it is not one of a line; `line` puts its own in the place.
 NO_LINE = ("", 0)
 #: Where `once` takes in a script.
