@@ -76,6 +76,8 @@ ROWS: tuple[Row, ...] = (
     Row("stencil_dense", "Jacobi sweep of 512 x 512, numpy, 2 processes", trips="1"),
     Row("large_sparse", "64 MB array, a byte in each 100th page changed", trips="1"),
     Row("large_scan", "memcmp of 64 MB"),
+    Row("huge_array", "Array of 1 GB, made, not sent", target=FORK),
+    Row("huge_shm", "SharedMemory of 1 GB, made, not sent", target=FORK),
     Row("queue", "queue put + get, one process", target=R25, trips="0+1"),
     Row("queue_bounded", "the same, bounded", trips="0+1"),
     Row("queue_joinable", "joinable queue put + get + task_done", trips="0+1+0"),

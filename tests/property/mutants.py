@@ -101,6 +101,9 @@ MUTANTS = {
         "        for part in self._away:\n            for entry",
         "        for part in ():\n            for entry",
     ),
+    "a gap is not seen": Mutant(
+        "primitives/replica.py", "        if begins > max(self.known, after):\n", "        if False:\n"
+    ),
     # The store.
     "masks are blocks": Mutant("store/lua/publish.lua", "kind == 'm' and other > known", "false"),
     "who wrote last wrote all": Mutant(

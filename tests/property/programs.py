@@ -170,6 +170,18 @@ def _join(drawing: _Drawing, process: int) -> list[Op]:
     return [("join",), *waiting.pop()] if waiting else []
 
 
+def _gather(drawing: _Drawing, _process: int) -> list[Op]:
+    """Process 0 asks all others, and takes their answers in an order of its own."""
+    others = drawing.chance.sample(range(1, drawing.count), drawing.count - 1)
+    for other in others:
+        drawing.ops[0].append(("send", other))
+        written = [drawing.access(drawing.chance.choice(("raw", "wide"))) for _ in range(2)]
+        drawing.ops[other] += [("receive", 0, "recv"), *written, ("send", 0)]
+    for other in drawing.chance.sample(others, len(others)):
+        drawing.ops[0] += [("receive", other, drawing.chance.choice(("recv", "poll"))), *drawing.news()]
+    return []
+
+
 _STEPS = (
     _raw,
     _raw,
@@ -185,6 +197,7 @@ _STEPS = (
     _condition,
     _child,
     _join,
+    _gather,
 )
 
 

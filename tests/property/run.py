@@ -64,7 +64,9 @@ class World:
 class Player:
     """One process of the programs."""
 
-    def __init__(self, world: World, process: Any) -> None:
+    def __init__(self, world: World, process: Any, lines: Any = None) -> None:
+        """`lines`: other process -> an end of a pipe of both directions that nobody else has."""
+        self.lines = lines or {}
         self.world = world
         self.process = process
         self.trace: list[checker.Step] = []
@@ -110,10 +112,14 @@ class Player:
         self.world.riding[lock].release()
 
     def send(self, other: int) -> None:
-        self.world.pipes[self.process, other][1].send((self.process, len(self.trace)))
+        end = self.lines.get(other) or self.world.pipes[self.process, other][1]
+        end.send((self.process, len(self.trace)))
 
     def receive(self, other: int, how: str) -> Any:
-        end = self.world.pipes[other, self.process][0]
+        end = self.lines.get(other) or self.world.pipes[other, self.process][0]
+        if other in self.lines:
+            # Neither looked at nor asked for its descriptor, so that answers go on being sent for early.
+            return end.recv()
         if how == "wait":
             mp.connection.wait([end], PATIENCE)
         elif how == "poll":
@@ -208,12 +214,12 @@ def be_noisy(event: Any) -> None:
         time.sleep(NOISE)
 
 
-def be_player(world: World, process: int, seed: int, runs: int) -> None:
-    """A process that plays its part in all runs."""
+def be_player(world: World, process: int, line: Any, seed: int, runs: int) -> None:
+    """A process that plays its part in all runs. `line`: to process 0."""
     begin(world, process)
     for at in range(runs):
         faulthandler.dump_traceback_later(PATIENCE)
-        player = Player(world, process)
+        player = Player(world, process, {0: line})
         play_one(player, seed + at)
         world.traces.put((process, player.trace))
         faulthandler.cancel_dump_traceback_later()
@@ -284,9 +290,10 @@ def main() -> int:
     seed = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
     print(f"seeds {seed} to {seed + options.runs - 1}, with {_memory()}", flush=True)
     world = World(options.processes)
+    lines = {at: mp.Pipe() for at in range(1, options.processes)}
     others = [
-        mp.Process(target=be_player, args=(world, at, seed, options.runs))
-        for at in range(1, options.processes)
+        mp.Process(target=be_player, args=(world, at, theirs, seed, options.runs))
+        for at, (_, theirs) in lines.items()
     ]
     for process in others:
         process.start()
@@ -295,7 +302,7 @@ def main() -> int:
     reads = 0
     for at in range(options.runs):
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
-        player = Player(world, 0)
+        player = Player(world, 0, {at: mine for at, (mine, _) in lines.items()})
         try:
             play_one(player, seed + at)
             traces = collected(world, player)

@@ -226,7 +226,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if ack:
             shared.flow.asked(message)
         if shared.early is not None:
-            shared.early.asked(memory.fetch())
+            shared.early.asked(memory.fetch(under_way=True))
 
     def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
         while self._shared is None:

@@ -14,7 +14,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from transparent_mp import background
 from transparent_mp.errors import StoreReplyError
+from transparent_mp.primitives import memory
 from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.store import Store
 
@@ -22,7 +24,18 @@ from transparent_mp.store.store import Store
 class Early:
     """The early pop of one list, whenever one is outstanding."""
 
-    __slots__ = ("_answered", "_asked", "_came", "_count", "_key", "_link", "_pid", "_store", "_ttl")
+    __slots__ = (
+        "_answered",
+        "_asked",
+        "_came",
+        "_count",
+        "_key",
+        "_link",
+        "_looked",
+        "_pid",
+        "_store",
+        "_ttl",
+    )
 
     def __init__(self, store: Store, key: str, ttl: int) -> None:
         self._store = store
@@ -34,6 +47,8 @@ class Early:
         # Replies that have been read and not asked for.
         self._came: list[Reply] | None = None
         self._asked = self._answered = False
+        # Whether `look` has given out what came.
+        self._looked = False
 
     def asked(self, then: Sequence[Command]) -> None:
         """A message was sent; `then` is to follow the pop of its answer."""
@@ -42,7 +57,9 @@ class Early:
             link = self._store.watch()
             link.send([("BLPOP", self._key, 0), *then])
             self._count = 1 + len(then)
+            self._looked = False
             self._link = link
+            _outstanding.add(self)
 
     def missed(self) -> None:
         """A message was received without it: the next time it is sent for."""
@@ -53,7 +70,17 @@ class Early:
         came, self._came = self._came, None
         if came is None and self.poll(timeout):
             came, self._came = self._came, None
+        _outstanding.discard(self)
         return came
+
+    def look(self) -> Sequence[Reply]:
+        """The replies of `then` if they have come, once; `take` gives them again, with the element."""
+        if self._came is None and self._link is not None and self._pid == os.getpid() and self._link.wait(0):
+            self.poll(0)
+        if self._came is None or self._looked:
+            return ()
+        self._looked = True
+        return self._came[1:]
 
     def poll(self, timeout: float | None) -> bool:
         """Whether the element is here within `timeout` seconds. False at once if nothing is outstanding."""
@@ -85,6 +112,7 @@ class Early:
     def end(self) -> None:
         """Nothing is outstanding any more, and what had come is in the list again."""
         self._answered = False
+        _outstanding.discard(self)
         if self.poll(0):
             came, self._came = self._came, None
             assert came is not None
@@ -93,6 +121,7 @@ class Early:
     def close(self) -> None:
         """The end is closed; nobody else reads what comes."""
         link, self._link = self._link, None
+        _outstanding.discard(self)
         if link is not None:
             link.close()
 
@@ -104,3 +133,21 @@ class Early:
             return False
         self._came = [replies[0][1], *replies[1:]]
         return True
+
+
+#: Those whose pop is outstanding, or has come and was not asked for.
+_outstanding: set[Early] = set()
+
+
+def look() -> list[Reply]:
+    """Replies that have come and were not asked for. None in a program of several threads: it waits for
+    each by itself, and what is looked at here could be what another thread is about to wait for.
+    """
+    if background.count() > 0:
+        return []
+    return [reply for early in tuple(_outstanding) for reply in early.look()]
+
+
+memory.on_gap(look)
+# What is outstanding is the parent's.
+os.register_at_fork(after_in_child=_outstanding.clear)

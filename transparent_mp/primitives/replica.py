@@ -58,10 +58,14 @@ class Memory(Protocol):
         """Give it back; nothing refers to it any more."""
 
 
-def fetching(session: Session, replicas: Iterable[Replica]) -> Command:
-    """The command that fetches what others changed since the versions known."""
+def fetching(session: Session, replicas: Iterable[Replica], under_way: bool = False) -> Command:
+    """The command that fetches what others changed since the versions known.
+
+    `under_way`: one of several whose answers are waited for at a time. Each begins where the one that
+    was answered before it ended.
+    """
     keys: list[str] = []
-    args: list[Arg] = [session.uid]
+    args: list[Arg] = [session.uid, int(under_way)]
     for replica in replicas:
         names, question = replica.question(session)
         keys += names
@@ -72,7 +76,7 @@ def fetching(session: Session, replicas: Iterable[Replica]) -> Command:
 def going_on(session: Session, replica: Replica, after: int) -> Command:
     """The command that fetches what anybody changed since a version, where an answer stopped short."""
     keys, question = replica.question(session, after)
-    return script("fetch", keys, ("", *question))
+    return script("fetch", keys, ("", 0, *question))
 
 
 @dataclass(frozen=True)
@@ -169,9 +173,16 @@ class Replica:
         most = FETCH_BLOCKS if self._blocks > 1 else 0
         return (data, version, blocks), (self.oid, self.known if after is None else after, most)
 
-    def merge(self, answer: list[Any]) -> int | None:
-        """Apply what the store answered to a fetch; returns where to go on if it stopped short."""
-        reached, latest, applied = answer[1:4]
+    def lacks(self, answer: list[Any]) -> bool:
+        """Whether an answer begins behind what is known here."""
+        return bool(answer[4] > self.known and answer[2] > self.known)
+
+    def merge(self, answer: list[Any], after: int = 0) -> int | None:
+        """Apply what the store answered to a fetch; returns where to go on if it is not enough.
+
+        `after`: how far the answers before it reached, of which it is the next piece.
+        """
+        reached, latest, applied, begins = answer[1:5]
         away = self._away
         while away and away[0].number <= applied:
             away.popleft()
@@ -179,7 +190,9 @@ class Replica:
             self._unsent.clear()
         if latest <= self.known or latest < self._seen:
             return None
-        self._merge_blocks(answer[4:])
+        if begins > max(self.known, after):
+            return self.known
+        self._merge_blocks(answer[5:])
         self._seen = latest
         if reached < latest:
             return int(reached)
