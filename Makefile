@@ -22,7 +22,7 @@ unexport TRANSPARENT_MP
 .DELETE_ON_ERROR:
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help demo check test conformance apps property mutants bench launches rie wheel clean
+.PHONY: help demo check test conformance apps paper property mutants leaks bench launches rie wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "     " substr($$0, 3) }' Makefile
@@ -80,6 +80,14 @@ apps: .apps/venv/.wheel  ## twenty programs from PyPI, under plain Python and on
 	@tests/apps/run --python "$(CURDIR)/.apps/venv/bin/python" \
 	    --prefix '"$(CURDIR)/.apps/venv/bin/python" -m transparent_mp' $(call sandboxed,.apps/venv) $(APPS)
 
+paper: .apps/venv/.wheel .paper/venv/.wheel  ## the programs of the paper, not one line edited, on workers
+##             POET=DIR BASELINES=DIR: work trees of uber-research/poet, openai/baselines; else left out
+##             ON="local sandbox lambda": which workers (the last two: root)
+	@.apps/venv/bin/python tests/paper/run $(addprefix --on ,$(ON))
+	@$(if $(POET)$(BASELINES),.paper/venv/bin/python tests/paper/run $(addprefix --on ,$(ON)) \
+	    $(if $(POET),--poet "$(abspath $(POET))") $(if $(BASELINES),--baselines "$(abspath $(BASELINES))") \
+	    $(if $(POET),poet) $(if $(BASELINES),baselines_envs),echo "POET and BASELINES are not given: left out")
+
 RUNS ?= 3000
 property: $(VENV)/.dev $(VENV)/.wheel  ## random programs over shared memory on workers, every read checked
 ##             RUNS=3000; ARGS="--seed 7 --runs 1": a seed that failed
@@ -87,6 +95,10 @@ property: $(VENV)/.dev $(VENV)/.wheel  ## random programs over shared memory on 
 
 mutants: $(VENV)/.dev $(VENV)/.wheel  ## memory that breaks one promise each: the random programs must notice
 	@$(VENV)/bin/python tests/property/mutants.py $(ARGS)
+
+leaks: $(VENV)/.dev $(VENV)/.wheel  ## long rounds of everything, and what is left after: memory, keys, fds
+##             ARGS="--quick", ARGS="queue_messages sessions": shorter, only these
+	@$(VENV)/bin/python -m tests.leaks $(ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.wheel  ## speed, beside the standard library's in the same run
 	@$(VENV)/bin/python -m tests.bench $(ARGS)
@@ -99,7 +111,7 @@ rie: .rie/aws-lambda-rie  ## AWS' runtime interface emulator, on which some test
 wheel: dist/.built  ## the wheel, in dist/
 
 clean:  ## remove all that the other targets made
-	rm -rf .venv .venv-* .conformance .apps .rie dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .conformance .apps .paper .rie dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find transparent_mp sitecustomize tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 # It comes in the wheel of AWS' own tool, which is not installed for it.
@@ -147,7 +159,15 @@ $(VENV)/.wheel: dist/.built
 	.apps/venv/bin/pip install -q -r tests/apps/requirements.txt
 	@touch $@
 
-$(addsuffix /.wheel,.apps/venv $(addprefix .conformance/,3.9 3.10 3.11 3.12 3.13)): %/.wheel: %/.made dist/.built
+# That gym asks for a cloudpickle of its time, which nothing here needs.
+.paper/venv/.made: tests/paper/requirements.txt
+	$(call python,3.9) -m venv .paper/venv
+	.paper/venv/bin/python -m pip install -q --upgrade pip
+	.paper/venv/bin/pip install -q -r tests/paper/requirements.txt
+	.paper/venv/bin/pip install -q --no-deps --no-build-isolation gym==0.15.7
+	@touch $@
+
+$(addsuffix /.wheel,.apps/venv .paper/venv $(addprefix .conformance/,3.9 3.10 3.11 3.12 3.13)): %/.wheel: %/.made dist/.built
 	$*/bin/pip install -q "$$(ls dist/*.whl)$(if $(EMBEDDED),[$(EMBEDDED)])"
 	$*/bin/pip install -q --force-reinstall --no-deps dist/*.whl
 	@touch $@

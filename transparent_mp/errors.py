@@ -19,6 +19,13 @@ class StoreError(TransparentError, ConnectionError):
     """The store cannot be reached, refuses us, or answered with an error."""
 
 
+class StoreAwayError(StoreError):
+    """The store cannot be reached now, or is not ready; it may be in a moment."""
+
+    #: Whether it is there and is about to be ready.
+    starting = False
+
+
 class StoreReplyError(StoreError):
     """The store answered a command with an error."""
 

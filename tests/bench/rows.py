@@ -106,6 +106,8 @@ ROWS: tuple[Row, ...] = (
     Row("pool_first", "Pool(2), first result, warm", target=SPAWN),
     Row("pool_life", "Pool(2), one map, close, join"),
     Row("executor_first", "executor of 2, first result, warm"),
+    Row("local_open", "open and close a local file, at the client", target=Target(1.1, "fork")),
+    Row("local_stat", "os.stat of it", target=Target(1.1, "fork")),
     Row("cold", "a program that runs one process, whole"),
     Row("shm_8MB", "shared memory: make, fill, unlink 8 MB"),
     Row("map_1000", "map of 1,000 no-ops, chunksize 1", "/s", FORK),

@@ -68,9 +68,14 @@ RUNS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "notebook": ((), ("notebook.py",), ("fork",)),
     "hiding": ((), ("hiding.py",), BOTH),
     "failing": ((), ("failing.py",), BOTH),
+    "models": ((), ("models.py",), BOTH),
+    "evolving": ((), ("evolving.py",), BOTH),
     "settings": ((), ("settings.py",), BOTH),
     "optimized": (("-O", "-b"), ("settings.py",), ("fork",)),
 }
+
+#: What a run needs that may not be in the environment of the tests; without it, it is not made.
+NEEDS = {"models": "pydantic", "evolving": "deap"}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +103,8 @@ def test_it_prints_what_it_prints_under_plain_python(
     plain: Callable[..., Any],
     on_workers: Callable[..., Any],
 ) -> None:
+    if run in NEEDS:
+        pytest.importorskip(NEEDS[run])
     flags, words, _ = RUNS[run]
     expected = plain(*words, method, cwd=tree, flags=flags)
     ran = on_workers(binding, *words, method, cwd=tree, flags=flags)

@@ -114,9 +114,8 @@ def test_a_process_that_wakes_after_it_was_given_up_has_changed_nothing(
         *("put", "get", "send", "increment", "write", "release", "set", "notify", "arrive"),
         *("start", "close"),
     ]
-    # The first word after its link was ended may go into nothing; what waits for an answer is told.
     (refused,) = [line for line in told if line.startswith("get")]
-    assert "StoreError" in refused
+    assert "SessionLostError this process was taken for dead" in refused
     assert running.hear() == "for the living"
     assert running.hear() == "True kept 5 0 False"
     assert running.hear() == "False 0 False 0"

@@ -24,6 +24,7 @@ from typing import Any, Callable
 from transparent_mp.cli import worker
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
+from transparent_mp.hidden import Hiding
 from transparent_mp.ship.frames import encode
 from transparent_mp.store.session import join, new_id
 
@@ -62,7 +63,7 @@ def _serve(order: dict[str, Any]) -> dict[str, Any]:
 
 def supervise(order: dict[str, Any]) -> dict[str, Any]:
     """Be a worker for a ticket; says what it did."""
-    ticket = order["ticket"]
+    ticket = Hiding(order["ticket"])
     worker.log_as(ticket["log"])
     session = join(
         ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]), ("worker", ticket["worker"])

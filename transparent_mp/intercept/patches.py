@@ -242,6 +242,10 @@ TABLE: tuple[Patch, ...] = (
 
     Patch("multiprocessing.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
           why="its processes inherit one and the same memory, so one copy of it does"),
+    Patch("concurrent.futures.process", "ProcessPoolExecutor.__init__", _P + "executor:init", wraps=True,
+          why="its queues are a pool's: a semaphore for each call would be a round trip"),
+    Patch("concurrent.futures.process", "_ExecutorManagerThread.wait_result_broken_or_wakeup",
+          _P + "executor:wait_result", wraps=True, why="results that have come need no waiting for"),
     Patch("concurrent.futures.process", "ProcessPoolExecutor._launch_processes",
           _P + "snapshot:at_one_moment", wraps=True, optional=True, why="as Pool._repopulate_pool"),
 
@@ -260,6 +264,8 @@ TABLE: tuple[Patch, ...] = (
 
     Patch("_thread", "_count", "transparent_mp.background:count", lazy=True,
           why="a program that looks for threads it forgot finds its own only"),
+    Patch("threading", "enumerate", "transparent_mp.background:listed", "as _thread._count"),
+    Patch("threading", "active_count", "transparent_mp.background:active", "as _thread._count"),
 
     Patch("os", "kill", _P + "pids:kill", lazy=True,
           why="the pid of a process on a worker means nothing to this kernel"),
@@ -319,6 +325,8 @@ TABLE: tuple[Patch, ...] = (
           why="a command is told of paths of the client, where it cannot look"),
     Patch("subprocess", "Popen._handle_exitstatus", _F + "natives:handle_exitstatus", sides=WORKER,
           wraps=True, why="what a command has made is the client's when its end is known"),
+    Patch("asyncio.base_subprocess", "BaseSubprocessTransport._process_exited", _F + "natives:process_exited",
+          sides=WORKER, wraps=True, why="as Popen._handle_exitstatus"),
     Patch("os", "system", _F + "natives:system", sides=WORKER, wraps=True, why="as subprocess.Popen"),
     *(Patch(module, name, _F + "arrow:" + ours, sides=WORKER, wraps=True, optional=True,
             why="opens files by their paths, in C++")

@@ -19,8 +19,8 @@ import threading
 import time
 
 from transparent_mp.errors import LaunchError, StoreError, WorkerMismatchError
+from transparent_mp.hidden import Hiding, public
 from transparent_mp.launch.launcher import Launcher
-from transparent_mp.store.connect import public
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session, new_id
@@ -111,6 +111,7 @@ class Fleet:
 
     def left(self, worker: str) -> None:
         """A worker has left in good order: nothing of it is missed."""
+        self._session.store.cast(self._session.script("left", ("keys",), (self._session.keys.base, worker)))
         self._move(worker, State.GONE)
 
     def refused(self, worker: str, why: str) -> None:
@@ -175,7 +176,7 @@ class Fleet:
     def _launch(self) -> None:
         session = self._session
         worker = new_id()
-        ticket = dict(
+        ticket = Hiding(
             session.ticket(),
             worker=worker,
             machine=worker,

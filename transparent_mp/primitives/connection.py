@@ -33,6 +33,7 @@ from transparent_mp.primitives.early import Early
 from transparent_mp.primitives.flow import Flow
 from transparent_mp.primitives.watching import Watch
 from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
 from transparent_mp.store.store import Store
 
@@ -166,9 +167,10 @@ class Connection(_StockConnection):  # type: ignore[misc]
             shared.watch = Watch(sessions.current().store, shared.inbound)
             # The number the program knows stays the same.
             if self._handle == _NO_FD:
-                self._handle = os.dup(shared.watch.link.fileno())
+                self._handle = os.dup(shared.watch.line.fileno())
             else:
-                os.dup2(shared.watch.link.fileno(), self._handle)
+                os.dup2(shared.watch.line.fileno(), self._handle)
+            shared.watch.handle = self._handle
         return shared.watch
 
     def _end_early(self) -> None:
@@ -215,18 +217,25 @@ class Connection(_StockConnection):  # type: ignore[misc]
         session = sessions.current()
         shared.sent.begin(session.store)
         ack = shared.flow.count(len(buf))
+        first, message = self.packed(buf, ack)
+        push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
+        memory.cast(*first, push, on_reply=shared.sent)
+        if ack:
+            shared.flow.asked(message)
+        if shared.early is not None:
+            shared.early.asked(memory.fetch(under_way=True))
+
+    def packed(self, buf: Any, ack: str = "") -> tuple[list[Command], bytes]:
+        """What to send first, and the message of this shared end."""
+        session, shared = sessions.current(), self._shared
+        assert shared is not None
         carriage = sharing.carriage(session, shared.hold.oid)
         numbers = shared.hold.numbers
         first, message = pack(session, shared.outbound, buf, ack, numbers, holds=bool(carriage))
         if first and not carriage and not shared.carries:
             # What lies beside a message goes with it when nobody reads it.
             carriage, shared.carries = sharing.carrier(session, shared.hold.oid), True
-        push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
-        memory.cast(*carriage, *first, push, on_reply=shared.sent)
-        if ack:
-            shared.flow.asked(message)
-        if shared.early is not None:
-            shared.early.asked(memory.fetch(under_way=True))
+        return [*carriage, *first], message
 
     def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
         while self._shared is None:

@@ -17,33 +17,22 @@ from collections.abc import Sequence
 from transparent_mp import background
 from transparent_mp.errors import StoreReplyError
 from transparent_mp.primitives import memory
-from transparent_mp.store.link import Command, Link, Reply
+from transparent_mp.store.line import Line
+from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.store import Store
 
 
 class Early:
     """The early pop of one list, whenever one is outstanding."""
 
-    __slots__ = (
-        "_answered",
-        "_asked",
-        "_came",
-        "_count",
-        "_key",
-        "_link",
-        "_looked",
-        "_pid",
-        "_store",
-        "_ttl",
-    )
+    __slots__ = ("_answered", "_asked", "_came", "_key", "_link", "_looked", "_pid", "_store", "_ttl")
 
     def __init__(self, store: Store, key: str, ttl: int) -> None:
         self._store = store
         self._key = key
         self._ttl = ttl
         self._pid = os.getpid()
-        self._link: Link | None = None
-        self._count = 0
+        self._link: Line | None = None
         # Replies that have been read and not asked for.
         self._came: list[Reply] | None = None
         self._asked = self._answered = False
@@ -55,8 +44,7 @@ class Early:
         self._asked = True
         if self._answered and self._link is None and self._came is None and self._pid == os.getpid():
             link = self._store.watch()
-            link.send([("BLPOP", self._key, 0), *then])
-            self._count = 1 + len(then)
+            link.pop(self._key, then)
             self._looked = False
             self._link = link
             _outstanding.add(self)
@@ -97,17 +85,17 @@ class Early:
         try:
             if not link.wait(0):
                 self._store.waits += 1
-                if timeout is not None and (timeout <= 0 or not link.wait(timeout)):
-                    # What is in the store by now counts as here, though its answer is on its way.
-                    return self._keep(self._store.unwatch(link, self._count))
-            link.gather(self._count)
+            # When the time is over, what is in the store counts as here, though its answer is on its way.
+            self._store.finish(link, timeout)
         except OSError:
             link.close()
             raise
         except BaseException:
             self._link = link
             raise
-        return self._keep(self._store.unwatch(link, 0, self._count))
+        replies = link.answers()
+        self._store.unwatch(link)
+        return self._keep(replies)
 
     def end(self) -> None:
         """Nothing is outstanding any more, and what had come is in the list again."""
@@ -123,7 +111,7 @@ class Early:
         link, self._link = self._link, None
         _outstanding.discard(self)
         if link is not None:
-            link.close()
+            self._store.retire(link)
 
     def _keep(self, replies: list[Reply]) -> bool:
         for reply in replies:
@@ -131,7 +119,7 @@ class Early:
                 raise reply
         if replies[0] is None:
             return False
-        self._came = [replies[0][1], *replies[1:]]
+        self._came = replies
         return True
 
 

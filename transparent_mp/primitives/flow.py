@@ -21,6 +21,7 @@ import threading
 from collections import deque
 from typing import Any
 
+from transparent_mp.store.link import Command
 from transparent_mp.store.session import Session, new_id
 
 #: Larger: more memory of the store for each pipe; smaller: more waits on a link with long round trips.
@@ -36,9 +37,10 @@ STEP = WINDOW // STEPS
 WINDOWS = 16
 
 #: Seconds between looks whether what was sent can still be taken, and by then was: readers that die push no
-#: token. Each look that finds a message unread doubles it, up to LOOK_MOST, since the store then searches.
+#: token. Since the store has to search its list for that, it does at the 1st, 2nd, 4th ... look in vain only,
+#: and at each that is a multiple of SEARCH. Larger: more is seen late; smaller: more searches of long lists.
 LOOK_EVERY = 2.0
-LOOK_MOST = 64.0
+SEARCH = 32
 
 
 class Flow:
@@ -65,6 +67,9 @@ class Flow:
         self._bytes = self._messages = 0
         self._last = b""
         self._known = False
+        self._asked = 0
+        #: Whether tokens were sent for, and nothing was waited for since.
+        self._sent_for = False
 
     def count(self, size: int) -> str:
         """Count a message that is to be sent; the list that it must ask to be acknowledged in, or ''."""
@@ -97,13 +102,19 @@ class Flow:
         """A message that asks was sent: send for the tokens that are there."""
         self._last = message
         store = self._session.store
-        store.cast(("LPOP", self._key, STEPS), on_reply=self._take)
-        store.cast(("SCARD", self._own), on_reply=self._divide)
+        if self._asked % STEPS == 0:
+            store.cast(("SCARD", self._own), on_reply=self._divide)
+        self._asked += 1
+        # Of a full window they are waited for.
+        if not self._full():
+            self._sent_for = True
+            store.cast(("LPOP", self._key, STEPS), on_reply=self._take)
 
     def opens(self) -> bool:
         """Whether more may be sent, without waiting for who takes it."""
         if self._full() and self._pid == os.getpid():
             # Behind it the answers to what was sent for have come.
+            self._sent_for = False
             self._take(self._session.store.ask("LPOP", self._key, STEPS))
         return not self._full()
 
@@ -113,16 +124,17 @@ class Flow:
             return
         if self._pid != os.getpid():
             self._begin()
-        store, pause = self._session.store, LOOK_EVERY
-        while not self.opens():
-            found = store.pop(self._key, pause, [("LPOP", self._key, STEPS)])
-            if found is None:
-                self._look()
-                pause = min(2 * pause, LOOK_MOST)
-            else:
+        store, looks = self._session.store, 0
+        # Tokens that an answer under way brings would be waited for in vain.
+        while self._full() and not (self._sent_for and self.opens()):
+            found = store.pop(self._key, LOOK_EVERY, [("LPOP", self._key, STEPS)])
+            if found is not None:
                 token, more = found
                 self._take([token, *(more or ())])
-                pause = LOOK_EVERY
+                looks = 0
+                continue
+            looks += 1
+            self._look(search=looks & (looks - 1) == 0 or looks % SEARCH == 0)
 
     def close(self) -> None:
         """Tokens that nobody waits for go, and no more come."""
@@ -151,12 +163,15 @@ class Flow:
         if isinstance(senders, int):
             self._share = min(1.0, max(1 / STEPS, WINDOWS / max(1, senders)))
 
-    def _look(self) -> None:
+    def _look(self, *, search: bool) -> None:
         last = self._last
-        place, peers = self._session.store.call(("LPOS", self._outbound, last), ("EXISTS", self._peers))
+        commands: list[Command] = [("EXISTS", self._peers)]
+        if search:
+            commands.append(("LPOS", self._outbound, last))
+        peers, *place = self._session.store.call(*commands)
         if not peers:
             raise BrokenPipeError(32, "Broken pipe")
         with self._lock:
-            if place is None and last is self._last:
+            if place == [None] and last is self._last:
                 self._awaited.clear()
                 self._bytes = self._messages = 0

@@ -36,9 +36,9 @@ from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
 from transparent_mp.primitives.exchange import Exchange
 from transparent_mp.primitives.replica import Memory, Replica, fetching, going_on
+from transparent_mp.store.line import OnReply
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.session import Session
-from transparent_mp.store.store import OnReply
 
 #: After everything that may still publish; the session ends later still.
 STOP_PRIORITY = -900

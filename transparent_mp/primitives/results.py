@@ -35,6 +35,11 @@ class ResultQueue:
         context.assert_spawning(self)
         return Results, (self.tasks,)
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether a result has come that was not got yet."""
+        return bool(self._here)
+
     def put(self, result: Any) -> None:
         """Put what no process of the pool can: the end, or the result of one that has died."""
         self.tasks.answer(result)
@@ -51,9 +56,12 @@ class ResultQueue:
 
     def _take(self) -> bytes:
         key = self.tasks.ours._shared.inbound
-        replies = sessions.current().store.pop(key, None, (("LPOP", key, BURST - 1), *memory.fetch()))
+        # Who waits for a single one would pay for the second command in vain.
+        behind = (("LPOP", key, BURST - 1),) if self.tasks.unfinished() > 1 else ()
+        replies = sessions.current().store.pop(key, None, (*behind, *memory.fetch()))
         assert replies is not None
-        message, more, *fetched = replies
+        message, *fetched = replies
+        if behind:
+            self._here.extend(fetched.pop(0) or ())
         memory.merge(fetched)
-        self._here.extend(more or ())
         return message  # type: ignore[no-any-return]

@@ -158,8 +158,8 @@ class Starter:
     def _on_exit(self, head: Head, _body: bytes) -> None:
         if self.served is not None:
             # Who joins it finds what it has written, even if it was killed.
-            self.served.settle()
-        self._ended(head["pid"], head["code"], head["worker"])
+            self.served.ended(head["pid"])
+        self._ended(head["pid"], head["code"], head.get("worker", ""))
 
     def _ended(self, pid: int, code: int, worker: str) -> None:
         with self._lock:

@@ -25,10 +25,10 @@ from multiprocessing import reduction
 from typing import Any
 
 from transparent_mp import background
-from transparent_mp.errors import StoreError, StoreReplyError
-from transparent_mp.primitives import memory, sharing
+from transparent_mp.errors import StoreError
+from transparent_mp.primitives import memory
 from transparent_mp.primitives import session as sessions
-from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.content import unpack
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.scripts import script
@@ -68,6 +68,10 @@ class Taker:
         #: Messages taken and not begun; taken from with the lock held.
         self._ahead: deque[bytes] = deque()
         self._begun = False
+        #: Whether there were more tasks than were taken.
+        self._more = True
+        #: A result that goes with the next question for tasks.
+        self._unsent: tuple[Command, ...] = ()
         self._since = 0.0
         #: Seconds of a task: of a longer one than before at once, of shorter ones by and by.
         self._typical = 0.0
@@ -78,31 +82,40 @@ class Taker:
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """The next task. Raises queue.Empty, EOFError."""
+        now = time.monotonic()
         if self._since:
-            lasted = time.monotonic() - self._since
+            lasted = now - self._since
             self._typical = max(lasted, 0.75 * self._typical + 0.25 * lasted)
-        message = self._next() or self._take(timeout if block else 0.0)
+        message = self._next()
+        if message is None and self._more:
+            message = self._take()
+            self._trip = min(self._trip, time.monotonic() - now)
+        if message is None:
+            message = self._await(timeout if block else 0.0)
         self._begun = True
         self._since = time.monotonic()
-        return _loads(unpack(self._session, self._list, message))
+        return _loads(unpack(self._session, self._list, message, self._end._shared.hold.seen))
 
     def done(self, content: Any) -> None:
         """The task that was begun has this result."""
         session, shared = self._session, self._end._shared
-        ack = shared.flow.name if shared.flow.asks(len(content)) else ""
-        shared.sent.begin(session.store)
-        first, message = pack(session, shared.outbound, content, ack)
-        carriage = sharing.carriage(session, shared.hold.oid)
-        push = script("done", (self._taken, shared.peers, shared.outbound), (session.ttl, message))
-        memory.cast(*carriage, *first, push, on_reply=shared.sent)
+        ack = shared.flow.count(len(content))
+        first, message = self._end.packed(content, ack)
+        keys = self._taken, self._begins, shared.peers, shared.outbound
+        push = script("done", keys, (session.ttl, message))
         self._begun = False
+        self._unsent += (*first, push)
+        if self._ahead or ack or first:
+            self._send()
         if ack:
+            shared.flow.asked(message)
             shared.flow.wait()
 
     def leave(self) -> None:
         """This process takes nothing more: give back what it has not begun."""
         # Whoever cannot tell the store leaves it to who sees this process end.
         with self._lock, contextlib.suppress(StoreError):
+            self._send()
             self._ahead.clear()
             self._give_back(stay=int(self._begun))
 
@@ -111,62 +124,70 @@ class Taker:
             self._number += 1
             return self._ahead.popleft() if self._ahead else None
 
-    def _take(self, timeout: float | None) -> bytes:
-        session = self._session
-        more = self._several() - 1
-        commands: list[Command] = [
-            ("DEL", self._begins),
-            ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0),
-        ]
-        if more:
-            commands.append(script("take", (self._list, self._taken, self._holders), (more, session.ttl)))
-        else:
-            commands.append(("PEXPIRE", self._taken, session.ttl))
-        begin = time.monotonic()
-        _, message, others, *fetched = self._asked((*commands, *memory.fetch()), timeout)
-        self._trip = min(self._trip, time.monotonic() - begin)
+    def _send(self) -> None:
+        """Send the result that was to go with the next question for tasks."""
+        unsent, self._unsent = self._unsent, ()
+        if unsent:
+            self._end._shared.sent.begin(self._session.store)
+            memory.cast(*unsent, on_reply=self._end._shared.sent)
+
+    def _take(self) -> bytes | None:
+        """The first of the tasks that are there, if any are; the last result goes along."""
+        unsent, self._unsent = self._unsent, ()
+        replies = memory.call(*unsent, self._taking(self._several(), waited=False), *memory.fetch())
+        if unsent and replies[len(unsent) - 1] == -1:
+            raise EOFError
+        taken, *fetched = replies[len(unsent) :]
         memory.merge(fetched)
-        if more and others:
-            with self._lock:
-                self._ahead.extend(others)
-            self._watch()
-            message = message or self._next()
+        self._has(taken)
+        return self._next()
+
+    def _await(self, timeout: float | None) -> bytes:
+        """The next task that is put."""
+        self._send()
+        commands = (
+            ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0),
+            self._taking(self._several() - 1, waited=True),
+            *memory.fetch(),
+        )
+        message, taken, *fetched = self._asked(commands, timeout)
+        memory.merge(fetched)
+        self._has(taken)
+        if message is None:
+            message = self._next()
         if message is None:
             raise queues.Empty
         if not message:
             self._give_back(stay=0)
             raise EOFError
         # What is moved for a process that is dead by then, unseen, was never begun.
-        session.store.cast(("SET", self._begins, 1, "PX", session.ttl))
+        self._session.store.cast(("SET", self._begins, 1, "PX", self._session.ttl))
         return message  # type: ignore[no-any-return]
+
+    def _taking(self, count: int, waited: bool) -> Command:
+        keys = self._list, self._taken, self._begins, self._holders
+        return script("take", keys, (count, self._session.ttl, int(waited)))
+
+    def _has(self, taken: list[Any]) -> None:
+        """What the script has moved, behind what is left."""
+        left, *messages = taken
+        self._more = left > 0
+        if messages:
+            with self._lock:
+                self._ahead.extend(messages)
+            self._watch()
 
     def _asked(self, commands: Sequence[Command], timeout: float | None) -> list[Reply]:
         """What the store answers; what it could not give in time is not taken."""
-        store = self._session.store
-        link = store.watch()
-        sent = False
-        try:
-            link.send(commands)
-            sent = True
-            store.waits += 1
-            came = link.wait(timeout)
-            if came:
-                link.gather(len(commands))
-        except StoreError:
-            link.close()
-            raise
-        except BaseException:
-            if sent and link.usable:
-                # What it takes in this moment is in the list of what was taken; leave() gives it back.
-                store.unwatch(link, len(commands))
-            else:
-                link.close()
-            raise
-        replies = store.unwatch(link, 0 if came else len(commands), len(commands))
-        for reply in replies:
-            if isinstance(reply, StoreReplyError):
-                raise reply
-        return replies
+        return self._session.store.attempt(commands, timeout, self._found)
+
+    def _found(self) -> list[Reply] | None:
+        """The answers that were lost: nothing was begun, so all that lies there was taken just now."""
+        messages, *fetched = memory.call(("LRANGE", self._taken, 0, -1), *memory.fetch())
+        if messages:
+            return [messages[0], [1, *messages[1:]], *fetched]
+        memory.merge(fetched)
+        return None
 
     def _several(self) -> int:
         """How many tasks to take at once."""

@@ -23,10 +23,9 @@ import weakref
 from multiprocessing import connection, context, reduction
 from typing import Any, Callable
 
-from transparent_mp.primitives import memory, sharing
+from transparent_mp.primitives import memory
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.taking import Taker, taken_keys
-from transparent_mp.store.content import pack
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG
@@ -52,7 +51,8 @@ class TaskQueue:
 
     def __init__(self, name_of: Callable[[Any], Name], holds_back: bool = True) -> None:
         """`name_of`: the name of what is put, None if it asks for no result."""
-        ends: Any = connection.Pipe()
+        # Of the patched class: `connection.Pipe` makes it.
+        ends: tuple[Any, Any] = connection.Pipe()
         self.ours, self.theirs = ends
         self._name_of = name_of
         self._holds_back = holds_back
@@ -89,14 +89,12 @@ class TaskQueue:
         if shared is None:
             raise OSError("handle is closed")
         content = _dumps(task)
-        session = sessions.current()
-        first, message = pack(session, shared.outbound, content)
+        first, message = self.ours.packed(content)
         name = self._name_of(task)
         if name is not None:
             with self._changed:
                 self._open[name] = message[:TAG], len(content)
                 self._open_bytes += len(content)
-        self._first += sharing.carriage(session, shared.hold.oid)
         self._first += first
         self._messages.append(message)
         self._bytes += len(content)
@@ -134,6 +132,10 @@ class TaskQueue:
     def unfinished(self) -> int:
         """How many tasks have no result yet."""
         return len(self._open)
+
+    def takers(self) -> int:
+        """How many processes take them."""
+        return len(self._takers)
 
     def ended(self, taker: str, vanished: bool) -> Name | None:
         """A process has ended; the name of the task that it had begun and whose result never comes.

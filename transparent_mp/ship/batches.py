@@ -145,9 +145,10 @@ class Batches:
 
 
 def _tells(header: dict[str, Any], name: str) -> bool:
-    return name.rpartition(".")[0] in header["complete"] or any(
-        entry["name"] == name and entry["size"] is not None for entry in header["modules"]
-    )
+    for entry in header["modules"]:
+        if entry["name"] == name:
+            return entry["size"] is not None
+    return name.rpartition(".")[0] in header["complete"]
 
 
 def _made_of(header: dict[str, Any]) -> set[str]:

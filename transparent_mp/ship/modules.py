@@ -7,6 +7,7 @@ Requests and answers are a header (plain values) and a body:
     data    module, path    -> found, the file's bytes; path is relative to the module's directory
     list    module, path    -> found, entries: [[name, is_directory]]
     source  file            -> found, the text of a source file in UTF-8
+    library module, library -> found, the bytes of a shared library that a compiled module brings along
     script  file            -> found, the main script as it is in its file, or else its text
     folder  path            -> found, modules: [[name, is_package]] in a directory of the program
 
@@ -14,7 +15,8 @@ Requests and answers are a header (plain values) and a body:
 body is the concatenation of the modules' bytes, in order, `size` each. A package is answered together
 with its modules and subpackages up to `BATCH` bytes, a top-level module with its loaded neighbours.
 `complete` names packages of which everything there is has been listed (`missing` is then known without
-asking). An extension inside a batch is listed without its bytes (`size` None) and asked for by name.
+asking). An extension inside a batch is listed without its bytes (`size` None) and asked for by name; with its
+bytes come the `libraries` that it brings along, names and digests.
 
 Files are read at each request: nothing is served stale. It does not know how requests travel.
 """
@@ -33,6 +35,7 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from importlib.util import decode_source
 from typing import Any, Callable
 
+from transparent_mp.ship import elf
 from transparent_mp.ship.reading import Code
 
 #: Bytes of modules after which a batch ends.
@@ -216,7 +219,7 @@ def _read(name: str, spec: ModuleSpec | None, asked: bool, code: Code) -> tuple[
         return {**_MISSING, "size": 0, "digest": None}, b""
     path = None if spec.submodule_search_locations is None else search_path(name) or []
     kind, body = _content(name, spec, asked, code)
-    entry = {
+    entry: dict[str, Any] = {
         "kind": kind,
         "origin": spec.origin,
         "is_package": path is not None,
@@ -224,6 +227,11 @@ def _read(name: str, spec: ModuleSpec | None, asked: bool, code: Code) -> tuple[
         "size": None if body is None else len(body),
         "digest": hashlib.sha256(body).hexdigest() if body is not None else None,
     }
+    if kind == "extension" and asked:
+        brought = _libraries(str(spec.origin), code)
+        entry["libraries"] = {
+            name: hashlib.sha256(code.read(path)).hexdigest() for name, path in brought.items()
+        }
     return entry, body or b""
 
 
@@ -275,6 +283,18 @@ def _data(request: dict[str, Any], code: Code) -> tuple[dict[str, Any], bytes]:
     else:
         body = loader.get_data(path)
     return {"found": True, "digest": hashlib.sha256(body).hexdigest()}, body
+
+
+def _library(request: dict[str, Any], code: Code) -> tuple[dict[str, Any], bytes]:
+    spec = find_spec(str(request["module"]))
+    if spec is None:
+        raise FileNotFoundError(2, "no such module", request["module"])
+    return {"found": True}, code.read(_libraries(str(spec.origin), code)[str(request["library"])])
+
+
+def _libraries(origin: str, code: Code) -> dict[str, str]:
+    """What the module brings along, and nothing that lies elsewhere: a worker may have written it."""
+    return {name: path for name, path in elf.bundled(origin).items() if code.holds(path)}
 
 
 def _list(request: dict[str, Any], code: Code) -> tuple[dict[str, Any], bytes]:
@@ -340,6 +360,7 @@ def _file_of(module: Any) -> Any:
 _HANDLERS: dict[str, Callable[[dict[str, Any], Code], tuple[dict[str, Any], bytes]]] = {
     "module": _module,
     "data": _data,
+    "library": _library,
     "list": _list,
     "source": _source,
     "script": _source,

@@ -48,6 +48,10 @@ class Code:
         with self._opened(path, "", os.O_DIRECTORY):
             pass
 
+    def holds(self, path: str) -> bool:
+        """Whether it lies in a root or in a directory of sys.path, after every symlink."""
+        return self._holds(os.path.realpath(path))
+
     @contextmanager
     def _opened(self, path: str, folder: str, flags: int = 0) -> Iterator[int]:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
@@ -62,7 +66,10 @@ class Code:
             os.close(fd)
 
     def _may_be_read(self, path: str, real: str) -> bool:
-        if self._roots is None or real == os.path.abspath(path) or self._roots.holds(real):
+        return self._roots is None or real == os.path.abspath(path) or self._holds(real)
+
+    def _holds(self, real: str) -> bool:
+        if self._roots is not None and self._roots.holds(real):
             return True
         return any(within(real, os.path.realpath(entry)) for entry in sys.path if isinstance(entry, str))
 

@@ -49,13 +49,17 @@ class Served:
             self.roots.add(directory)
             self._session.served["roots"] = self.roots.paths
 
-    def settle(self) -> None:
-        """Wait until what has arrived before is done: what an ended process has written is there."""
+    def ended(self, pid: int) -> None:
+        """Wait until what has arrived before is done: what the process has written is there.
+
+        What it has open is closed, and its locks with it, though its worker may have vanished.
+        """
         if not self._server.used or self._stopped:
             return
         done = threading.Event()
         self._marks.append(done)
-        self._session.store.cast(*self._session.push_event(inbox_of(self._session), encode({"kind": "mark"})))
+        mark = encode({"kind": "mark", "pid": pid})
+        self._session.store.cast(*self._session.push_event(inbox_of(self._session), mark))
         done.wait(self._session.lease)
 
     def stop(self) -> None:
@@ -66,7 +70,8 @@ class Served:
             self._marks.popleft().set()
         self._server.close()
 
-    def _on_mark(self, _head: Head, _body: bytes) -> None:
+    def _on_mark(self, head: Head, _body: bytes) -> None:
+        self._server.forget({head["pid"]})
         if self._marks:
             self._marks.popleft().set()
 

@@ -111,10 +111,17 @@ def unpack(session: Session, place: str, message: bytes, seen: Seen | None = Non
     return content
 
 
+def in_chunks(key: str, view: memoryview) -> list[Command]:
+    """Commands that store a content in a hash: a second time they change nothing."""
+    return [
+        ("HSET", key, number, view[at : at + CHUNK]) for number, at in enumerate(range(0, len(view), CHUNK))
+    ]
+
+
 def _blob(session: Session, content: Buffer, name: str) -> tuple[list[Command], bytes]:
     key = session.keys("blob", name)
     view = memoryview(content)
-    commands: list[Command] = [("RPUSH", key, view[at : at + CHUNK]) for at in range(0, len(view), CHUNK)]
+    commands = in_chunks(key, view)
     commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
     return commands, _BLOB.pack(name.encode(), len(view), hashlib.sha256(view).digest())
 
@@ -124,17 +131,18 @@ def _fetch(session: Session, rest: memoryview) -> Buffer:
     key = session.keys("blob", name.decode())
     whole, found = io.BytesIO(), hashlib.sha256()
     # One chunk at a time: neither side holds it twice. No more than what the sender has put there.
-    for at in range(0, size, CHUNK):
-        chunk = session.store.ask("LINDEX", key, at // CHUNK) or b""
+    for number in range(-(-size // CHUNK)):
+        chunk = session.store.ask("HGET", key, number) or b""
         found.update(chunk)
         whole.write(chunk)
+    # Only now: should an answer be lost, it is asked for again.
     session.store.cast(("UNLINK", key), ("SREM", session.keys("keys"), key))
     if found.digest() != digest:
         raise UntrustedPayloadError(
             f"a large message's content at {key!r} is gone or another than was sent; it was not unpickled"
         )
-    # Not copied.
-    return whole.getbuffer()
+    # Not copied, here or by who makes a BytesIO of it.
+    return whole.getvalue()
 
 
 def goes_to_depot(session: Session, size: int) -> bool:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Union
 
 import hiredis
 
-from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
 
 Arg = Union[bytes, bytearray, memoryview, str, int, float]
 Command = tuple[Arg, ...]
@@ -114,15 +114,26 @@ class Link:
             self._poll.register(self._sock, select.POLLIN)
         return bool(self._poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
 
-    def read_ready(self) -> Sequence[Reply]:
-        """Return the replies that are there, without waiting."""
+    def ended(self) -> bool:
+        """Whether the other side has closed the connection and nothing of it is left to be read.
+
+        False over TLS, where a look takes what it sees.
+        """
+        if not self._readable(0) or self._reader.has_data() or type(self._sock) is not socket.socket:
+            return False
+        try:
+            return not self._sock.recv(1, socket.MSG_PEEK)
+        except OSError as error:
+            if from_handler(error):
+                raise
+            return True
+
+    def pull(self) -> None:
+        """Read what is there, without waiting, into `arrived`."""
         self._parse()
         while self._readable(0):
             self._fill()
             self._parse()
-        replies = list(self.arrived)
-        self.arrived.clear()
-        return replies
 
     def close(self) -> None:
         self._sock.close()
@@ -142,9 +153,9 @@ class Link:
         if len(data) == self._read_size:
             self._read_size = READ_LARGE
 
-    def _lost(self, error: OSError | None) -> StoreError:
+    def _lost(self, error: OSError | None) -> StoreAwayError:
         cause = "it closed the connection" if error is None else error.strerror or str(error)
-        return StoreError(
+        return StoreAwayError(
             f"lost the connection to the store at {self.address} ({cause}): "
             "see whether that Redis server is still running and reachable"
         )

@@ -22,11 +22,13 @@ from typing import Any, Callable
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreReplyError, UntrustedPayloadError
+from transparent_mp.hidden import Address, Hiding, Secret
 from transparent_mp.store import keeper
-from transparent_mp.store.connect import connect
+from transparent_mp.store.connect import connect, for_workers
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
+from transparent_mp.store.line import Line
 from transparent_mp.store.link import Arg, Command, Link
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
 from transparent_mp.store.scripts import evaluated, loading, script
@@ -94,13 +96,22 @@ class Session:
         """The command that runs a script over session keys."""
         return script(name, [self.keys(part) for part in parts], args)
 
-    def admission(self, link: Link) -> Command:
-        """The command that admits a new link of this process."""
-        keys = self.keys
-        names = (keys("alive"), keys("links", self._owner), keys("keys"))
-        name = f"{self.uid}.{next(self._links)}"
-        args = (keys.base, *self.member, self._owner, name, f"{link.number} {link.name}", self.ttl)
+    def admission(self, link: Link, line: Line) -> Command:
+        """The command that admits a new link of a line of this process."""
+        keys, known = self.keys, str(line.answered()) if line.admitted else ""
+        if not line.key:
+            line.name = f"{self.uid}.{next(self._links)}"
+            line.key, line.taken = keys("line", line.name), keys("taken", line.name)
+        names = (keys("alive"), keys("links", self._owner), keys("keys"), line.key, line.taken)
+        place = f"{link.number} {link.name}"
+        args = (keys.base, *self.member, self._owner, line.name, place, self.ttl, known)
         return evaluated("admit", names, args)
+
+    def retirement(self, line: Line) -> Sequence[Command]:
+        """Commands for when nothing of a line of this process is needed any more."""
+        gone = line.key, line.taken
+        forgotten = ("HDEL", self.keys("links", self._owner), line.name)
+        return forgotten, ("DEL", *gone), ("SREM", self.keys("keys"), *gone)
 
     def cut(self, links: Sequence[bytes]) -> None:
         """End links of a member that was taken for dead, as give_up and fence name them."""
@@ -133,17 +144,20 @@ class Session:
 
     def ticket(self) -> dict[str, Any]:
         """What another process needs to join, secret included: for launches and real forks only."""
-        return {
-            "session": self.id,
-            "secret": self.secret.hex(),
-            "url": self.worker_url,
-            "client": self.client,
-            "limit": self.limit,
-            "lease": self.lease,
-            "machine": self.machine,
-            "bucket": self.bucket,
-            "served": self.served,
-        }
+        return Hiding(
+            {
+                "session": self.id,
+                "secret": self.secret.hex(),
+                "url": self.worker_url,
+                "client": self.client,
+                "limit": self.limit,
+                "lease": self.lease,
+                "patience": self.store.patience,
+                "machine": self.machine,
+                "bucket": self.bucket,
+                "served": self.served,
+            }
+        )
 
 
 #: Length of a name.
@@ -157,23 +171,23 @@ def new_id() -> str:
 
 def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, str] = ("", "")) -> Session:
     """Take part in a session that another process opened; see `Session.member`."""
-    url = ticket["url"]
+    url = Address(ticket["url"])
     session = Session(
         id=ticket["session"],
-        secret=bytes.fromhex(ticket["secret"]),
+        secret=Secret(bytes.fromhex(ticket["secret"])),
         worker_url=url,
         uid=uid,
         client=ticket["client"],
         limit=ticket["limit"],
         lease=ticket["lease"],
         machine=ticket["machine"],
-        store=Store(lambda: connect(url), loading()),
+        store=Store(lambda: connect(url), loading(), ticket["patience"]),
         config=config,
         bucket=ticket["bucket"],
         served=ticket.get("served", {}),
         member=member,
     )
-    session.store.admission = session.admission
+    session.store.admit(session)
     return session
 
 
@@ -233,24 +247,25 @@ def open_session(config: Config) -> OwnedSession:
     """Open the client's session. Raises StoreError when the store cannot be used."""
     name, uid = new_id(), new_id()
     ttl = int(config.lease * KEY_LEASES * 1000)
-    process, url = keeper.start({"session": name, "url": config.redis_url, "lease": config.lease, "ttl": ttl})
+    process, url = keeper.start(Hiding(session=name, url=config.redis_url, lease=config.lease, ttl=ttl))
     session = OwnedSession(
         id=name,
-        secret=secrets.token_bytes(32),
-        worker_url=config.worker_redis_url or url,
+        secret=Secret(secrets.token_bytes(32)),
+        worker_url=for_workers(config.worker_redis_url or url),
         uid=uid,
         client=uid,
         limit=0,
         lease=config.lease,
         machine="client",
-        store=Store(lambda: connect(url), loading()),
+        # An embedded server that has ended does not come back.
+        store=Store(lambda: connect(url), loading(), config.lease if config.redis_url else 0.0),
         config=config,
         bucket=config.bucket,
         keeper=process,
     )
     try:
         _announce(session)
-        session.store.admission = session.admission
+        session.store.admit(session)
     except BaseException:
         dismiss(process)
         raise
@@ -269,5 +284,5 @@ def _announce(session: Session) -> None:
     except StoreReplyError as error:
         raise type(error)(
             f"the store refuses to work for us: {error}; "
-            "docs/architecture.md lists the commands and keys that its user needs"
+            "docs/security.md lists the commands and keys that its user needs"
         ) from None

@@ -64,6 +64,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         session.depot = shelf.depot
         sessions.attach(session)
         content = unpack(session, "process:" + session.uid, body)
+        preload.tell_ahead(channel.say)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
         program = _made(session, shelf, head["pid"], content)
         first = sharing.held()
@@ -101,7 +102,8 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         session.served = served
         files.enter(session, served["roots"], shelf.place)
         memory.on_release(files.hand_over)
-    surroundings.enter(around)
+    surroundings.enter(around, session.worker_url)
+    preload.renew()
     memory.synchronise()
     if method == "fork":
         # What the program has registered in the parent is the parent's; only multiprocessing's is both's.

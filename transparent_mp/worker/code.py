@@ -97,9 +97,8 @@ class Code:
 
 
 def _tells(header: dict[str, Any], name: str, asked: str) -> bool:
-    if name.rpartition(".")[0] in header["complete"]:
-        return True
-    # A compiled module is listed with its package, and has its bytes when it was asked for.
-    return any(
-        entry["name"] == name and (entry["size"] is not None or name == asked) for entry in header["modules"]
-    )
+    for entry in header["modules"]:
+        if entry["name"] == name:
+            # A compiled module is listed with its package, and has its bytes when it was asked for.
+            return entry["size"] is not None or name == asked
+    return name.rpartition(".")[0] in header["complete"]

@@ -73,13 +73,19 @@ class Membership:
         """Whether this idle worker is out; False when something has come for it."""
         keys, name = self._session.keys, self.name
         names = [keys("workers"), keys("control", name), keys("running", name), keys("worker", name)]
-        names += [keys("lease", name), keys("links", name), keys("keys")]
+        names += [keys("lease", name), keys("keys")]
         if self._session.store.ask(*script("leave", names, (name,))) != 1:
             return False
         self.tell("left", worker=name)
         # The platform may stop this machine the moment after.
         self._session.store.settle()
         return True
+
+    def drained(self) -> None:
+        """Nothing of this worker is left to anyone; the session is over, or goes on without it."""
+        keys, name = self._session.keys, self.name
+        names = [keys("workers"), keys("control", name), keys("links", name)]
+        self._session.store.call(script("drained", names, (name, keys.base)))
 
     def tell(self, kind: str, **fields: Any) -> None:
         """An event for the client."""

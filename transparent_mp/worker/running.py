@@ -12,6 +12,7 @@ import select
 import signal
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives.lifetime import NEAR
@@ -48,6 +49,7 @@ class Running:
         """In the child: the fds for its stdout and stderr, and its parent sentinel."""
         for fd in (*self.outputs, self._parent_writer, self._frame_writer, self._words_reader):
             os.close(fd)
+        self._words_pipe = os.fstat(self._words_writer)
         return (*self._writers, self._parent_reader)
 
     def parent_side(self, child: int) -> None:
@@ -73,9 +75,12 @@ class Running:
 
     def say(self, words: list[str]) -> None:
         """In the child: leave a word for the supervisor; what it cannot take at once is lost."""
-        os.set_blocking(self._words_writer, False)
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._words_writer, " ".join(words).encode())
+        # The program may have closed the descriptor, and may have a file of its own there.
+        with contextlib.suppress(OSError):
+            if not os.path.samestat(os.fstat(self._words_writer), self._words_pipe):
+                return
+            os.set_blocking(self._words_writer, False)
+            os.write(self._words_writer, "".join(f"{word} " for word in words).encode())
 
     def said(self) -> list[str]:
         """In the supervisor: what the child has said."""
@@ -92,6 +97,11 @@ class Running:
         # It may have ended a moment ago, and its end not been seen yet.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.child, number)
+
+    def relay(self, number: int) -> None:
+        """Signal it on behalf of another process."""
+        self.signal(number)
+        self.signalled.append(number)
 
     def warn(self) -> None:
         """Its worker's limit is near."""
@@ -125,8 +135,11 @@ class Once:
     def __init__(self) -> None:
         self._begun: set[str] = set()
 
-    def check(self, uid: str) -> None:
-        """A process of that holder id is to begin. Raises UntrustedPayloadError when it has begun before."""
+    def check(self, head: dict[str, Any]) -> None:
+        """A process is to begin. Raises UntrustedPayloadError when it has before, ValueError for none."""
+        uid = head["uid"]
+        if not (isinstance(uid, str) and isinstance(head["pid"], int) and isinstance(head["name"], str)):
+            raise ValueError("it describes no process")
         if uid in self._begun:
             raise UntrustedPayloadError(
                 f"the process {uid} came a second time: something else writes to this Redis under our keys"

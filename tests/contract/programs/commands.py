@@ -1,5 +1,6 @@
 """Commands that processes run on the program's files: they find what they are told of."""
 
+import asyncio
 import multiprocessing as mp
 import os
 import subprocess
@@ -26,6 +27,12 @@ def failing(*args, **kw):
             getattr(error, "errno", None),
             getattr(error, "filename", None) or error.args,
         )
+
+
+async def at_the_side(folder):
+    process = await asyncio.create_subprocess_exec("cp", "text", "made/aside", cwd=folder)
+    shell = await asyncio.create_subprocess_shell("cat text >/dev/null", cwd=folder)
+    return await process.wait(), await shell.wait()
 
 
 def work(folder):
@@ -71,6 +78,12 @@ def work(folder):
     os.chdir(folder)
     yield os.system("cp text by-system"), Path("by-system").read_text(), os.popen("cat text").read()
     os.chdir("/")
+    yield asyncio.run(at_the_side(folder)), Path(folder, "made", "aside").read_text()
+    os.symlink("nowhere", f"{folder}/data/dangling")
+    os.symlink("loop", f"{folder}/data/loop")
+    yield said(["cat", "data/two", "text"], **inside), said(["cat", "data/loop", "text"], **inside)
+    for name in ("dangling", "loop"):
+        os.unlink(f"{folder}/data/{name}")
     # And what goes wrong.
     yield failing(["cat", f"{folder}/none"])[0], failing(["true"], cwd=f"{folder}/none")
     yield (

@@ -367,7 +367,7 @@ class TestEnd:
         own_session.store.settle()
         one.send(1)
         monkeypatch.setattr(ours_module, "LOOK_AFTER", 0)
-        assert select.select([own_session.store._link], [], [], LONG)[0]
+        assert select.select([own_session.store._line], [], [], LONG)[0]
         for _ in range(2):
             with pytest.raises(BrokenPipeError):
                 one.send(1)

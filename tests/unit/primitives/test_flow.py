@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -9,6 +10,7 @@ from transparent_mp.store.scripts import script
 from transparent_mp.store.session import new_id
 
 LONG = 20
+SIZE = 32 * 1024
 
 
 @pytest.fixture
@@ -24,9 +26,23 @@ def fill(end):
     """Send without waiting until the window is full; the number of messages."""
     count = 0
     while not end._shared.flow._full():
-        end.post(bytes(1024))
+        end.post(bytes(SIZE))
         count += 1
     return count
+
+
+def in_thread(function, *args):
+    """The future of what a thread does that does not sleep for long at a time."""
+    future = Future()
+
+    def run():
+        try:
+            future.set_result(function(*args))
+        except OSError as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def key_of(end):
@@ -55,11 +71,9 @@ class TestWindow:
         one, two = pipe
         before = own_session.store.waits
         for _ in range(4 * flow.STEPS):
-            for _ in range(flow.MESSAGES // flow.STEPS):
-                one.post(b"x")
+            one.post(bytes(flow.STEP))
             taken = own_session.store.waits
-            for _ in range(flow.MESSAGES // flow.STEPS):
-                two.recv_bytes()
+            two.recv_bytes()
             before += own_session.store.waits - taken
             assert one.has_room()
         assert own_session.store.waits == before
@@ -69,7 +83,7 @@ class TestWindow:
         count = fill(one)
         sent = waiting(one.send_bytes, b"last")
         assert not sent.done()
-        assert [len(two.recv_bytes()) for _ in range(count)] == [1024] * count
+        assert [len(two.recv_bytes()) for _ in range(count)] == [SIZE] * count
         sent.result(LONG)
         assert two.recv_bytes() == b"last"
 
@@ -122,26 +136,46 @@ class TestWindow:
 
 
 class TestLost:
-    def test_the_tokens_of_readers_that_died_are_found_out(self, pipe, waiting, monkeypatch, own_session):
+    def test_the_tokens_of_readers_that_died_are_found_out(self, pipe, monkeypatch, own_session):
         monkeypatch.setattr(flow, "LOOK_EVERY", 0.05)
         one, two = pipe
         fill(one)
         # As by readers that died between the pop and their token.
         own_session.store.ask("DEL", two._shared.inbound)
-        sent = waiting(one.send_bytes, b"next")
+        sent = in_thread(one.send_bytes, b"next")
         sent.result(LONG)
         assert two.recv_bytes() == b"next"
 
-    def test_a_reader_that_is_slow_is_not_taken_for_one(self, pipe, waiting, monkeypatch, own_session):
+    def test_a_reader_that_is_slow_is_not_taken_for_one(self, pipe, monkeypatch, own_session):
         monkeypatch.setattr(flow, "LOOK_EVERY", 0.01)
         looked = threading.Event()
         look = flow.Flow._look
-        monkeypatch.setattr(flow.Flow, "_look", lambda self: (look(self), looked.set()))
+        monkeypatch.setattr(flow.Flow, "_look", lambda self, **how: (look(self, **how), looked.set()))
         one, two = pipe
         count = fill(one)
-        sent = waiting(one.send_bytes, b"next")
+        sent = in_thread(one.send_bytes, b"next")
         assert looked.wait(LONG)
         assert not sent.done()
+        for _ in range(count):
+            two.recv_bytes()
+        sent.result(LONG)
+
+    def test_the_list_is_searched_less_and_less_often(self, pipe, monkeypatch, own_session):
+        monkeypatch.setattr(flow, "LOOK_EVERY", 0.001)
+        monkeypatch.setattr(flow, "SEARCH", 5)
+        searches, enough = [], threading.Event()
+
+        def look(_self, *, search):
+            searches.append(search)
+            if len(searches) == 11:
+                enough.set()
+
+        monkeypatch.setattr(flow.Flow, "_look", look)
+        one, two = pipe
+        count = fill(one)
+        sent = in_thread(one.send_bytes, b"next")
+        assert enough.wait(LONG)
+        assert [at + 1 for at, search in enumerate(searches[:11]) if search] == [1, 2, 4, 5, 8, 10]
         for _ in range(count):
             two.recv_bytes()
         sent.result(LONG)
@@ -151,11 +185,11 @@ class TestLost:
         one._shared.flow._take([b"1"] * 100)
         assert (one._shared.flow._bytes, one._shared.flow._messages) == (0, 0)
 
-    def test_nobody_left_to_take_anything(self, pipe, waiting, monkeypatch, own_session):
+    def test_nobody_left_to_take_anything(self, pipe, monkeypatch, own_session):
         monkeypatch.setattr(flow, "LOOK_EVERY", 0.05)
         one, two = pipe
         fill(one)
-        sent = waiting(one.send_bytes, b"next")
+        sent = in_thread(one.send_bytes, b"next")
         two.close()
         with pytest.raises(BrokenPipeError):
             sent.result(LONG)
@@ -173,9 +207,9 @@ class TestLost:
 class TestLeftBehind:
     def test_nothing_by_an_end_that_is_closed(self, pipe, own_session):
         one, two = pipe
-        for _ in range(flow.MESSAGES):
-            one.post(b"x")
-        for _ in range(flow.MESSAGES):
+        for _ in range(3):
+            one.post(bytes(flow.STEP))
+        for _ in range(3):
             two.recv_bytes()
         key = key_of(one)
         assert own_session.store.ask("EXISTS", key)

@@ -61,7 +61,8 @@ class Book:
 
     def admit(self, kind: str, of: str, owner: str, link: str = "a 1:2") -> int:
         names = [self._keys("alive"), self._keys("links", owner), self._keys("keys")]
-        args = (self._keys.base, kind, of, owner, link, link, self._session.ttl)
+        names += [self._keys("line", link), self._keys("taken", link)]
+        args = (self._keys.base, kind, of, owner, link, link, self._session.ttl, "")
         return int(self.ask(*evaluated("admit", names, args)))
 
     def fence(self, pid: int, worker: str) -> Any:
@@ -108,7 +109,7 @@ def test_an_exit_is_told_once_and_the_worker_takes_what_waits(book: Book) -> Non
     book.submit("second")
     assert book.exited(FIRST_PID, 3, "w") == 1
     assert book.exited(FIRST_PID, 3, "w") == 0
-    assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3}]
+    assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3, "worker": "w"}]
     assert [frame["name"] for frame in book.frames("control", "w")] == ["first", "second"]
 
 
@@ -218,7 +219,7 @@ def test_a_process_passes_on_under_its_id_and_its_end_there_means_nothing(
     assert [frame["kind"] for frame in book.frames("control", "v")] == ["run", "signal"]
     assert book.ask("EXISTS", session.keys("running", "w")) == 0
     assert book.exited(FIRST_PID, 3, "v") == 1
-    assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3}]
+    assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3, "worker": "v"}]
 
 
 def test_a_process_that_passes_on_waits_where_no_other_worker_is(book: Book) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +44,57 @@ def test_a_module_that_cannot_be_imported_is_each_processs_own_matter(
     with caplog.at_level(logging.DEBUG, "transparent_mp"):
         preload.also("there_is_no_such_module")
     assert "there_is_no_such_module" in caplog.text
+
+
+IN_A_PROCESS = """
+import os, sys
+from transparent_mp.worker import preload
+preload.AHEAD = frozenset({"large", "elsewhere"})
+said = []
+preload.tell_ahead(said.append)
+sys.path.append("later")
+os.environ["OMP_NUM_THREADS"] = "3"
+import large.deep.inner, elsewhere
+print([[word for word in words if word.startswith(("OMP_", "large", "else"))] for words in said])
+"""
+
+
+def test_a_large_package_is_told_of_as_it_was_imported(tmp_path: Path) -> None:
+    for folder in ("large/deep", "large/own", "later"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "large" / "__init__.py").write_text("import large.own, large.deep\n")
+    for file in (
+        "large/own/__init__.py",
+        "large/deep/__init__.py",
+        "large/deep/inner.py",
+        "later/elsewhere.py",
+    ):
+        (tmp_path / file).touch()
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-c", IN_A_PROCESS]
+    out = subprocess.run(
+        command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
+    ).stdout
+    # What is not on the supervisor's path it would not find, or find another.
+    assert out == "[['OMP_NUM_THREADS=3', 'large', 'large.own', 'large.deep']]\n"
+
+
+def test_a_variable_is_set_until_a_large_package_has_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(preload, "AHEAD", frozenset({"no_such_package"}))
+    preload.also("OMP_NUM_THREADS=3")
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    monkeypatch.setattr(preload, "AHEAD", frozenset({"sys"}))
+    preload.also("OMP_NUM_THREADS=4")
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+
+
+def test_processes_draw_their_own_numbers() -> None:
+    random = pytest.importorskip("numpy.random")
+    state = random.get_state()
+    drawn = []
+    for _ in range(2):
+        random.set_state(state)
+        preload.renew()
+        drawn.append(random.random())
+    assert drawn[0] != drawn[1]

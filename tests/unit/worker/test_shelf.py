@@ -36,6 +36,24 @@ def test_a_content_is_fetched_once_and_each_view_is_its_own(stored: OwnedSession
     assert not os.path.exists(shelf.place)
 
 
+def test_what_was_not_used_for_longest_makes_room(
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transparent_mp.worker.shelf.ROOM", 2500)
+    parts = {hashlib.sha256(bytes([n]) * 1000).hexdigest(): bytes([n]) * 1000 for n in range(4)}
+    session.store.call(*contents.put(session, parts, set()))
+    shelf, views = Shelf(), []
+    for at, digest in enumerate(parts):
+        views.append(shelf.content(session, digest))
+        os.utime(os.path.join(shelf.place, digest), (at, at))
+    assert sorted(os.listdir(shelf.place)) == sorted(
+        name for digest in list(parts)[2:] for name in (digest, digest + ".lock")
+    )
+    assert [bytes(view[:]) for view in views] == list(parts.values())
+    assert bytes(shelf.content(session, next(iter(parts)))[:]) == bytes(1000)
+    shelf.clear()
+
+
 def test_without_a_directory_a_process_has_its_own_copy(
     stored: OwnedSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@
 -- INVARIANT: exactly one exit event for each process; a process's holds end before its exit is seen.
 --@include workers
 --@include objects
+--@include lines
 local base, pid, ttl, worker = ARGV[1], ARGV[3], ARGV[5], ARGV[6]
 local process = base .. 'process:' .. pid
 local record = redis.call('HMGET', process, 'uid', 'parent', 'worker')
@@ -13,10 +14,11 @@ local uid, parent = record[1], record[2]
 
 drop_holds({base = base, any_object = ARGV[2], ttl = ttl, objects = KEYS[3], keys = KEYS[4]}, uid)
 tell_orphans(base, uid, ttl, KEYS[4])
-local own = {process, base .. 'inbox:' .. uid, base .. 'links:' .. uid, base .. 'blob:' .. uid}
+local own = {process, base .. 'inbox:' .. uid, base .. 'blob:' .. uid}
 -- The blob is the body of one that never began and has not fetched it.
 redis.call('UNLINK', unpack(own))
 redis.call('SREM', KEYS[4], unpack(own))
+forget_lines(base, uid, KEYS[4])
 -- A parent that is gone has no children set any more; nobody would read its inbox.
 if redis.call('SREM', base .. 'children:' .. parent, pid) == 1 then
   local inbox = base .. 'inbox:' .. parent

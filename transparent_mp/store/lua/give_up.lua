@@ -6,6 +6,7 @@
 -- INVARIANT: afterwards renew answers -1 and check_in -2 to that worker, and no link of it or of its
 --            processes is admitted.
 --@include fencing
+--@include lines
 local base, worker = ARGV[1], ARGV[2]
 local lease, running = base .. 'lease:' .. worker, base .. 'running:' .. worker
 if ARGV[3] == 'lease' and redis.call('EXISTS', lease) == 1 then return false end
@@ -14,8 +15,9 @@ if known == 0 then return false end
 local pids = redis.call('SMEMBERS', running)
 local links = redis.call('HVALS', base .. 'links:' .. worker)
 for _, pid in ipairs(pids) do fence(base, pid, links) end
-for _, part in ipairs({'lease:', 'running:', 'worker:', 'control:', 'links:'}) do
+for _, part in ipairs({'lease:', 'running:', 'worker:', 'control:'}) do
   redis.call('DEL', base .. part .. worker)
   redis.call('SREM', KEYS[3], base .. part .. worker)
 end
+forget_lines(base, worker, KEYS[3])
 return {pids, links}

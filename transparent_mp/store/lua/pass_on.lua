@@ -27,8 +27,17 @@ for i = 9, #ARGV do
 end
 drop_holds({base = base, any_object = ARGV[2], ttl = ttl, objects = KEYS[4], keys = KEYS[5]}, record[1])
 tell_orphans(base, record[1], ttl, KEYS[5])
-redis.call('DEL', base .. 'inbox:' .. record[1], base .. 'links:' .. record[1])
-redis.call('SREM', KEYS[5], base .. 'inbox:' .. record[1], base .. 'links:' .. record[1])
+redis.call('DEL', base .. 'inbox:' .. record[1])
+redis.call('SREM', KEYS[5], base .. 'inbox:' .. record[1])
+-- This step is on a line of its own: its lines go with the worker.
+local links = redis.call('HGETALL', base .. 'links:' .. record[1])
+if links[1] then
+  redis.call('HSET', base .. 'links:' .. left, unpack(links))
+  redis.call('PEXPIRE', base .. 'links:' .. left, ttl)
+  redis.call('SADD', KEYS[5], base .. 'links:' .. left)
+end
+redis.call('DEL', base .. 'links:' .. record[1])
+redis.call('SREM', KEYS[5], base .. 'links:' .. record[1])
 redis.call('SREM', base .. 'running:' .. left, pid)
 redis.call('ZINCRBY', KEYS[1], tonumber(load) < RETIRED and RETIRED - 1 or -1, left)
 redis.call('HSET', process, 'uid', ARGV[4], 'worker', '')

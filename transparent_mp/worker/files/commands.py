@@ -12,6 +12,7 @@ front of them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import os
 import re
@@ -107,9 +108,7 @@ class Mirror:
                 for name in folders:
                     self._folder(os.path.join(folder, name))
                 for name in names:
-                    # Links that lead nowhere or out, devices, and what may not be read, are not there for it.
-                    with contextlib.suppress(OSError):
-                        self._file(os.path.join(folder, name))
+                    self._file(os.path.join(folder, name))
         elif stat.S_ISREG(mode):
             self._folder(os.path.dirname(path))
             self._file(path)
@@ -125,8 +124,17 @@ class Mirror:
 
     def _file(self, path: str) -> None:
         here = self.place + path
-        if not os.path.exists(here):
+        if os.path.exists(here):
+            return
+        try:
             _copy(path, here, same_mode=True)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # Links that lead nowhere or out, devices, and what may not be read, are not there for it.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(here)
+        else:
             self._brought[path] = _state(here)
 
     def _found(self) -> dict[str, _System | None]:

@@ -47,11 +47,26 @@ def handle_exitstatus(instead: Callable[..., None]) -> Callable[..., None]:
 
     def _handle_exitstatus(self: Any, *args: Any, **kw: Any) -> None:
         instead(self, *args, **kw)
-        mirror = self.__dict__.pop("_mirror", None)
-        if mirror is not None and self.returncode is not None:
-            mirror.end()
+        if self.returncode is not None:
+            _end_mirror(self)
 
     return _handle_exitstatus
+
+
+def process_exited(instead: Callable[..., None]) -> Callable[..., None]:
+    """asyncio's BaseSubprocessTransport._process_exited: it waits for the command by itself."""
+
+    def _process_exited(self: Any, returncode: int) -> None:
+        _end_mirror(self._proc)
+        instead(self, returncode)
+
+    return _process_exited
+
+
+def _end_mirror(process: Any) -> None:
+    mirror = process.__dict__.pop("_mirror", None)
+    if mirror is not None:
+        mirror.end()
 
 
 def system(instead: Callable[[Any], int]) -> Callable[[Any], int]:

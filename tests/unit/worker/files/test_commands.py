@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from transparent_mp.worker.files import natives
+from transparent_mp.worker.files import commands, natives
 from transparent_mp.worker.files.commands import Mirror
 from transparent_mp.worker.files.state import Files
 
@@ -55,6 +56,27 @@ def test_words_of_a_shell(mirror: Mirror, root: Path) -> None:
     here = f"{mirror.place}{root}"
     assert said == f"cat '{here}/file'|wc -l >{here}/out && echo $HOME {here}/folder/*"
     assert Path(here, "folder", "deep", "inner").exists()
+
+
+def test_what_cannot_be_brought_is_not_there(mirror: Mirror, root: Path) -> None:
+    (root / "folder" / "dangling").symlink_to("nowhere")
+    (root / "folder" / "loop").symlink_to("loop")
+    mirror.word("folder")
+    assert sorted(os.listdir(Path(mirror.stand(), "folder"))) == ["deep"]
+    mirror.end()
+    # Nor was it removed.
+    assert sorted(os.listdir(root / "folder")) == ["dangling", "deep", "loop"]
+
+
+def test_without_room_nothing_is_left_out(
+    mirror: Mirror, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: Any, **_kw: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(commands, "_copy", full)
+    with pytest.raises(OSError, match="No space left"):
+        mirror.word("folder")
 
 
 def test_only_what_a_command_did_is_done_at_the_client(
