@@ -22,7 +22,7 @@ class StoreError(TransparentError, ConnectionError):
 class StoreAwayError(StoreError):
     """The store cannot be reached now, or is not ready; it may be in a moment."""
 
-    #: Whether it is there and is about to be ready.
+    #: Whether it is there, and may be ready in a moment.
     starting = False
 
 

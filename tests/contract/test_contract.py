@@ -48,6 +48,7 @@ PROGRAMS = {
     "locks.py": BOTH,
     "logged.py": CROSSWISE,
     "managers.py": BOTH,
+    "mapped_files.py": FORK,
     "memory.py": BOTH,
     "named_memory.py": BOTH,
     "nested.py": CROSSWISE,

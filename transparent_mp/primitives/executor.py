@@ -13,9 +13,8 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable
 
-from transparent_mp.primitives import memory, queues
-from transparent_mp.primitives import session as sessions
-from transparent_mp.primitives.results import BURST, ResultQueue
+from transparent_mp.primitives import queues
+from transparent_mp.primitives.results import ResultQueue
 from transparent_mp.primitives.taking import Results
 from transparent_mp.primitives.tasks import TaskQueue
 
@@ -107,15 +106,11 @@ class CallResults(ResultQueue):
 
     def recv(self) -> Any:
         """The result that the fd tells of; None when it told too much."""
-        end = self.tasks.ours
-        messages, *fetched = sessions.current().store.call(
-            ("LPOP", end._shared.inbound, BURST), *memory.fetch()
-        )
-        if end._shared.watch is not None:
-            end._shared.watch.taken()
-        memory.merge(fetched)
-        self._here.extend(messages or ())
-        return self.get() if messages else None
+        came = self._fetch()
+        watch = self.tasks.ours._shared.watch
+        if watch is not None:
+            watch.taken()
+        return self.get() if came else None
 
     def close(self) -> None:
         """What is held ends with the last reference."""

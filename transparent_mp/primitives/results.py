@@ -18,8 +18,8 @@ from transparent_mp.store.content import unpack
 
 _loads = reduction.ForkingPickler.loads
 
-#: Results popped at once at most. Larger: more memory for a burst of them.
-BURST = 64
+#: Results popped at once at most. Larger: the store keeps more for an answer that is lost.
+BURST = 32
 
 
 class ResultQueue:
@@ -30,6 +30,7 @@ class ResultQueue:
         self.tasks = tasks
         self._name_of = name_of
         self._here: deque[bytes] = deque()
+        self._several = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         context.assert_spawning(self)
@@ -55,13 +56,22 @@ class ResultQueue:
                 return result
 
     def _take(self) -> bytes:
-        key = self.tasks.ours._shared.inbound
-        # Who waits for a single one would pay for the second command in vain.
-        behind = (("LPOP", key, BURST - 1),) if self.tasks.unfinished() > 1 else ()
-        replies = sessions.current().store.pop(key, None, (*behind, *memory.fetch()))
+        # A blocking pop gives one; what came with it is fetched together, as long as something comes.
+        self._several = self._several and self._fetch()
+        if self._several:
+            return self._here.popleft()
+        session, key = sessions.current(), self.tasks.ours._shared.inbound
+        replies = session.store.pop(key, None, memory.fetch())
         assert replies is not None
         message, *fetched = replies
-        if behind:
-            self._here.extend(fetched.pop(0) or ())
         memory.merge(fetched)
+        self._several = self.tasks.unfinished() > 1
         return message  # type: ignore[no-any-return]
+
+    def _fetch(self) -> bool:
+        """Fetch what has come, if anything has."""
+        key = self.tasks.ours._shared.inbound
+        messages, *fetched = sessions.current().store.call(("LPOP", key, BURST), *memory.fetch())
+        memory.merge(fetched)
+        self._here.extend(messages or ())
+        return bool(messages)

@@ -3,7 +3,12 @@
 A global `array = np.frombuffer(shared.get_obj())`, or one over `SharedMemory.buf`, is the shared memory in
 a forked child too, where a pickle by value would be a copy that nobody else sees. What such a view stands
 on is a ctypes object of sharedctypes, or the mapping of a named segment; the view goes as that and a place
-in it. A view of anything else goes by value.
+in it.
+
+An array over a file that it may write (numpy.memmap of mode "r+" or "w+") is opened again over there: what is
+written to it goes to the client's file, when it is flushed, sent after or the process ends. What of it cannot
+be opened by a place and a shape (every second element) arrives read-only, so that no write is lost unseen.
+A view of anything else goes by value.
 
 It does not know how what it stands on travels.
 """
@@ -11,6 +16,7 @@ It does not know how what it stands on travels.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import mmap
 import sys
 from typing import Any
@@ -18,7 +24,7 @@ from typing import Any
 from transparent_mp.primitives import diff, segments, shared_memory
 
 #: Names of the types that `reduce` looks at.
-KINDS = frozenset({"ndarray", "memoryview", "mmap"})
+KINDS = frozenset({"ndarray", "memoryview", "mmap", "memmap"})
 
 
 def reduce(obj: Any) -> Any:
@@ -30,20 +36,46 @@ def reduce(obj: Any) -> Any:
     if type(obj) is memoryview:
         return _reduce_memoryview(obj)
     numpy = sys.modules.get("numpy")
-    if numpy is None or type(obj) is not numpy.ndarray:
+    if numpy is None or type(obj) not in (numpy.ndarray, numpy.memmap):
         return NotImplemented
-    return _reduce_array(obj)
+    return _reduce_array(numpy, obj)
 
 
-def _reduce_array(array: Any) -> Any:
+def _reduce_array(numpy: Any, array: Any) -> Any:
     root = array
-    while type(root) is type(array):
+    while type(root) is numpy.ndarray:
         root = root.base
+    if type(root) is numpy.memmap:
+        return _reduce_mapped(numpy, array, root)
     root = _shared(root)
     if root is None:
         return NotImplemented
     offset = array.__array_interface__["data"][0] - _address(root)
     return _array, (root, offset, array.shape, array.strides, array.dtype, array.flags.writeable)
+
+
+def _reduce_mapped(numpy: Any, array: Any, mapped: Any) -> Any:
+    if mapped.mode not in ("r+", "w+") or mapped.filename is None or not array.flags.writeable:
+        return NotImplemented
+    order = "C" if array.flags.c_contiguous else "F"
+    if not array.flags.forc or not array.size:
+        return _read_only, (numpy.array(array),)
+    # Relative to the mapping, which begins at a whole number of the kernel's units.
+    begin = mapped.offset - mapped.offset % mmap.ALLOCATIONGRANULARITY
+    at = array.__array_interface__["data"][0] - diff.address(mapped._mmap)
+    return _mapped, (mapped.mode, str(mapped.filename), array.dtype, begin + at, array.shape, order)
+
+
+def _mapped(mode: str, filename: str, dtype: Any, offset: int, shape: tuple[int, ...], order: str) -> Any:
+    # "w+" would make the file anew.
+    array = importlib.import_module("numpy").memmap(filename, dtype, "r+", offset, shape, order)
+    array.mode = mode
+    return array
+
+
+def _read_only(array: Any) -> Any:
+    array.flags.writeable = False
+    return array
 
 
 def _array(

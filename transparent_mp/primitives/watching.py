@@ -160,7 +160,9 @@ class Watch:
                 os.dup2(self.line.fileno(), self.handle)
 
     def _readable(self, timeout: float | None) -> bool:
-        # A poll object serves one thread at a time, and costs little to make.
-        poll = select.poll()
-        poll.register(self.line.fileno(), select.POLLIN)
-        return bool(poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
+        if timeout is not None and timeout <= 0:
+            # A poll object serves one thread at a time, and costs little to make.
+            poll = select.poll()
+            poll.register(self.line.fileno(), select.POLLIN)
+            return bool(poll.poll(0))
+        return self._store.wait(self.line, timeout)

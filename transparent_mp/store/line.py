@@ -15,6 +15,7 @@ A line is not thread-safe, and does not know what its commands mean.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Callable, NamedTuple, Optional
@@ -33,12 +34,12 @@ COPIED = 1024 * 1024
 #: store; smaller: a command more for more pops.
 TAKEN, TAKEN_BYTES = 16, 64 * 1024
 
-#: Commands that are steps; carried out by a script, several in one. All others are looks: what they change
-#: is the same however often it is done, and nobody else's.
+#: Commands that are steps; carried out by a script, several in one. All others are looks, and so is an HSET
+#: of a buffer: what they change is the same however often it is done, and nobody else's.
 _STEPS = frozenset(
     (
         *("LPUSH", "RPUSH", "LPOP", "RPOP", "LREM", "LTRIM", "SADD", "SREM", "ZADD", "ZREM", "ZINCRBY"),
-        *("HDEL", "HINCRBY", "INCR", "INCRBY", "DEL", "UNLINK"),
+        *("HSET", "HDEL", "HINCRBY", "INCR", "INCRBY", "DEL", "UNLINK"),
     )
 )
 _NO_LINE = len(NO_LINE)
@@ -63,6 +64,7 @@ class Line:
         "_given_up",
         "_plain",
         "_pop",
+        "_steps",
         "_taken_bytes",
         "_taken_length",
         "_trims",
@@ -98,6 +100,8 @@ class Line:
         self._plain: tuple[Command, ...] = ()
         self._counts = False
         self._count = 0
+        # Commands of the step behind it.
+        self._steps = 0
         self._given_up = False
         # Elements in `taken`, the one included that it begins with, and about how many bytes.
         self._taken_length = 1
@@ -261,7 +265,8 @@ class Line:
         for at, command in enumerate(commands):
             on_reply = last if at == end else each
             name = command[0]
-            if self.key and name in _STEPS:
+            # A chunk is put into a place of its own by a command as it is: a script would copy it.
+            if self.key and name in _STEPS and not _borrowed(command):
                 steps.append((command, on_reply))
                 continue
             if steps:
@@ -277,12 +282,16 @@ class Line:
         return entries
 
     def _together(self, steps: Sequence[tuple[Command, OnReply]]) -> _Kept:
-        words: list[Arg] = []
-        for command, _ in steps:
-            words += (len(command), *command)
         number = self.number = self.number + 1
-        whole = script("do", (), words)
-        return self._keep((*whole[:-_NO_LINE], self.key, number), _Several(steps, self.failed), number)
+        whole = self._numbered([command for command, _ in steps])
+        return self._keep(whole, _Several(steps, self.failed), number)
+
+    def _numbered(self, steps: Sequence[Command]) -> Command:
+        """Commands in one script, as the step of this number."""
+        words: list[Arg] = []
+        for command in steps:
+            words += (len(command), *command)
+        return (*script("do", (), words)[:-_NO_LINE], self.key, self.number)
 
     def _keep(self, command: Command, on_reply: OnReply, number: int) -> _Kept:
         size = 0
@@ -304,6 +313,7 @@ class Line:
         """Send a pop of that list, and `then` to run behind it; collect() has the answers."""
         if not self.usable:
             self._reconnect()
+        then = self._in_order(then)
         self._plain = (("BLPOP", key, 0) if blocking else ("LPOP", key), *then)
         if not self.taken:
             pop: Command = self._plain[0]
@@ -321,6 +331,15 @@ class Line:
         self._count = 1 + len(then)
         self._given_up = False
         self._begin()
+
+    def _in_order(self, then: Sequence[Command]) -> tuple[Command, ...]:
+        """The commands behind a pop, those that change something, which come first, as one step."""
+        steps = tuple(itertools.takewhile(lambda command: command[0] in _STEPS, then))
+        self._steps = len(steps) if self.taken else 0
+        if not self._steps:
+            return tuple(then)
+        self.number += 1
+        return (self._numbered(steps), *then[len(steps) :])
 
     def wait(self, timeout: float | None) -> bool:
         """Whether an answer, or the connection's end, is here within `timeout` seconds (None: for ever)."""
@@ -367,6 +386,9 @@ class Line:
         elif isinstance(first, list):
             # BLPOP names the list.
             replies[0] = first[1]
+        if self._steps:
+            done = replies[1]
+            replies[1:2] = done if isinstance(done, list) else [done] * self._steps
         self.link.arrived.clear()
         self._pop = ()
         return [
@@ -396,10 +418,8 @@ class Line:
             try:
                 link.send([("LLEN", self.taken), ("LINDEX", self.taken, 0)])
                 length, element = link.read(), link.read()
-                if length == self._taken_length and self._given_up:
-                    link.arrived.extend([None] * len(self._pop))
-                    return True
-                if length == self._taken_length:
+                served = length != self._taken_length
+                if not served and not self._given_up:
                     link.send(self._pop)
                     return False
                 # Trimmed or not, it is the first; what was to be read behind it is read now.
@@ -407,8 +427,8 @@ class Line:
                 if rest:
                     link.send(rest)
                     link.gather(len(rest))
-                link.arrived.appendleft(element)
-                if not self._trims:
+                link.arrived.appendleft(element if served else None)
+                if served and not self._trims:
                     self._taken_length = length - 1
                 return True
             except StoreAwayError:

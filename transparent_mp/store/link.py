@@ -155,10 +155,12 @@ class Link:
 
     def _lost(self, error: OSError | None) -> StoreAwayError:
         cause = "it closed the connection" if error is None else error.strerror or str(error)
-        return StoreAwayError(
+        lost = StoreAwayError(
             f"lost the connection to the store at {self.address} ({cause}): "
             "see whether that Redis server is still running and reachable"
         )
+        lost.starting = True
+        return lost
 
 
 def from_handler(error: OSError) -> bool:

@@ -69,6 +69,8 @@ class Session:
     #: Object storage for large contents, '' for none; `depot` is what works with it, once it is given one.
     bucket: str = ""
     depot: Depot | None = None
+    #: Where a process on a worker has contents from that its worker shares.
+    shelf: Callable[[Session, str], Any] | None = None
     #: What processes may find of the client's files (`ship.served`).
     served: dict[str, Any] = field(default_factory=dict)
     keys: Keys = field(init=False)
@@ -181,7 +183,7 @@ def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, st
         limit=ticket["limit"],
         lease=ticket["lease"],
         machine=ticket["machine"],
-        store=Store(lambda: connect(url), loading(), ticket["patience"]),
+        store=Store(lambda: connect(url), loading(), ticket["patience"], prepared=True),
         config=config,
         bucket=ticket["bucket"],
         served=ticket.get("served", {}),

@@ -21,6 +21,7 @@ It does not know what keys and values mean.
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections import deque
@@ -47,6 +48,9 @@ PAUSE, PAUSE_MAX = 0.01, 0.25
 #: Seconds after which a pop that CLIENT UNBLOCK did not find, since it was still on its way, is ended again.
 UNBLOCK_AGAIN = 0.01
 
+
+#: What tells the end of a connection and nothing else; where a system lacks it, an error does.
+_ENDED = getattr(select, "POLLRDHUP", 0)
 
 #: Why a link was not admitted, by the answer of lua/admit.lua.
 _REFUSALS = {
@@ -86,14 +90,21 @@ class Store:
     """All links of one process to one store. Thread-safe."""
 
     def __init__(
-        self, connect: Callable[[], Link], prepare: Sequence[Command] = (), patience: float = 0.0
+        self,
+        connect: Callable[[], Link],
+        prepare: Sequence[Command] = (),
+        patience: float = 0.0,
+        *,
+        prepared: bool = False,
     ) -> None:
         """`prepare`: commands sent first on a new shared link (scripts to load).
 
+        `prepared`: they were sent by another process, and are sent again only where a link was lost.
         `patience`: seconds that a store which is away is waited for; 0: one attempt.
         """
         self._connect = connect
         self._prepare = tuple(prepare)
+        self._prepared = prepared
         self.patience = patience
         self._admission: Admission | None = None
         self._line: Line | None = None
@@ -113,7 +124,8 @@ class Store:
         self._busy = 0
         self._later: deque[Sequence[Command]] = deque()
         self._closed = False
-        # Why nothing can be done any more.
+        # Whether the session has admitted a line of this process; why nothing can be done any more.
+        self._met = False
         self._gone: StoreError | None = None
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
@@ -238,10 +250,30 @@ class Store:
         """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            if not line.wait(None if deadline is None else deadline - time.monotonic()):
+            if not self.wait(line, None if deadline is None else deadline - time.monotonic()):
                 self._unblock(line)
             if line.collect():
                 return
+
+    def wait(self, line: Line, timeout: float | None) -> bool:
+        """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not line.wait(0):
+            shared = self._line
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if left == 0 or shared is None or not shared.usable:
+                return line.wait(left)
+            poll = select.poll()
+            poll.register(line.fileno(), select.POLLIN)
+            poll.register(shared.fileno(), _ENDED)
+            happened = [fd for fd, _ in poll.poll(None if left is None else left * 1000)]
+            if not happened:
+                return False
+            if line.fileno() not in happened:
+                with self._lock, self._exchange:
+                    if self._line is not None and not self._closed:
+                        self._line.take_ready()
+        return True
 
     def attempt(
         self, commands: Sequence[Command], timeout: float | None, found: Callable[[], list[Reply] | None]
@@ -280,7 +312,7 @@ class Store:
         assert link is not None
         link.send(commands)
         self.waits += 1
-        if not line.wait(timeout):
+        if not self.wait(line, timeout):
             self._unblock(line)
         link.gather(len(commands))
         replies = list(link.arrived)
@@ -403,10 +435,10 @@ class Store:
                 line.link = link
                 return
             except StoreError as error:
-                # A first link to an address where nobody listens is refused at once.
-                waits = isinstance(error, StoreAwayError) and (line.admitted or error.starting)
+                # Nobody waits for an address at which nobody has ever listened.
+                waits = isinstance(error, StoreAwayError) and (self._met or error.starting)
                 if not waits or time.monotonic() + pause > deadline:
-                    if line.admitted:
+                    if self._met:
                         self._gone = error
                     raise
             # Other threads' links are made meanwhile; nobody can tell us when a server listens again.
@@ -420,7 +452,7 @@ class Store:
             commands.append(self._admission.admission(link, line))
         if line.former is not None:
             commands.insert(0, ("CLIENT", "KILL", "ID", line.former.number, "ADDR", line.former.name))
-        if line is self._line or line.former is not None:
+        if line.former is not None or (line is self._line and not self._prepared):
             commands += self._prepare
         link.send(commands)
         replies = [link.read() for _ in commands]
@@ -431,7 +463,7 @@ class Store:
             why = _REFUSALS.get(replies[0 if line.former is None else 1])
             if why:
                 raise SessionLostError(why)
-            line.admitted = True
+            line.admitted = self._met = True
         line.former = None
 
     def _unblock(self, line: Line) -> None:

@@ -65,7 +65,7 @@ class Code:
             return header, content
         digest = header["batch"]
         if not content:
-            content = self.pantry.get(digest) or b""
+            content = self.pantry.content(digest) or b""
             if not content:
                 content = contents.get(self._session, digest)
                 trips += -(-len(content) // CHUNK)
@@ -90,7 +90,7 @@ class Code:
 
     def _batch(self, digest: str) -> Batch | None:
         if digest and digest not in self._loaded:
-            content = self.pantry.get(digest)
+            content = self.pantry.content(digest)
             if content is not None:
                 self._loaded[digest] = decode(content)
         return self._loaded.get(digest)

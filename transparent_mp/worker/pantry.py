@@ -47,6 +47,11 @@ class Pantry:
             place = place if private else ""
         self.place = place
 
+    def content(self, digest: str) -> bytes | None:
+        """The content of that digest, if it is here and whole."""
+        content = self.get(digest)
+        return content if content and hashlib.sha256(content).hexdigest() == digest else None
+
     def get(self, name: str) -> bytes | None:
         """The content of that name, if it is here."""
         if self.place:

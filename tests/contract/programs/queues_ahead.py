@@ -4,15 +4,23 @@ import multiprocessing as mp
 import sys
 import threading
 
-#: More than a pipe, or whatever stands in its place, takes before somebody reads.
-MANY = 10_000
+#: More than a pipe, or whatever stands in its place, takes before somebody reads: in small items, in middling
+#: and in large ones.
+SMALL = 9_000
+MANY = 250
+PADDING = bytes(40_000)
 LARGE = 6_000_000
 
 
-def produce(queue, which, count=MANY):
-    for number in range(count):
-        queue.put((which, number))
-    print(which, "has put everything", flush=True)
+def produce(queue):
+    for number in range(SMALL):
+        queue.put(number)
+    print("has put everything", flush=True)
+
+
+def put_all(queue):
+    for number in range(MANY):
+        queue.put((number, PADDING))
 
 
 def produce_large(queue, count):
@@ -21,22 +29,20 @@ def produce_large(queue, count):
 
 
 def put_and_cancel(queue):
-    for number in range(MANY):
-        queue.put(number)
+    put_all(queue)
     queue.cancel_join_thread()
 
 
 def consume(queue, results):
     count = total = 0
     for item in iter(queue.get, None):
-        count, total = count + 1, total + (item[0] if isinstance(item, bytes) else item)
+        count, total = count + 1, total + item[0]
     results.put((count, total))
 
 
 def by_itself(queue, results):
-    for number in range(MANY):
-        queue.put(number)
-    results.put([queue.get() for _ in range(MANY)] == list(range(MANY)))
+    put_all(queue)
+    results.put([queue.get()[0] for _ in range(MANY)] == list(range(MANY)))
 
 
 def finish(queue):
@@ -53,10 +59,10 @@ def start(target, *args):
 
 def one_producer():
     queue = mp.Queue()
-    process = start(produce, queue, "one")
-    found = [queue.get() for _ in range(MANY)]
+    process = start(produce, queue)
+    found = [queue.get() for _ in range(SMALL)]
     process.join()
-    print("in order:", found == [("one", number) for number in range(MANY)], queue.empty(), process.exitcode)
+    print("in order:", found == list(range(SMALL)), queue.empty(), process.exitcode)
 
 
 def several_producers():
@@ -75,8 +81,7 @@ def consumers_later():
     print("first:", results.get())
     first.join()
     # Shared by now, and nobody reads.
-    for number in range(MANY):
-        queue.put(number)
+    put_all(queue)
     for number in range(5):
         queue.put(bytes([number]) * LARGE)
     consumers = [start(consume, queue, results) for _ in range(2)]
@@ -91,8 +96,7 @@ def consumers_later():
 def joining():
     queue, results = mp.Queue(), mp.Queue()
     start(consume, queue, results).join(0)
-    for number in range(MANY):
-        queue.put(number)
+    put_all(queue)
     queue.put(None)
     queue.close()
     queue.join_thread()
@@ -103,7 +107,8 @@ def cancelled():
     queue = mp.Queue()
     process = start(put_and_cancel, queue)
     process.join()
-    print("cancelled:", process.exitcode, queue.get())
+    # What had not left by then is lost.
+    print("cancelled:", process.exitcode)
 
 
 def own_items():
@@ -116,8 +121,7 @@ def own_items():
 def tasks():
     queue = mp.JoinableQueue()
     process = start(finish, queue)
-    for number in range(MANY):
-        queue.put(number)
+    put_all(queue)
     queue.join()
     process.join()
     print("tasks:", queue.empty())
@@ -127,8 +131,7 @@ def simple():
     queue, results = mp.SimpleQueue(), mp.Queue()
     # Its put may block, so somebody else must read.
     process = start(consume, queue, results)
-    for number in range(MANY):
-        queue.put(number)
+    put_all(queue)
     queue.put(None)
     print("simple:", results.get())
     process.join()

@@ -352,10 +352,12 @@ class TestAhead:
     """A producer that is further ahead of its consumers than the window."""
 
     #: More than the window takes.
-    MANY = 2 * flow.MESSAGES
+    WINDOW = 512
+    MANY = 2 * WINDOW
 
     @pytest.fixture(params=["shared", "received"])
-    def pair(self, request, pickled):
+    def pair(self, request, pickled, monkeypatch):
+        monkeypatch.setattr(flow, "MESSAGES", self.WINDOW)
         queue = Queue(ctx=context())
         again = share(queue, pickled)
         into, out = (queue, again) if request.param == "shared" else (again, queue)
@@ -370,7 +372,7 @@ class TestAhead:
         into, out = pair
         for number in range(self.MANY):
             into.put(number)
-        assert out._reader.length() <= flow.MESSAGES * (1 + 2 / flow.STEPS)
+        assert out._reader.length() <= self.WINDOW * (1 + 2 / flow.STEPS)
         assert into.qsize() >= self.MANY - 1
         assert [out.get(timeout=LONG) for _ in range(self.MANY)] == list(range(self.MANY))
 
@@ -422,7 +424,7 @@ class TestAhead:
         joined = waiting(into.join_thread)
         for number in range(self.MANY):
             assert out.get(timeout=LONG) == number
-            if number < flow.MESSAGES // 2:
+            if number < self.WINDOW // 2:
                 assert not joined.done()
         joined.result(LONG)
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.primitives.test_tasks import Pool
-from transparent_mp.store.link import Link
 
 pytestmark = pytest.mark.usefixtures("ours")
 
@@ -16,18 +15,16 @@ def pool(player, pickled):
 
 
 @pytest.fixture
-def sent(monkeypatch):
-    """The names of the pops that are sent."""
-    names = []
-    send = Link.send
+def trips(own_session):
+    """How many round trips were waited for since it was asked last."""
+    store = own_session.store
+    last = [store.waits]
 
-    def noting(self, commands):
-        commands = tuple(commands)
-        names.extend(command[0] for command in commands if "POP" in command[0])
-        send(self, commands)
+    def trips():
+        since, last[0] = store.waits - last[0], store.waits
+        return since
 
-    monkeypatch.setattr(Link, "send", noting)
-    return names
+    return trips
 
 
 def answered(pool, *names):
@@ -36,27 +33,32 @@ def answered(pool, *names):
         pool.tasks.answer(name)
 
 
-def test_what_has_come_together_is_fetched_together(pool, sent):
+def test_what_has_come_together_is_fetched_together(pool, trips):
     answered(pool, *range(20))
-    sent.clear()
+    trips()
     assert [pool.results.get() for _ in range(20)] == list(range(20))
-    assert sent == ["BLPOP", "LPOP"]
+    assert trips() == 2
 
 
-def test_a_single_one_is_fetched_by_one_command(pool, sent):
-    answered(pool, "a")
-    sent.clear()
-    assert pool.results.get() == "a"
-    assert sent == ["BLPOP"]
+def test_a_single_one_is_waited_for_once(pool, trips):
+    answered(pool, *range(20))
+    for _ in range(20):
+        pool.results.get()
+    for _ in range(2):
+        answered(pool, "a")
+        trips()
+        assert pool.results.get() == "a"
+    assert trips() == 1
 
 
 def test_whether_one_is_at_hand(pool):
-    answered(pool, "a", "b")
-    assert not pool.results.at_hand
-    pool.results.get()
-    assert pool.results.at_hand
-    pool.results.get()
-    assert not pool.results.at_hand
+    answered(pool, "a", "b", "c")
+    found = []
+    for name in "abc":
+        found.append(pool.results.at_hand)
+        assert pool.results.get() == name
+    # The first is waited for, the others are fetched.
+    assert [*found, pool.results.at_hand] == [False, False, True, False]
 
 
 def test_the_end_is_no_tasks_result(pool):

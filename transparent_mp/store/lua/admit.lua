@@ -8,6 +8,8 @@
 -- INVARIANT: whoever takes a member for dead learns of each link that was admitted, and none is afterwards.
 local base, kind, id, known = ARGV[1], ARGV[2], ARGV[3], ARGV[8]
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+-- A full server lets a script go on that has written something: who comes to read makes room.
+redis.call('PEXPIRE', KEYS[3], ARGV[7])
 if kind == 'process' then
   local record = redis.call('HMGET', base .. 'process:' .. id, 'uid', 'fenced')
   if record[1] ~= ARGV[4] or record[2] then return -1 end

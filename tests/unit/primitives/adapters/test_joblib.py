@@ -74,3 +74,38 @@ def test_parallel_makes_no_files(program: Callable[..., str], backend: str) -> N
     """
     got = program(app, "-W", "ignore", "-m", "transparent_mp", "app.py")
     assert got == "[(200000.0, False), (200000.0, False)]\n[]\n"
+
+
+def test_what_is_sent_by_digest_is_gone_with_its_array(program: Callable[..., str]) -> None:
+    app = """
+        import gc, numpy, joblib
+
+        def seen(array):
+            try:
+                array[0] = 7
+            except ValueError:
+                pass
+            return float(array.sum()), array.flags.writeable
+
+        if __name__ == "__main__":
+            large, small = numpy.ones(200_000), numpy.ones(20_000)
+            for array in (large, small, numpy.asfortranarray(numpy.ones((300, 500)))[::2]):
+                print(joblib.Parallel(n_jobs=2, batch_size=1)(joblib.delayed(seen)(array) for _ in range(3)))
+            from transparent_mp.primitives import session, starter
+            stored = starter.current().stored
+            print(len(stored))
+            names = [session.current().keys("content", digest) for digest in stored]
+            del large, small, array
+            joblib.externals.loky.get_reusable_executor().shutdown()
+            gc.collect()
+            print(len(stored), [session.current().store.ask("EXISTS", name) for name in names])
+    """
+    lines = program(app, "-W", "ignore", "-m", "transparent_mp", "app.py").splitlines()
+    # What one task writes, no other sees.
+    assert lines == [
+        "[(200000.0, False), (200000.0, False), (200000.0, False)]",
+        "[(20006.0, True), (20006.0, True), (20006.0, True)]",
+        "[(78000.0, True), (78000.0, True), (78000.0, True)]",
+        "3",
+        "0 [0, 0, 0]",
+    ]
