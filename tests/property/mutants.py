@@ -6,9 +6,10 @@
 A mutant is the package with one piece of text replaced, copied to a directory of its own, where the
 client and its workers import it from. A piece that is no longer there, or there twice, is an error.
 
-Puts, gets, task results and notifications stand on `send`, `receive` and `unlock`; they have no code of
-their own here to be wrong. What takes two threads of one process in one moment (a publication that goes
-along with another's) is too rare for whole programs: tests/unit/primitives/test_memory_model.py draws it.
+Puts, gets and notifications stand on `send`, `receive` and `unlock`, and have no code of their own to be
+wrong. A pool's results have: tests/contract/programs/inherited_memory.py prints what tasks have written.
+What takes two threads of one process in one moment (a publication that goes along with another's) is too
+rare for whole programs: tests/unit/primitives/test_memory_model.py draws it.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ MUTANTS = {
     "exit": Mutant("worker/child.py", "        memory.leave()\n", ""),
     "send": Mutant(
         "primitives/connection.py",
-        "memory.cast(*carriage, *first, push, on_reply=shared.sent)",
-        "session.store.cast(*carriage, *first, push, on_reply=shared.sent)",
+        "memory.cast(*first, push, on_reply=shared.sent)",
+        "session.store.cast(*first, push, on_reply=shared.sent)",
     ),
     "unlock": Mutant(
         "primitives/synchronize.py",

@@ -18,7 +18,6 @@ It sends nothing itself (`memory` does) and is not thread-safe.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
-import mmap
 import signal
 import threading
 from collections import deque
@@ -30,6 +29,7 @@ from transparent_mp import background
 from transparent_mp.primitives import bulk, diff
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.sharing import Hold
+from transparent_mp.primitives.twins import LargeTwin, SmallTwin
 from transparent_mp.store.link import Arg, Command
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
@@ -128,9 +128,11 @@ class Replica:
         self._lost = False
         self._keys: tuple[str, ...] | None = None
         self._blocks = -(-len(self._view) // BLOCK)
-        self._twin: _SmallTwin | _LargeTwin = (
-            _SmallTwin(self._view) if self._blocks <= 1 else _LargeTwin(memory)
-        )
+        self._twin: SmallTwin | LargeTwin
+        if self._blocks > 1:
+            self._twin = LargeTwin(self._view, getattr(memory, "stretches", None))
+        else:
+            self._twin = SmallTwin(self._view)
 
     def __del__(self) -> None:
         # Not with weakref.finalize: in a cycle that would free the memory before it is published.
@@ -347,51 +349,3 @@ def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
         first, stop = block, block + 1
     if stop > first:
         yield first, stop
-
-
-class _SmallTwin:
-    """Twin of a segment of one block (or none)."""
-
-    __slots__ = ("_data", "_view")
-
-    def __init__(self, view: memoryview) -> None:
-        self._view = view
-        self._data = bytearray(len(view))
-
-    def changed(self) -> tuple[int, ...]:
-        return () if self._view.tobytes() == self._data else (0,)
-
-    def get(self, _first: int, _stop: int) -> bytes:
-        return bytes(self._data)
-
-    def set(self, _first: int, data: bytes) -> None:
-        self._data[:] = data
-
-    def view(self, _first: int, _stop: int) -> memoryview:
-        return memoryview(self._data)
-
-
-class _LargeTwin:
-    """Twin of a larger segment: zeros that are never written cost no memory."""
-
-    __slots__ = ("_addresses", "_data", "_size", "_stretches")
-
-    def __init__(self, memory: Memory) -> None:
-        view = memory.view
-        self._size = len(view)
-        whole = ((0, self._size),)
-        self._stretches: Callable[[], Iterable[tuple[int, int]]] = getattr(memory, "stretches", lambda: whole)
-        self._data = mmap.mmap(-1, self._size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self._addresses = (diff.address(view), diff.address(self._data))
-
-    def changed(self) -> Iterator[int]:
-        return diff.changed_blocks(*self._addresses, self._stretches())
-
-    def get(self, first: int, stop: int) -> bytes:
-        return self._data[first * BLOCK : min(stop * BLOCK, self._size)]
-
-    def set(self, first: int, data: bytes) -> None:
-        self._data[first * BLOCK : first * BLOCK + len(data)] = data
-
-    def view(self, first: int, stop: int) -> memoryview:
-        return memoryview(self._data)[first * BLOCK : stop * BLOCK]

@@ -52,7 +52,8 @@ object keys (O = tmp:{SESSION.OID}); an object has one or two sides
     O:w:WAITER     list     the word that ends a waiter's wait; who wakes it -> the waiter, who pops it
     O:d            hash     block -> bytes of a segment, none for zeros; publish -> fetch
     O:v            hash     n: version; w: its writer; f: last version of another than w; s:UID: number
-                            of UID's last part; block -> "f w" as above; publish -> fetch
+                            of UID's last part; e:UID: where the last of its fetches under way ended;
+                            block -> "f w" as above; publish, fetch -> fetch
                             or the state of an event (set) or barrier (broken; acting: waiter); set_event,
                             arrive, open_barrier, end_waits
     O:g            zset     block -> version that last changed it (several blocks only); publish -> fetch

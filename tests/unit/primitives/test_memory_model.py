@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from transparent_mp.primitives import bulk, diff, replica
+from transparent_mp.primitives import bulk, diff, replica, twins
 from transparent_mp.primitives.memory import Engine
 
 #: Small, so that a hundred bytes are several blocks and a few blocks an answer that stops short.
@@ -224,7 +224,7 @@ class Processes(RuleBasedStateMachine):
 
 @pytest.fixture
 def small(monkeypatch):
-    for module in (diff, replica):
+    for module in (diff, replica, twins):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
     monkeypatch.setattr(diff, "RUNS", RUNS)
     monkeypatch.setattr(diff, "STRIDE", STRIDE)

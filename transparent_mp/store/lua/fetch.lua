@@ -10,6 +10,7 @@
 --            now, has seen every change. One that stops short is gone on with from the version that it
 --            reached, as reader "": a block in it may since have moved behind a later change of the
 --            reader's own. Of several that are under way each begins where the one before ended.
+-- A store that is full refuses the note of where it ended: then more is sent than is needed.
 local reader, under_way = ARGV[1], ARGV[2] == '1'
 
 local function look(data, versions, changed, oid, known, most)
@@ -20,7 +21,7 @@ local function look(data, versions, changed, oid, known, most)
   if (meta[2] == reader and tonumber(meta[3]) or now) <= known then return answer end
   if most == 0 then
     answer[6], answer[7] = 0, redis.call('HGET', data, 0)
-    if under_way then redis.call('HSET', versions, 'e:' .. reader, now) end
+    if under_way then redis.pcall('HSET', versions, 'e:' .. reader, now) end
     return answer
   end
   local blocks = redis.call('ZRANGEBYSCORE', changed, '(' .. known, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
@@ -36,7 +37,7 @@ local function look(data, versions, changed, oid, known, most)
       answer[#answer + 1] = redis.call('HGET', data, blocks[i])
     end
   end
-  if under_way then redis.call('HSET', versions, 'e:' .. reader, answer[2]) end
+  if under_way then redis.pcall('HSET', versions, 'e:' .. reader, answer[2]) end
   return answer
 end
 
