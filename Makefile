@@ -22,7 +22,7 @@ unexport TRANSPARENT_MP
 .DELETE_ON_ERROR:
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help demo check test conformance apps paper property bench launches rie wheel clean
+.PHONY: help demo check test conformance apps paper property fuzz mutants leaks bench launches rie wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "     " substr($$0, 3) }' Makefile
@@ -89,6 +89,17 @@ RUNS ?= 3000
 property: $(VENV)/.dev $(VENV)/.wheel  ## random programs over shared memory on workers, every read checked
 ##             RUNS=3000; ARGS="--seed 7 --runs 1": a seed that failed
 	@$(VENV)/bin/python -m transparent_mp tests/property/run.py --runs $(RUNS) $(ARGS)
+
+fuzz: $(VENV)/.dev $(VENV)/.wheel  ## every decoder of what comes from the store, given anything
+##             RUNS=3000: inputs for each
+	@FUZZ_RUNS=$(RUNS) $(VENV)/bin/pytest tests/fuzz $(ARGS)
+
+mutants: $(VENV)/.dev $(VENV)/.wheel  ## memory that breaks one promise each: the random programs must notice
+	@$(VENV)/bin/python tests/property/mutants.py $(ARGS)
+
+leaks: $(VENV)/.dev $(VENV)/.wheel  ## long rounds of everything, and what is left after: memory, keys, fds
+##             ARGS="--quick", ARGS="queue_messages sessions": shorter, only these
+	@$(VENV)/bin/python -m tests.leaks $(ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.wheel  ## speed, beside the standard library's in the same run
 	@$(VENV)/bin/python -m tests.bench $(ARGS)

@@ -18,7 +18,7 @@ from typing import NoReturn
 from transparent_mp.config import Config
 from transparent_mp.errors import ConfigError
 
-USAGE = "usage: python [flags] -m transparent_mp (app.py | -m module | -c code) [args ...]"
+USAGE = "usage: python [flags] -m transparent_mp (app.py | -m module | -c code | -) [args ...]"
 
 
 def main() -> int:
@@ -55,11 +55,12 @@ def _exec(command: list[str]) -> NoReturn:
 
 def _is_program(arguments: list[str]) -> bool:
     if not arguments:
-        return False
+        # `python -i`: the program is what is typed.
+        return bool(sys.flags.interactive)
     first = arguments[0]
     if first in ("-m", "-c"):
         return len(arguments) > 1
-    return first[:2] in ("-m", "-c") or not first.startswith("-")
+    return first[:2] in ("-m", "-c") or first == "-" or not first.startswith("-")
 
 
 def _is_installed(root: str) -> bool:
@@ -90,7 +91,8 @@ def _flags() -> list[str]:
         from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]
 
         flags: list[str] = _args_from_interpreter_flags()
-        # -u is no part of sys.flags, but leaves standard output without a buffer.
+        # Those that it leaves out: -i, and -u, no part of sys.flags, leaves standard output without a buffer.
+        flags += ["-i"] if sys.flags.interactive else []
         unbuffered = sys.stdout is not None and isinstance(sys.stdout.buffer, io.RawIOBase)
         return [*flags, "-u"] if unbuffered else flags
     flags = command[1 : len(command) - len(sys.argv) + 1]

@@ -1,8 +1,9 @@
 """Threads of our own, which the program does not see.
 
-They are not `threading.Thread`s, so they stand in none of the lists that a program may look through
-(`threading.enumerate`, what a test takes for a leak), and nothing waits for them at exit. `count`
-is what `_thread._count` says without them.
+They are not `threading.Thread`s, so nothing waits for them at exit. Of the lists that a program may look
+through, what a test takes for a leak, they stand in none: `count`, `listed` and `active` are what
+`_thread._count`, `threading.enumerate` and `active_count` say without them. (One that asks who it is, as
+logging does, gets a dummy in those.)
 
 A body must not raise: what it raises is reported as for any thread, and the thread is gone.
 """
@@ -10,15 +11,17 @@ A body must not raise: what it raises is reported as for any thread, and the thr
 from __future__ import annotations
 
 import _thread
+import sys
 from typing import Any, Callable
 
 from transparent_mp.originals import original
 
 
 class _Ours:
-    """How many there are."""
+    """How many there are, and which."""
 
     running = 0
+    idents: set[int] = set()
     lock = _thread.allocate_lock()
 
 
@@ -35,15 +38,37 @@ def count() -> int:
     return everything - _Ours.running
 
 
+def listed() -> list[Any]:
+    """The program's threads that `threading` knows."""
+    return [thread for thread in original("threading", "enumerate")() if thread.ident not in _Ours.idents]
+
+
+def active() -> int:
+    """How many those are."""
+    return len(listed())
+
+
 def forget() -> None:
     """In the child of a fork: they stayed with the parent."""
     _Ours.running = 0
+    _Ours.idents = set()
     _Ours.lock = _thread.allocate_lock()
 
 
 def _run(body: Callable[..., None], args: tuple[Any, ...]) -> None:
+    ident = _thread.get_ident()
+    _Ours.idents.add(ident)
     try:
         body(*args)
     finally:
+        # Before another thread can have its number.
+        _forget_dummy(ident)
         with _Ours.lock:
+            _Ours.idents.discard(ident)
             _Ours.running -= 1
+
+
+def _forget_dummy(ident: int) -> None:
+    threading: Any = sys.modules.get("threading")
+    if isinstance(getattr(threading, "_active", {}).get(ident), getattr(threading, "_DummyThread", ())):
+        threading._active.pop(ident, None)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from transparent_mp.errors import ConfigError
+from transparent_mp.hidden import Address
 from transparent_mp.originals import original
 
 BACKENDS = ("local", "lambda")
@@ -116,7 +117,7 @@ def _text(_name: str, text: str) -> str:
 
 def _url(name: str, text: str) -> str:
     if text.startswith(("redis://", "rediss://", "unix://")):
-        return text
+        return Address(text)
     # The text may hold a password, so it is not repeated.
     raise ConfigError(f"{name} must begin with redis://, rediss:// or unix://")
 

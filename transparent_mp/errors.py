@@ -19,6 +19,13 @@ class StoreError(TransparentError, ConnectionError):
     """The store cannot be reached, refuses us, or answered with an error."""
 
 
+class StoreAwayError(StoreError):
+    """The store cannot be reached now, or is not ready; it may be in a moment."""
+
+    #: Whether it is there, and may be ready in a moment.
+    starting = False
+
+
 class StoreReplyError(StoreError):
     """The store answered a command with an error."""
 
@@ -39,8 +46,12 @@ class OutlivedError(TransparentError, TimeoutError):
     """A task runs longer than its worker may."""
 
 
-class SessionLostError(TransparentError, ConnectionError):
-    """The session has ended under our feet: its client is gone, or its keys are."""
+class WorkerLostError(TransparentError, RuntimeError):
+    """The process of a Pool that ran a task has ended before the task had."""
+
+
+class SessionLostError(StoreError):
+    """The session has ended under our feet: its client is gone, or its keys are, or we are taken for dead."""
 
 
 class UntrustedPayloadError(TransparentError, OSError):

@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
+import of_files
 import of_locks
 import of_memory
 import of_messages
@@ -28,7 +29,7 @@ import of_processes
 import operations
 
 # Each registers what it measures.
-_REGISTERED = of_locks, of_memory, of_messages, of_processes
+_REGISTERED = of_files, of_locks, of_memory, of_messages, of_processes
 
 
 class RoundTrip:

@@ -12,6 +12,8 @@ from operations import Measure, each, mp, once, operation, shared
 LOOPS, DENSE, SWEEPS = 96, 512, 10
 #: Steps of the environments in one measurement.
 STEPS = 50
+#: Bytes of what is made and never sent.
+HUGE = 1024 * 1024 * 1024
 #: Bytes of the large array, and how far apart its changed pages are.
 LARGE, PAGE, EVERY = 64 * 1024 * 1024, 4096, 100
 
@@ -229,3 +231,21 @@ def _large_scan() -> Iterator[Measure]:
     memcmp = ctypes.CDLL(None).memcmp
     memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
     yield lambda: once(lambda: memcmp(*addresses, LARGE))
+
+
+@operation("huge_array")
+def _huge_array() -> Iterator[Measure]:
+    yield lambda: once(lambda: mp.Array("b", HUGE))
+
+
+@operation("huge_shm")
+def _huge_shm() -> Iterator[Measure]:
+    from multiprocessing import shared_memory
+
+    def op() -> None:
+        memory = shared_memory.SharedMemory(create=True, size=HUGE)
+        memory.buf[0] = memory.buf[HUGE - 1] = 1
+        memory.close()
+        memory.unlink()
+
+    yield lambda: each(op)

@@ -1,4 +1,4 @@
-"""What measured operations are made of; they are in `of_locks`, `of_memory`, `of_messages`, `of_processes`.
+"""What measured operations are made of; they are in `of_files`, `of_locks` and their like.
 
 They are written as a program would: nothing in them knows of us. Each is a context: entering it makes
 what it needs and shares it with another process that lives as long, leaving ends that. In between,

@@ -6,6 +6,7 @@ import itertools
 import json
 import multiprocessing as mp
 import sys
+import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import shared_memory as shm
@@ -13,6 +14,9 @@ from typing import Any
 
 import counting
 from counting import count
+
+from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives import taking
 
 FOUND: dict[str, Any] = {}
 
@@ -23,6 +27,10 @@ def hold(end: Any, *_objects: Any) -> None:
 
 def nothing() -> None:
     """An empty process."""
+
+
+def receive(end: Any) -> None:
+    end.recv()
 
 
 def costs(_task: int) -> tuple[int, int]:
@@ -294,15 +302,37 @@ def processes() -> None:
         process.join()
 
 
+def last_for(span: float) -> None:
+    """Have tasks taken together that last so long together; none is given back on a busy machine."""
+    taking.SPAN, taking.TRIPS, taking.LOOK_EVERY = span, 0, 1000.0
+
+
+def burst(span: float) -> dict[str, float]:
+    """Of tasks that all lie there when the first of them is taken."""
+    mine, theirs = mp.Pipe()
+    with mp.Pool(1, last_for, (span,)) as pool:
+        pool.apply_async(receive, (theirs,))
+        found = pool.map_async(costs, range(100), chunksize=1)
+        tasks, store = pool._inqueue.ours._shared.outbound, sessions.current().store
+        deadline = time.monotonic() + 20
+        # What the pool's own thread puts tells nobody.
+        while store.ask("LLEN", tasks) < 100 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        mine.send(None)
+        return _between(found.get())
+
+
 def pools() -> None:
+    FOUND["Pool task, on the worker"] = burst(0.0)
+    FOUND["Pool task of a burst of short ones, on the worker"] = burst(1000.0)
     with mp.Pool(1) as pool:
-        FOUND["Pool task, on the worker"] = _between(pool.map(costs, range(10), chunksize=1))
+        pool.apply(nothing)
         handlers = pool._task_handler.ident, pool._result_handler.ident
         # One more or less, as the handler of results has begun to wait for the next one or not yet.
         FOUND["Pool.apply, at the client"] = count(
             lambda: pool.apply(nothing), look=lambda: counting.of(*handlers), times=20
         )
-    with ProcessPoolExecutor(1) as executor:
+    with ProcessPoolExecutor(1, initializer=last_for, initargs=(0.0,)) as executor:
         FOUND["executor task, on the worker"] = _between(list(executor.map(costs, range(10))))
 
 

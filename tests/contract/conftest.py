@@ -68,17 +68,17 @@ def environ(**settings: str) -> dict[str, str]:
     return {**clean, **{f"TRANSPARENT_MP_{name}": value for name, value in settings.items()}}
 
 
-def run(command: list[str], settings: dict[str, str], cwd: Path = PROGRAMS) -> Ran:
+def run(command: list[str], settings: dict[str, str], cwd: Path = PROGRAMS, typed: str = "") -> Ran:
     with subprocess.Popen(
         command,
         cwd=cwd,
         env=environ(**settings),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if typed else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as program:
         try:
-            out, err = program.communicate(timeout=LIMIT)
+            out, err = program.communicate(typed.encode() or None, timeout=LIMIT)
         except subprocess.TimeoutExpired:
             program.kill()
             out, err = program.communicate()
@@ -92,15 +92,15 @@ OnWorkers = Callable[..., Ran]
 
 @pytest.fixture
 def on_workers(tmp_path: Path) -> OnWorkers:
-    """Run `python -m transparent_mp PROGRAM ARGS` on the workers of a binding."""
+    """Run `python -m transparent_mp PROGRAM ARGS` on the workers of a binding; `typed`: its stdin."""
 
     def on_workers(
-        binding: Binding, program: str, *args: str, cwd: Path = PROGRAMS, flags: tuple[str, ...] = ()
+        binding: Binding, *words: str, cwd: Path = PROGRAMS, flags: tuple[str, ...] = (), typed: str = ""
     ) -> Ran:
         witness = tmp_path / "witness"
         witness.touch()
-        command = [sys.executable, *flags, "-m", "transparent_mp", program, *args]
-        ran = run(command, {**binding.settings, "WITNESS": str(witness), "WORKERS": "2"}, cwd)
+        command = [sys.executable, *flags, "-m", "transparent_mp", *words]
+        ran = run(command, {**binding.settings, "WITNESS": str(witness), "WORKERS": "2"}, cwd, typed)
         lines = [line.split("\t") for line in witness.read_text().splitlines() if "\tbeside\t" not in line]
         return Ran(ran.out, ran.err, ran.status, tuple(name for _session, name, _worker, _host in lines))
 
@@ -112,10 +112,10 @@ def plain() -> Callable[..., Ran]:
     """Run a program under plain Python, once for all bindings."""
     seen: dict[tuple[str, ...], Ran] = {}
 
-    def plain(program: str, *args: str, cwd: Path = PROGRAMS, flags: tuple[str, ...] = ()) -> Ran:
-        key = (str(cwd), *flags, program, *args)
+    def plain(*words: str, cwd: Path = PROGRAMS, flags: tuple[str, ...] = (), typed: str = "") -> Ran:
+        key = (str(cwd), *flags, *words, typed)
         if key not in seen:
-            seen[key] = run([sys.executable, *flags, program, *args], {}, cwd)
+            seen[key] = run([sys.executable, *flags, *words], {}, cwd, typed)
         return seen[key]
 
     return plain

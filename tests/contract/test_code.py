@@ -26,6 +26,33 @@ with mp.get_context(sys.argv[1]).Pool(1) as pool:
     print(*pool.apply(work, (0,)))
 """
 
+TYPED = """
+import multiprocessing as mp, sys
+context = mp.get_context("fork")
+factor = 3
+def work(number):
+    return number * factor, sys.argv[1:]
+
+with context.Pool(2) as pool:
+    print(pool.map(work, range(4)))
+
+factor = 10
+class Shape:
+    def __init__(self, sides):
+        self.sides = sides
+
+def larger(shape):
+    return Shape(shape.sides * factor)
+
+with context.Pool(2) as pool:
+    shapes = pool.map(larger, [Shape(1), Shape(2)])
+
+print([shape.sides for shape in shapes], {type(shape) is Shape for shape in shapes})
+process = context.Process(target=lambda: print("a lambda", factor))
+process.start()
+process.join()
+"""
+
 #: Flags and words behind `python`, and the start methods with which the program works under plain Python.
 RUNS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "script": ((), ("main.py",), BOTH),
@@ -41,9 +68,14 @@ RUNS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "notebook": ((), ("notebook.py",), ("fork",)),
     "hiding": ((), ("hiding.py",), BOTH),
     "failing": ((), ("failing.py",), BOTH),
+    "models": ((), ("models.py",), BOTH),
+    "evolving": ((), ("evolving.py",), BOTH),
     "settings": ((), ("settings.py",), BOTH),
     "optimized": (("-O", "-b"), ("settings.py",), ("fork",)),
 }
+
+#: What a run needs that may not be in the environment of the tests; without it, it is not made.
+NEEDS = {"models": "pydantic", "evolving": "deap"}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +84,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("code") / "tree"
     shutil.copytree(Path(__file__).parent / "code", tree, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "application").mkdir()
-    shutil.copy(tree / "main.py", tree / "application" / "__main__.py")
+    for place in ("application/__main__.py", "shop/__main__.py", "shop/main.py"):
+        shutil.copy(tree / "main.py", tree / place)
     shutil.copytree(tree / "stock", tree / "application" / "stock")
     zipapp.create_archive(tree / "application", tree / "application.pyz")
     return tree
@@ -70,6 +103,8 @@ def test_it_prints_what_it_prints_under_plain_python(
     plain: Callable[..., Any],
     on_workers: Callable[..., Any],
 ) -> None:
+    if run in NEEDS:
+        pytest.importorskip(NEEDS[run])
     flags, words, _ = RUNS[run]
     expected = plain(*words, method, cwd=tree, flags=flags)
     ran = on_workers(binding, *words, method, cwd=tree, flags=flags)
@@ -79,7 +114,42 @@ def test_it_prints_what_it_prints_under_plain_python(
     assert ran.witnessed
 
 
+@pytest.mark.parametrize("binding", ["local", "sandbox"], indirect=True)
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [((), ("-", "argument")), (("-q", "-i"), ()), (("-q", "-i"), ("quiet.py",))],
+    ids=["stdin", "prompt", "behind"],
+)
+def test_what_is_typed_is_there(
+    flags: tuple[str, ...],
+    words: tuple[str, ...],
+    binding: Any,
+    tree: Path,
+    plain: Callable[..., Any],
+    on_workers: Callable[..., Any],
+) -> None:
+    expected = plain(*words, cwd=tree, flags=flags, typed=TYPED)
+    ran = on_workers(binding, *words, cwd=tree, flags=flags, typed=TYPED)
+    assert ran.out.decode() == expected.out.decode()
+    assert ran.err.decode() == expected.err.decode()
+    assert ran.status == expected.status == 0
+    assert ran.witnessed
+
+
+@pytest.mark.parametrize("binding", ["sandbox"], indirect=True)
+def test_cells_of_a_notebook_are_there(binding: Any, tree: Path, on_workers: Callable[..., Any]) -> None:
+    """With the true kernel, where there is one; `code/notebook.py` is what stands for it elsewhere."""
+    pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    ran = on_workers(binding, "kernel.py", cwd=tree)
+    # The kernel has words of its own for stderr.
+    assert "Traceback" not in ran.err.decode()
+    assert ran.status == 0
+    assert ran.out.decode().splitlines() == ["[0, 3, 6]", "[0, 10, 20] True", "('In', 'cell')"]
+    assert ran.witnessed
+
+
 def test_every_program_is_run(tree: Path) -> None:
     run = {word for _, words, _ in RUNS.values() for word in words if word.endswith(".py")}
-    modules = {"broken.py", "changing.py", "raises.py", "statistics.py", "wants.py"}
+    modules = {"kernel.py", "quiet.py", "broken.py", "changing.py", "raises.py", "statistics.py", "wants.py"}
     assert {path.name for path in tree.glob("*.py")} - modules == run

@@ -5,8 +5,10 @@ TRANSPARENT_MP_TEST_LARGE=1 gives the large file its full gigabyte.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Callable
@@ -123,6 +125,49 @@ def test_a_full_disk_on_the_worker_is_an_error_of_the_file(program: Start) -> No
         "there is room for this",
         "0",
     ]
+
+
+VANISHES = """
+    import fcntl, multiprocessing as mp, os, tempfile
+
+    def hold(path, end):
+        with open(path, "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write("written")
+            file.flush()
+            # Where it is when its worker is gone.
+            end.send(os.path.getsize(path))
+            end.recv()
+
+    def lock(path):
+        with open(path, "r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                return type(error).__name__
+            return "locked, " + file.read()
+
+    if __name__ == "__main__":
+        with tempfile.NamedTemporaryFile() as file:
+            mine, theirs = mp.Pipe()
+            process = mp.Process(target=hold, args=(file.name, theirs))
+            process.start()
+            print(mine.recv(), lock(file.name), flush=True)
+            input()
+            process.join()
+            print(process.exitcode, lock(file.name))
+"""
+
+
+def test_locks_of_a_worker_that_vanishes_are_free_when_its_process_is_joined(program: Start) -> None:
+    running = program(VANISHES, WORKERS="1", WORKER_COMMAND=in_sandbox("16m"), LEASE="60")
+    assert running.hear() == "7 BlockingIOError"
+    for pid in running.find("transparent_mp.cli.worker"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    running.say("gone")
+    ran = running.finish()
+    assert (ran.out, ran.status) == ("-9 locked, written\n", 0)
 
 
 COST = """

@@ -76,6 +76,68 @@ def test_segments_end_with_their_session(program: Start, redis: Any, survivors: 
     assert [name for name in names if (FILES / name).exists()] == []
 
 
+LEFT_ON_WORKERS = """
+    import multiprocessing as mp, os, signal, sys
+    from multiprocessing import resource_tracker, shared_memory as shm
+
+    def make(conn):
+        memory = shm.SharedMemory(create=True, size=9000)
+        memory.buf[8999] = 7
+        conn.send(memory.name)
+        tracker(conn)
+
+    def look(conn, name):
+        memory = shm.SharedMemory(name)
+        conn.send(memory.buf[8999])
+        tracker(conn)
+        memory.close()
+
+    def look_and_die(conn, name):
+        look(conn, name)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def tracker(conn):
+        conn.send(resource_tracker._resource_tracker._pid)
+
+    def told(target, *args):
+        here, there = mp.Pipe()
+        process = mp.Process(target=target, args=(there, *args))
+        process.start()
+        said = here.recv(), here.recv()
+        process.join()
+        return said
+
+    if __name__ == "__main__":
+        mp.set_start_method(sys.argv[1])
+        theirs, started = told(make)
+        print("a tracker", started)
+        mine = shm.SharedMemory(create=True, size=9000)
+        mine.buf[8999] = 8
+        for name in (theirs, mine.name):
+            for target in (look, look_and_die, look):
+                print(*told(target, name))
+        memory = shm.SharedMemory(theirs)
+        print(memory.buf[8999], flush=True)
+        memory.close()
+        mine.close()
+        if sys.argv[2] == "unlinks":
+            mine.unlink()
+    """
+
+
+@pytest.mark.parametrize("end", ["unlinks", "leaks"])
+@pytest.mark.parametrize("start", ["fork", "spawn", "forkserver"])
+def test_no_tracker_on_a_worker_warns_or_removes(program: Start, start: str, end: str) -> None:
+    ran = program(LEFT_ON_WORKERS, start, end, WORKERS="2").finish()
+    expected = ["a tracker None", *["7 None"] * 3, *["8 None"] * 3, "7"]
+    assert (ran.out.splitlines(), ran.status) == (expected, 0), ran.err
+    # What the client has made and not unlinked is its own tracker's to tell, and nothing else is.
+    of_mine = "resource_tracker: There appear to be 1 leaked shared_memory objects to clean up at shutdown"
+    warnings = [line for line in ran.err.splitlines() if "UserWarning" in line]
+    assert [of_mine in line for line in warnings] == [True] * (end == "leaks"), ran.err
+    assert end == "leaks" or ran.err == ""
+
+
 MAKER_IS_KILLED = """
     import multiprocessing as mp, os, signal, sys
     from multiprocessing import shared_memory as shm

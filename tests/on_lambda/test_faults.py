@@ -183,18 +183,29 @@ def test_a_supervisor_that_is_killed_is_told_at_once(
 
 
 FROZEN = """
-    import multiprocessing, sys, time
-    def work():
+    import multiprocessing, sys, threading, time
+    def work(queue, items):
+        threading.Thread(target=items.get, daemon=True).start()
         print("at work", flush=True)
         while True:
-            time.sleep(0.01)
+            queue.put("alive")
+            time.sleep(0.001)
+    def another(items, queue):
+        print(items.get())
     if __name__ == "__main__":
-        process = multiprocessing.Process(target=work)
+        queue, items = multiprocessing.Queue(), multiprocessing.Queue()
+        process = multiprocessing.Process(target=work, args=(queue, items))
         process.start()
         process.join()
         print(process.exitcode, flush=True)
+        while not queue.empty():
+            queue.get()
+        print("emptied", flush=True)
         sys.stdin.readline()
-        process = multiprocessing.Process(target=print, args=("another",))
+        # It has woken meanwhile.
+        print(queue.empty(), flush=True)
+        items.put("for another")
+        process = multiprocessing.Process(target=another, args=(items, queue))
         process.start()
         process.join()
 """
@@ -209,6 +220,7 @@ def test_what_was_frozen_for_longer_than_its_lease_does_not_come_back(
     (environment,) = function.busy()
     environment.stop()
     assert program.hear() == "-9"
+    assert program.hear() == "emptied"
     environment.go_on()
     # It finds that it was taken for dead, kills its process, and answers.
     (invocation,) = function.invocations
@@ -217,7 +229,8 @@ def test_what_was_frozen_for_longer_than_its_lease_does_not_come_back(
     assert len(environment.inner()) == 2
     # And is given nothing any more.
     program.say("go on")
-    assert program.hear() == "another"
+    assert program.hear() == "True"
+    assert program.hear() == "for another"
     assert program.finish().status == 0
     assert json.loads(invocation.result)["processes"] == 1
     assert len(function.invocations) == 2

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from events import told
 from lambda_front import HANDLER, INSTALLED, PACKAGE, plain_environ
 
 from transparent_mp.config import Config
@@ -92,8 +93,7 @@ def test_a_worker_checks_in_lingers_and_says_what_it_did(emulator: str, session:
     said = invoke(emulator, {"ticket": ticket(session)})
     assert said["processes"] == 0
     assert said["seconds"] >= 0.1
-    told = session.store.ask("LRANGE", session.keys("inbox", session.client), 0, -1)
-    assert [json.loads(frame)["kind"] for frame in told] == ["ready", "left"]
+    assert [head["kind"] for head in told(session)] == ["ready", "left"]
 
 
 def test_a_second_delivery_is_no_worker(emulator: str, session: OwnedSession) -> None:

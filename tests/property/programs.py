@@ -14,13 +14,17 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Bytes of each segment. `raw` and `wide` follow every synchronisation; `one` and `two` ride on a lock
-#: of their own; `mixed` rides in some processes and is taken out of its wrapper in others.
-SEGMENTS = {"raw": 48, "wide": 3 * 4096 + 100, "one": 40, "two": 4096 + 50, "mixed": 64}
+#: Bytes of each segment. `raw`, `wide` and `vast` follow every synchronisation; `one` and `two` ride on
+#: a lock of their own; `mixed` rides in some processes and is taken out of its wrapper in others.
+SEGMENTS = {"raw": 48, "wide": 3 * 4096 + 100, "vast": 40_000, "one": 40, "two": 4096 + 50, "mixed": 64}
+FREE = ("raw", "wide", "vast")
 RIDING = ("one", "two")
 BLOCK = 4096
 EVENTS = 4
 MOST_WRITES = 250
+VAST_STEP = 32
+#: How likely a process is started where one could be, and starts another one itself.
+CHILDREN, NESTED = 0.3, 0.3
 
 #: One step of a process: ("write", segment, start, length, step, number) and the like.
 Op = tuple[Any, ...]
@@ -47,6 +51,8 @@ class _Drawing:
     events: set[int] = field(default_factory=set)
     recent: list[Op] = field(default_factory=list)
     given: int = 0
+    #: What is to be read when the children that a process has started are joined, the last one last.
+    children: list[list[list[Op]]] = field(default_factory=list)
 
     def step(self, process: int) -> None:
         kind = self.chance.choice(_STEPS)
@@ -55,6 +61,9 @@ class _Drawing:
 
     def range_of(self, segment: str) -> tuple[int, int, int]:
         size = SEGMENTS[segment]
+        if segment == "vast":
+            # Some bytes of each block: so much that what comes later on another connection overtakes it.
+            return self.chance.randrange(VAST_STEP), size // VAST_STEP, VAST_STEP
         length = self.chance.choice((1, 1, 2, 8, 24))
         near = self.chance.randrange(size)
         if size > BLOCK and self.chance.random() < 0.7:
@@ -77,12 +86,12 @@ class _Drawing:
 
     def news(self) -> list[Op]:
         """Reads of what was written last without a lock: what is done after something has come."""
-        found = [write for write in self.recent if write[1] in ("raw", "wide")]
+        found = [write for write in self.recent if write[1] in FREE]
         return [("read", *write[1:5]) for write in found[-2:]]
 
 
 def _raw(drawing: _Drawing, process: int) -> list[Op]:
-    segments = ["raw", "wide"] + ["mixed"] * (process in drawing.taken_out)
+    segments = ["raw", "wide"] * 2 + ["vast"] + ["mixed"] * (process in drawing.taken_out)
     return [drawing.access(drawing.chance.choice(segments)) for _ in range(drawing.chance.randint(1, 3))]
 
 
@@ -132,14 +141,45 @@ def _condition(drawing: _Drawing, process: int) -> list[Op]:
 
 
 def _child(drawing: _Drawing, process: int) -> list[Op]:
-    if drawing.chance.random() > 0.03:
+    if drawing.chance.random() > CHILDREN:
         return []
+    # Nothing is released between these writes and the start.
     before = [drawing.access("raw"), drawing.access("wide")]
-    reads = drawing.news()
-    inside = [drawing.access(drawing.chance.choice(("raw", "wide"))) for _ in range(4)]
-    writes = [op for op in inside if op[0] == "write"]
-    after = [("read", *write[1:5]) for write in writes]
-    return [*before, ("child", tuple(reads), tuple(writes)), drawing.access("raw"), ("join",), *after]
+    ops, after = _life(drawing, 1 if drawing.chance.random() < NESTED else 0)
+    drawing.children[process].append(after)
+    return [*before, ("child", ops)]
+
+
+def _life(drawing: _Drawing, depth: int) -> tuple[tuple[Op, ...], list[Op]]:
+    """What a child does, and what its parent reads when it has joined it."""
+    ops = drawing.news()
+    after: list[Op] = []
+    if depth:
+        inside = [drawing.access(drawing.chance.choice(("raw", "wide"))) for _ in range(2)]
+        nested, seen = _life(drawing, depth - 1)
+        ops += [*inside, ("child", nested), drawing.access("raw"), ("join",), *seen]
+        after += seen
+    last = [drawing.access(drawing.chance.choice(("raw", "wide"))) for _ in range(4)]
+    # It ends with writes, which nothing but its exit releases.
+    ops += [op for op in last if op[0] == "write"]
+    return tuple(ops), after + [("read", *op[1:5]) for op in last if op[0] == "write"]
+
+
+def _join(drawing: _Drawing, process: int) -> list[Op]:
+    waiting = drawing.children[process]
+    return [("join",), *waiting.pop()] if waiting else []
+
+
+def _gather(drawing: _Drawing, _process: int) -> list[Op]:
+    """Process 0 asks all others, and takes their answers in an order of its own."""
+    others = drawing.chance.sample(range(1, drawing.count), drawing.count - 1)
+    for other in others:
+        drawing.ops[0].append(("send", other))
+        written = [drawing.access(drawing.chance.choice(("raw", "wide"))) for _ in range(2)]
+        drawing.ops[other] += [("receive", 0, "recv"), *written, ("send", 0)]
+    for other in drawing.chance.sample(others, len(others)):
+        drawing.ops[0] += [("receive", other, drawing.chance.choice(("recv", "poll"))), *drawing.news()]
+    return []
 
 
 _STEPS = (
@@ -156,6 +196,8 @@ _STEPS = (
     _event,
     _condition,
     _child,
+    _join,
+    _gather,
 )
 
 
@@ -163,13 +205,16 @@ def draw(seed: int, count: int, taken_out: frozenset[int], steps: int = 30) -> P
     """The program of that seed. `taken_out`: processes that have the buffer of `mixed` itself."""
     drawing = _Drawing(random.Random(seed), count, taken_out)
     drawing.ops = [[] for _ in range(count)]
+    drawing.children = [[] for _ in range(count)]
     for _ in range(steps):
         if drawing.chance.random() < 0.04:
             for ops in drawing.ops:
                 ops.append(("meet",))
         else:
             drawing.step(drawing.chance.randrange(count))
-    for ops in drawing.ops:
+    for process, ops in enumerate(drawing.ops):
+        while drawing.children[process]:
+            ops += _join(drawing, process)
         ops.append(("meet",))
         ops.extend(_final())
     return Program(seed, drawing.ops)

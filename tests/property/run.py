@@ -15,16 +15,24 @@ import collections
 import faulthandler
 import multiprocessing as mp
 import multiprocessing.connection
+import os
 import random
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import checker
 import programs
 
+PLAIN = "plain Python"
 #: Seconds in which a run is over.
 PATIENCE = 60
+#: More than a program ever lets go of one semaphore.
+UPS = 50
+#: Whose threads release something all the time, and the seconds between.
+NOISY, NOISE = frozenset({2}), 0.0005
 #: Who has the buffer of `mixed`: process 1 from the beginning.
 TAKEN_OUT = frozenset({1})
 
@@ -34,15 +42,19 @@ class World:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.raw = {name: mp.RawArray("B", programs.SEGMENTS[name]) for name in ("raw", "wide")}
+        self.raw = {name: mp.RawArray("B", programs.SEGMENTS[name]) for name in programs.FREE}
         self.riding = {name: mp.Array("B", programs.SEGMENTS[name]) for name in (*programs.RIDING, "mixed")}
         # Counts the sections of each lock, on which it rides too.
         self.sections = {name: mp.Value("q", 0, lock=array.get_lock()) for name, array in self.riding.items()}
         pairs = [(one, two) for one in range(count) for two in range(count) if one != two]
         self.pipes = {pair: mp.Pipe(duplex=False) for pair in pairs}
-        self.ups = {pair: mp.Semaphore(0) for pair in pairs}
+        # A bounded one is let go by a process that has not acquired it.
+        self.ups = {
+            pair: mp.Semaphore(0) if pair < pair[::-1] else mp.BoundedSemaphore(UPS) for pair in pairs
+        }
         self.queues = [mp.Queue() for _ in range(count)]
         self.events = [mp.Event() for _ in range(programs.EVENTS)]
+        self.noise = mp.Event()
         self.barrier = mp.Barrier(count)
         self.condition = mp.Condition()
         self.given = mp.Value("q", 0, lock=self.condition._lock)
@@ -52,7 +64,9 @@ class World:
 class Player:
     """One process of the programs."""
 
-    def __init__(self, world: World, process: Any) -> None:
+    def __init__(self, world: World, process: Any, lines: Any = None) -> None:
+        """`lines`: other process -> an end of a pipe of both directions that nobody else has."""
+        self.lines = lines or {}
         self.world = world
         self.process = process
         self.trace: list[checker.Step] = []
@@ -61,7 +75,7 @@ class Player:
         if process in TAKEN_OUT:
             self.memory["mixed"] = world.riding["mixed"].get_obj()
 
-    def play(self, ops: list[programs.Op], chance: random.Random) -> None:
+    def play(self, ops: Sequence[programs.Op], chance: random.Random) -> None:
         for op in ops:
             for _ in range(chance.randrange(2000) if chance.random() < 0.2 else 0):
                 pass
@@ -98,10 +112,14 @@ class Player:
         self.world.riding[lock].release()
 
     def send(self, other: int) -> None:
-        self.world.pipes[self.process, other][1].send((self.process, len(self.trace)))
+        end = self.lines.get(other) or self.world.pipes[self.process, other][1]
+        end.send((self.process, len(self.trace)))
 
     def receive(self, other: int, how: str) -> Any:
-        end = self.world.pipes[other, self.process][0]
+        end = self.lines.get(other) or self.world.pipes[other, self.process][0]
+        if other in self.lines:
+            # Neither looked at nor asked for its descriptor, so that answers go on being sent for early.
+            return end.recv()
         if how == "wait":
             mp.connection.wait([end], PATIENCE)
         elif how == "poll":
@@ -141,9 +159,9 @@ class Player:
             assert self.world.condition.wait_for(lambda: given.value >= number, PATIENCE)
             return int(given.value)
 
-    def child(self, reads: Any, writes: Any) -> Any:
+    def child(self, ops: Any) -> Any:
         name = self.process, len(self.trace)
-        process = mp.Process(target=be_child, args=(self.world, name, reads, writes))
+        process = mp.Process(target=be_child, args=(self.world, name, ops))
         process.start()
         self.children.append((process, name))
 
@@ -167,21 +185,41 @@ class Player:
 setattr(Player, "await", lambda self, event: self.world.events[event].wait(PATIENCE))
 
 
-def be_child(world: World, name: Any, reads: Any, writes: Any) -> None:
-    """A process of a program: reads what its parent had, tells, writes, and ends without a word."""
-    player = Player.__new__(Player)
-    player.memory, player.world = dict(world.raw), world
-    found = [(op, player.read(*op[1:])) for op in reads]
-    world.traces.put((name, [(("begin", name), None), *found, *((op, None) for op in writes)]))
-    for op in writes:
-        player.write(*op[1:])
+def be_child(world: World, name: Any, ops: Any) -> None:
+    """A process of a program: does its part and tells of it, then writes, and ends without a word."""
+    player = Player(world, name)
+    player.trace.append((("begin", name), None))
+    last = len(ops)
+    while last and ops[last - 1][0] == "write":
+        last -= 1
+    player.play(ops[:last], random.Random(len(ops)))
+    world.traces.put((name, player.trace + [(op, None) for op in ops[last:]]))
+    player.play(ops[last:], random.Random(0))
 
 
-def be_player(world: World, process: int, seed: int, runs: int) -> None:
-    """A process that plays its part in all runs."""
+def begin(world: World, process: int) -> None:
+    """What a process does before the first run."""
+    for (_, other), up in world.ups.items():
+        while other == process and up.acquire(False):
+            pass
+    if process in NOISY and _memory() != PLAIN:
+        # It releases what the program's thread has written, too, in the middle of what that one does.
+        sys.setswitchinterval(1e-5)
+        threading.Thread(target=be_noisy, args=(world.noise,), daemon=True).start()
+
+
+def be_noisy(event: Any) -> None:
+    while True:
+        event.set()
+        time.sleep(NOISE)
+
+
+def be_player(world: World, process: int, line: Any, seed: int, runs: int) -> None:
+    """A process that plays its part in all runs. `line`: to process 0."""
+    begin(world, process)
     for at in range(runs):
         faulthandler.dump_traceback_later(PATIENCE)
-        player = Player(world, process)
+        player = Player(world, process, {0: line})
         play_one(player, seed + at)
         world.traces.put((process, player.trace))
         faulthandler.cancel_dump_traceback_later()
@@ -223,13 +261,22 @@ def drain(player: Player, program: programs.Program) -> None:
 def collected(world: World, own: Player) -> dict[Any, list[checker.Step]]:
     """The traces of a run: those of all processes and of their children."""
     traces = {own.process: own.trace}
-    expected = set(range(world.count))
+    expected = set(range(world.count)) | _joined(own.trace)
     while expected - traces.keys():
         process, trace = world.traces.get()
         traces[process] = trace
-        expected |= {op[1] for op, _ in trace if op[0] == "join"}
-        expected |= {op[1] for op, _ in own.trace if op[0] == "join"}
+        expected |= _joined(trace)
     return traces
+
+
+def _joined(trace: list[checker.Step]) -> set[Any]:
+    return {op[1] for op, _ in trace if op[0] == "join"}
+
+
+def _memory() -> str:
+    """Whose shared memory it is."""
+    ours = sys.modules.get("transparent_mp")
+    return os.path.dirname(ours.__file__ or "") if ours is not None else PLAIN
 
 
 def main() -> int:
@@ -241,19 +288,21 @@ def main() -> int:
     options = parser.parse_args()
     mp.set_start_method(options.start)
     seed = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
-    print(f"seeds {seed} to {seed + options.runs - 1}", flush=True)
+    print(f"seeds {seed} to {seed + options.runs - 1}, with {_memory()}", flush=True)
     world = World(options.processes)
+    lines = {at: mp.Pipe() for at in range(1, options.processes)}
     others = [
-        mp.Process(target=be_player, args=(world, at, seed, options.runs))
-        for at in range(1, options.processes)
+        mp.Process(target=be_player, args=(world, at, theirs, seed, options.runs))
+        for at, (_, theirs) in lines.items()
     ]
     for process in others:
         process.start()
+    begin(world, 0)
     begun = time.monotonic()
     reads = 0
     for at in range(options.runs):
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
-        player = Player(world, 0)
+        player = Player(world, 0, {at: mine for at, (mine, _) in lines.items()})
         try:
             play_one(player, seed + at)
             traces = collected(world, player)

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mutants
 import pytest
 
 import transparent_mp
 
 RUN = Path(__file__).with_name("run.py")
 OURS = ("-m", "transparent_mp")
+#: Mutants of each kind.
+NOTICED_SOON = ("start", "exit", "join", "send", "whole blocks")
 
 
 def ran(prefix: tuple[str, ...], *argv: object) -> str:
@@ -40,6 +43,7 @@ def test_programs_of_new_seeds() -> None:
     assert "120 runs" in ran(OURS, "--seed", seed, "--runs", 120, "--processes", 4)
 
 
-def test_what_was_found() -> None:
-    """Publications of two threads, of which one had nothing to publish and went first: a lost notify."""
-    ran(OURS, "--seed", 101500, "--runs", 40)
+@pytest.mark.parametrize("name", NOTICED_SOON)
+def test_they_notice(name: str) -> None:
+    """`make mutants` has all of them."""
+    assert "checker.Violation" in mutants.outcome(name)

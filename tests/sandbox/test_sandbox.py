@@ -76,5 +76,28 @@ def test_the_demo_prints_what_plain_python_prints_on_local_workers() -> None:
 
 
 @needs_root
+def test_networks_that_come_and_go_leave_the_bridge_its_address() -> None:
+    def address() -> str:
+        return Path("/sys/class/net/tmpbr0/address").read_text()
+
+    command = [SANDBOX, "--net", "--", "cat"]
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True, timeout=60)
+    before = address()
+    # Among as many ports one has a lower address than the bridge was made with, or the first of them.
+    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(4)]
+    for sandbox in started:
+        assert sandbox.stdin is not None
+        assert sandbox.stdout is not None
+        sandbox.stdin.write(b"up\n")
+        sandbox.stdin.flush()
+        assert sandbox.stdout.readline() == b"up\n"
+        assert address() == before
+    for sandbox in started:
+        sandbox.communicate(timeout=60)
+        assert sandbox.returncode == 0
+        assert address() == before
+
+
+@needs_root
 def test_the_demo_prints_what_plain_python_prints_on_workers_in_the_sandbox() -> None:
     assert_demo_runs_on("sandbox")

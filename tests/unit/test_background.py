@@ -76,6 +76,20 @@ def test_the_program_does_not_see_it(counted, until):
     until(lambda: background.count() == count)
 
 
+def test_one_that_asks_who_it_is_is_not_seen_either(counted, until):
+    theirs, idents = background.listed(), []
+    body, lock = held()
+    done = run(lambda: (idents.append(threading.current_thread().ident), body()))
+    until(lambda: idents)
+    assert idents[0] in [thread.ident for thread in threading.enumerate()]
+    assert background.listed() == theirs
+    assert background.active() == len(theirs)
+    lock.release()
+    assert done.wait(LONG)
+    until(lambda: idents[0] not in background._Ours.idents)
+    assert idents[0] not in [thread.ident for thread in threading.enumerate()]
+
+
 def test_the_programs_own_threads_are_counted(counted):
     count = background.count()
     body, lock = held()

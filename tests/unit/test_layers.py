@@ -15,6 +15,7 @@ PACKAGE = "transparent_mp"
 #: From the lowest to the highest; a module may import its own layer and those before it.
 LAYERS = (
     "errors",
+    "hidden",
     "originals",
     "background",
     "config",
@@ -44,6 +45,7 @@ START_UP = (
     "__main__.py",
     "config.py",
     "errors.py",
+    "hidden.py",
     "originals.py",
     "intercept/__init__.py",
     "intercept/apply.py",

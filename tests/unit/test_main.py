@@ -190,14 +190,12 @@ def test_ignored_python_path_is_refused_unless_installed(run: Run, copied: Path,
     assert done.stderr == ("transparent_mp: -E and -I need transparent_mp installed: PYTHONPATH is ignored\n")
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), ("-",), ("-m",), ("-c",), ("-u", "app.py"), ("--nonsense",)], ids=" ".join
-)
+@pytest.mark.parametrize("arguments", [(), ("-m",), ("-c",), ("-u", "app.py"), ("--nonsense",)], ids=" ".join)
 def test_no_program_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "usage: python [flags] -m transparent_mp (app.py | -m module | -c code) [args ...]"
+        "usage: python [flags] -m transparent_mp (app.py | -m module | -c code | -) [args ...]"
     ]
 
 

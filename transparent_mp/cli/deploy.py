@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable
 
-from transparent_mp.cli.asking import confirmed, show
+from transparent_mp.cli.asking import carried_out
 from transparent_mp.errors import TransparentError
 from transparent_mp.launch.clients import Clients
 from transparent_mp.launch.deployment import image, packages
-from transparent_mp.launch.deployment.deploying import Codes, Deployment, carry_out
+from transparent_mp.launch.deployment.deploying import Codes, Deployment
 from transparent_mp.launch.deployment.wanted import ARCHITECTURES, RETENTIONS, Wanted
 
 _DESCRIPTION = """\
@@ -38,12 +38,10 @@ def main(arguments: Sequence[str]) -> int:
         if not steps:
             print(f"{wanted.function} ({deployment.place}): nothing to do")
             return 0
-        show(f"{wanted.function} ({deployment.place}):", steps)
-        if options.dry_run:
-            return 0
-        if not confirmed("Do this?", options.yes):
-            return 1
-        carry_out(steps, print)
+        title = f"{wanted.function} ({deployment.place}):"
+        ended = carried_out(title, steps, "Do this?", dry_run=options.dry_run, yes=options.yes)
+        if ended is not None:
+            return ended
         print(_RUN.format(function=wanted.function))
     except TransparentError as error:
         print(f"transparent-mp deploy: {error}", file=sys.stderr)

@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from transparent_mp.cli.asking import confirmed, show
+from transparent_mp.cli.asking import carried_out
 from transparent_mp.cli.deploy import function_name
 from transparent_mp.errors import TransparentError
 from transparent_mp.launch.clients import Clients
-from transparent_mp.launch.deployment.deploying import Deployment, carry_out
+from transparent_mp.launch.deployment.deploying import Deployment
 from transparent_mp.launch.deployment.wanted import Wanted
 
 
@@ -23,12 +23,10 @@ def main(arguments: Sequence[str]) -> int:
         if not steps:
             print(f"{options.function} ({deployment.place}): nothing of ours is there")
             return 0
-        show(f"{options.function} ({deployment.place}):", steps)
-        if options.dry_run:
-            return 0
-        if not confirmed("Remove this?", options.yes):
-            return 1
-        carry_out(steps, print)
+        title = f"{options.function} ({deployment.place}):"
+        ended = carried_out(title, steps, "Remove this?", dry_run=options.dry_run, yes=options.yes)
+        if ended is not None:
+            return ended
         print("done")
     except TransparentError as error:
         print(f"transparent-mp destroy: {error}", file=sys.stderr)

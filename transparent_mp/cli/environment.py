@@ -24,6 +24,7 @@ from typing import Any, Callable
 from transparent_mp.cli import worker
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
+from transparent_mp.hidden import Hiding
 from transparent_mp.ship.frames import encode
 from transparent_mp.store.session import join, new_id
 
@@ -62,9 +63,11 @@ def _serve(order: dict[str, Any]) -> dict[str, Any]:
 
 def supervise(order: dict[str, Any]) -> dict[str, Any]:
     """Be a worker for a ticket; says what it did."""
-    ticket = order["ticket"]
+    ticket = Hiding(order["ticket"])
     worker.log_as(ticket["log"])
-    session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
+    session = join(
+        ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]), ("worker", ticket["worker"])
+    )
     begun = time.monotonic()
     processes = worker.serve(ticket, session, life=order["until"] - begun)
     session.store.close()
@@ -75,7 +78,9 @@ def supervise(order: dict[str, Any]) -> dict[str, Any]:
 
 def report(ticket: dict[str, Any], why: str) -> dict[str, Any]:
     """Tell the client that a worker has failed; its lease would say so later."""
-    session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
+    session = join(
+        ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]), ("worker", ticket["worker"])
+    )
     frame = encode({"kind": "gone", "worker": ticket["worker"], "why": why})
     session.store.call(*session.push_event(session.client, frame))
     return {}

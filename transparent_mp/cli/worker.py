@@ -14,6 +14,7 @@ from typing import Any
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
+from transparent_mp.hidden import Hiding
 from transparent_mp.intercept import install
 from transparent_mp.launch.bucket import equip
 from transparent_mp.store.session import Session, join, new_id
@@ -21,7 +22,7 @@ from transparent_mp.store.session import Session, join, new_id
 
 def main() -> None:
     """Run the worker that standard input describes; exits with status 0 when it was not needed (any more)."""
-    ticket = json.loads(_read_line(0))
+    ticket = Hiding(json.loads(_read_line(0)))
     if "probe" in ticket:
         from transparent_mp.worker.examination import examine
 
@@ -30,7 +31,9 @@ def main() -> None:
     log_as(ticket["log"])
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
-    session = join(ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]))
+    session = join(
+        ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]), ("worker", ticket["worker"])
+    )
     try:
         serve(ticket, session, lifeline=0)
     except StoreError as error:

@@ -225,11 +225,27 @@ TABLE: tuple[Patch, ...] = (
     Patch("concurrent.futures.process", "_process_worker", _P + "lifetime:passing_on", sides=WORKER,
           wraps=True, why="as a pool's"),
 
+    Patch("multiprocessing.pool", "Pool._setup_queues", _P + "pool:setup_queues",
+          "tasks are taken so that none is lost with a process, and several at a time when they are short"),
     Patch("multiprocessing.pool", "Pool._get_sentinels", _P + "pool:get_sentinels",
-          "to wait on the results' fd costs a look at the store for each result"),
+          "there is no fd of the results to wait on: each would cost a look at the store"),
+    Patch("multiprocessing.pool", "Pool._join_exited_workers", _P + "pool:join_exited_workers", wraps=True,
+          why="what a dead process had taken is run by another, or its result says what has happened"),
+    Patch("multiprocessing.pool", "Pool._help_stuff_finish", _P + "pool:help_stuff_finish", wraps=True,
+          why="reads the pipe that our queue of tasks is not"),
+    Patch("multiprocessing.pool", "Pool._handle_tasks", _P + "pool:handle_tasks", wraps=True,
+          why="tasks that are at hand go in one write"),
+    Patch("multiprocessing.pool", "Pool._get_tasks", _P + "pool:get_tasks", wraps=True,
+          why="says whether the next task is at hand"),
+    Patch("multiprocessing.pool", "Pool._guarded_task_generation", _P + "pool:guarded_task_generation",
+          wraps=True, why="as Pool._get_tasks"),
 
     Patch("multiprocessing.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
           why="its processes inherit one and the same memory, so one copy of it does"),
+    Patch("concurrent.futures.process", "ProcessPoolExecutor.__init__", _P + "executor:init", wraps=True,
+          why="its queues are a pool's: a semaphore for each call would be a round trip"),
+    Patch("concurrent.futures.process", "_ExecutorManagerThread.wait_result_broken_or_wakeup",
+          _P + "executor:wait_result", wraps=True, why="results that have come need no waiting for"),
     Patch("concurrent.futures.process", "ProcessPoolExecutor._launch_processes",
           _P + "snapshot:at_one_moment", wraps=True, optional=True, why="as Pool._repopulate_pool"),
 
@@ -248,6 +264,8 @@ TABLE: tuple[Patch, ...] = (
 
     Patch("_thread", "_count", "transparent_mp.background:count", lazy=True,
           why="a program that looks for threads it forgot finds its own only"),
+    Patch("threading", "enumerate", "transparent_mp.background:listed", "as _thread._count"),
+    Patch("threading", "active_count", "transparent_mp.background:active", "as _thread._count"),
 
     Patch("os", "kill", _P + "pids:kill", lazy=True,
           why="the pid of a process on a worker means nothing to this kernel"),
@@ -302,6 +320,27 @@ TABLE: tuple[Patch, ...] = (
           why="opens a library by its path, in C"),
     Patch("_sqlite3", "connect", _F + "natives:connect", sides=WORKER, wraps=True,
           why="opens a database by its path, in C"),
+
+    Patch("subprocess", "Popen._execute_child", _F + "natives:execute_child", sides=WORKER, wraps=True,
+          why="a command is told of paths of the client, where it cannot look"),
+    Patch("subprocess", "Popen._handle_exitstatus", _F + "natives:handle_exitstatus", sides=WORKER,
+          wraps=True, why="what a command has made is the client's when its end is known"),
+    Patch("asyncio.base_subprocess", "BaseSubprocessTransport._process_exited", _F + "natives:process_exited",
+          sides=WORKER, wraps=True, why="as Popen._handle_exitstatus"),
+    Patch("os", "system", _F + "natives:system", sides=WORKER, wraps=True, why="as subprocess.Popen"),
+    *(Patch(module, name, _F + "arrow:" + ours, sides=WORKER, wraps=True, optional=True,
+            why="opens files by their paths, in C++")
+      for module, name, ours in (("pyarrow._fs", "LocalFileSystem", "local_file_system"),
+                                 ("pyarrow.fs", "_ensure_filesystem", "ensuring"),
+                                 ("pyarrow.fs", "_resolve_filesystem_and_path", "resolving"))),
+    *(Patch(module, name, _F + "arrow:reading", sides=WORKER, wraps=True, optional=True, why="as pyarrow.fs")
+      for module, name in (("pyarrow._csv", "read_csv"), ("pyarrow._csv", "open_csv"),
+                           ("pyarrow._json", "read_json"), ("pyarrow._json", "open_json"),
+                           ("pyarrow._feather", "FeatherReader"))),
+    *(Patch("pyarrow.lib", name, _F + "arrow:" + ours, sides=WORKER, wraps=True, why="as pyarrow.fs")
+      for name, ours in (("memory_map", "memory_map"), ("OSFile", "os_file"))),
+    Patch("h5py._hl.files", "File.__init__", _F + "hdf5:file_init", sides=WORKER, wraps=True,
+          why="opens files by their paths, in C"),
 
     Patch("importlib._common", "fallback_resources", "transparent_mp.worker.importer:fallback_resources",
           sides=WORKER, wraps=True, optional=True, why="Python 3.9 takes a package's files to be beside it"),

@@ -25,9 +25,9 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.config import Config
+from transparent_mp.hidden import public
 from transparent_mp.launch.clients import code, explain
 from transparent_mp.launch.launcher import OnGone
-from transparent_mp.store.connect import public
 
 #: Processes on one worker when no further worker may come: as many as the program starts.
 SLOTS = 10_000

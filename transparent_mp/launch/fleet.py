@@ -19,9 +19,10 @@ import threading
 import time
 
 from transparent_mp.errors import LaunchError, StoreError, WorkerMismatchError
+from transparent_mp.hidden import Hiding, public
 from transparent_mp.launch.launcher import Launcher
-from transparent_mp.store.connect import public
 from transparent_mp.store.link import Command
+from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session, new_id
 
 log = logging.getLogger("transparent_mp")
@@ -110,6 +111,7 @@ class Fleet:
 
     def left(self, worker: str) -> None:
         """A worker has left in good order: nothing of it is missed."""
+        self._session.store.cast(self._session.script("left", ("keys",), (self._session.keys.base, worker)))
         self._move(worker, State.GONE)
 
     def refused(self, worker: str, why: str) -> None:
@@ -174,7 +176,7 @@ class Fleet:
     def _launch(self) -> None:
         session = self._session
         worker = new_id()
-        ticket = dict(
+        ticket = Hiding(
             session.ticket(),
             worker=worker,
             machine=worker,
@@ -197,11 +199,14 @@ class Fleet:
 
     def _give_up(self, worker: str, when: str) -> bool:
         session = self._session
-        pids = session.store.ask(
+        given_up = session.store.ask(
             *session.script("give_up", ("workers", "starting", "keys"), (session.keys.base, worker, when))
         )
-        if pids is None:
+        if given_up is None:
             return False
+        pids, links = given_up
+        # Frozen, they may wake: nothing that they send counts once their exit is told.
+        session.cut(links)
         for pid in pids:
             report_exit(session, int(pid), VANISHED, worker)
         return True
@@ -250,6 +255,12 @@ def exit_of(session: Session, pid: int, code: int, worker: str) -> Command:
     parts = ("workers", "ready", "objects", "keys")
     args = (session.keys.base, session.keys.any_object, pid, code, session.ttl, worker)
     return session.script("exited", parts, args)
+
+
+def fence(session: Session, pid: int, worker: str) -> None:
+    """End the links of a process that `worker` has seen end: that may be told before they are closed."""
+    command = script("fence", (session.keys("running", worker),), (session.keys.base, pid))
+    session.cut(session.store.ask(*command))
 
 
 def send_signal(session: Session, pid: int, sig: int) -> bool:

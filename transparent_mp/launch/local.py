@@ -23,6 +23,7 @@ from typing import Any
 from transparent_mp import background
 from transparent_mp.config import Config
 from transparent_mp.errors import LaunchError
+from transparent_mp.hidden import without_addresses
 from transparent_mp.launch.launcher import OnGone
 
 #: Processes side by side on one worker. A program may start more than there are CPUs, as on one
@@ -119,7 +120,7 @@ def command(config: Config) -> list[str]:
 
 def environ() -> dict[str, str]:
     """What a worker finds in its environment when its command passes that on."""
-    environ = dict(os.environ)
+    environ = without_addresses(os.environ)
     # A worker's interpreter must not take itself for a client.
     environ.pop("TRANSPARENT_MP", None)
     root = str(Path(__file__).parents[2])

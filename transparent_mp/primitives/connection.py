@@ -33,6 +33,7 @@ from transparent_mp.primitives.early import Early
 from transparent_mp.primitives.flow import Flow
 from transparent_mp.primitives.watching import Watch
 from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
 from transparent_mp.store.store import Store
 
@@ -79,7 +80,7 @@ class Sent:
 class Shared:
     """What a shared end knows: its hold, and the names of its side and the other."""
 
-    __slots__ = ("early", "flow", "hold", "inbound", "outbound", "peers", "sent", "watch")
+    __slots__ = ("carries", "early", "flow", "hold", "inbound", "outbound", "peers", "sent", "watch")
 
     def __init__(self, hold: sharing.Hold) -> None:
         keys = sessions.current().keys
@@ -91,8 +92,10 @@ class Shared:
         self.watch: Watch | None = None
         #: For an end that no other process can read.
         self.early: Early | None = None
-        self.flow = Flow(sessions.current(), self.peers)
+        self.flow = Flow(sessions.current(), self.outbound, self.peers, keys.object(hold.oid, f"h{side}"))
         self.sent = Sent()
+        #: Whether it is known that contents lie beside this object's messages.
+        self.carries = False
 
 
 class Connection(_StockConnection):  # type: ignore[misc]
@@ -164,9 +167,10 @@ class Connection(_StockConnection):  # type: ignore[misc]
             shared.watch = Watch(sessions.current().store, shared.inbound)
             # The number the program knows stays the same.
             if self._handle == _NO_FD:
-                self._handle = os.dup(shared.watch.link.fileno())
+                self._handle = os.dup(shared.watch.line.fileno())
             else:
-                os.dup2(shared.watch.link.fileno(), self._handle)
+                os.dup2(shared.watch.line.fileno(), self._handle)
+            shared.watch.handle = self._handle
         return shared.watch
 
     def _end_early(self) -> None:
@@ -195,25 +199,43 @@ class Connection(_StockConnection):  # type: ignore[misc]
                 if self._shared is None:
                     super()._send_bytes(buf)
                     return
-        shared = self._shared
-        ack = shared.flow.name if shared.flow.asks(len(buf)) else ""
-        self.post(buf, ack)
-        if ack:
-            shared.flow.wait()
+        flow = self._shared.flow
+        # Also before: what was posted did not wait.
+        flow.wait()
+        self.post(buf)
+        flow.wait()
 
-    def post(self, buf: Any, ack: str = "") -> None:
+    def has_room(self) -> bool:
+        """Whether a message would be sent at once."""
+        return self._shared is None or self._shared.flow.opens()
+
+    def post(self, buf: Any) -> None:
         """Send to the store without regard to how far the other side is behind."""
         shared = self._shared
         if shared is None:
             raise OSError("handle is closed")
         session = sessions.current()
         shared.sent.begin(session.store)
-        first, message = pack(session, shared.outbound, buf, ack)
+        ack = shared.flow.count(len(buf))
+        first, message = self.packed(buf, ack)
         push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
-        carriage = sharing.carriage(session, shared.hold.oid)
-        memory.cast(*carriage, *first, push, on_reply=shared.sent)
+        memory.cast(*first, push, on_reply=shared.sent)
+        if ack:
+            shared.flow.asked(message)
         if shared.early is not None:
-            shared.early.asked(memory.fetch())
+            shared.early.asked(memory.fetch(under_way=True))
+
+    def packed(self, buf: Any, ack: str = "") -> tuple[list[Command], bytes]:
+        """What to send first, and the message of this shared end."""
+        session, shared = sessions.current(), self._shared
+        assert shared is not None
+        carriage = sharing.carriage(session, shared.hold.oid)
+        numbers = shared.hold.numbers
+        first, message = pack(session, shared.outbound, buf, ack, numbers, holds=bool(carriage))
+        if first and not carriage and not shared.carries:
+            # What lies beside a message goes with it when nobody reads it.
+            carriage, shared.carries = sharing.carrier(session, shared.hold.oid), True
+        return [*carriage, *first], message
 
     def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
         while self._shared is None:
@@ -270,7 +292,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if not message:
             session.store.cast(("LPUSH", shared.inbound, b""), ("PEXPIRE", shared.inbound, session.ttl))
             raise EOFError
-        return unpack(session, shared.inbound, message)
+        return unpack(session, shared.inbound, message, shared.hold.seen)
 
     def accept(self) -> Any:
         """The next message's content if there is one; what it holds for its receiver is ours at once.
@@ -286,7 +308,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         message = session.store.ask(*script("accept", names, args))
         if shared.watch is not None:
             shared.watch.taken()
-        return unpack(session, shared.inbound, message) if message else None
+        return unpack(session, shared.inbound, message, shared.hold.seen) if message else None
 
     def length(self) -> int:
         """Messages that wait at this shared end."""

@@ -14,35 +14,40 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from transparent_mp import background
 from transparent_mp.errors import StoreReplyError
-from transparent_mp.store.link import Command, Link, Reply
+from transparent_mp.primitives import memory
+from transparent_mp.store.line import Line
+from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.store import Store
 
 
 class Early:
     """The early pop of one list, whenever one is outstanding."""
 
-    __slots__ = ("_answered", "_asked", "_came", "_count", "_key", "_link", "_pid", "_store", "_ttl")
+    __slots__ = ("_answered", "_asked", "_came", "_key", "_link", "_looked", "_pid", "_store", "_ttl")
 
     def __init__(self, store: Store, key: str, ttl: int) -> None:
         self._store = store
         self._key = key
         self._ttl = ttl
         self._pid = os.getpid()
-        self._link: Link | None = None
-        self._count = 0
+        self._link: Line | None = None
         # Replies that have been read and not asked for.
         self._came: list[Reply] | None = None
         self._asked = self._answered = False
+        # Whether `look` has given out what came.
+        self._looked = False
 
     def asked(self, then: Sequence[Command]) -> None:
         """A message was sent; `then` is to follow the pop of its answer."""
         self._asked = True
         if self._answered and self._link is None and self._came is None and self._pid == os.getpid():
             link = self._store.watch()
-            link.send([("BLPOP", self._key, 0), *then])
-            self._count = 1 + len(then)
+            link.pop(self._key, then)
+            self._looked = False
             self._link = link
+            _outstanding.add(self)
 
     def missed(self) -> None:
         """A message was received without it: the next time it is sent for."""
@@ -53,7 +58,17 @@ class Early:
         came, self._came = self._came, None
         if came is None and self.poll(timeout):
             came, self._came = self._came, None
+        _outstanding.discard(self)
         return came
+
+    def look(self) -> Sequence[Reply]:
+        """The replies of `then` if they have come, once; `take` gives them again, with the element."""
+        if self._came is None and self._link is not None and self._pid == os.getpid() and self._link.wait(0):
+            self.poll(0)
+        if self._came is None or self._looked:
+            return ()
+        self._looked = True
+        return self._came[1:]
 
     def poll(self, timeout: float | None) -> bool:
         """Whether the element is here within `timeout` seconds. False at once if nothing is outstanding."""
@@ -70,21 +85,22 @@ class Early:
         try:
             if not link.wait(0):
                 self._store.waits += 1
-                if timeout is not None and (timeout <= 0 or not link.wait(timeout)):
-                    # What is in the store by now counts as here, though its answer is on its way.
-                    return self._keep(self._store.unwatch(link, self._count))
-            link.gather(self._count)
+            # When the time is over, what is in the store counts as here, though its answer is on its way.
+            self._store.finish(link, timeout)
         except OSError:
             link.close()
             raise
         except BaseException:
             self._link = link
             raise
-        return self._keep(self._store.unwatch(link, 0, self._count))
+        replies = link.answers()
+        self._store.unwatch(link)
+        return self._keep(replies)
 
     def end(self) -> None:
         """Nothing is outstanding any more, and what had come is in the list again."""
         self._answered = False
+        _outstanding.discard(self)
         if self.poll(0):
             came, self._came = self._came, None
             assert came is not None
@@ -93,8 +109,9 @@ class Early:
     def close(self) -> None:
         """The end is closed; nobody else reads what comes."""
         link, self._link = self._link, None
+        _outstanding.discard(self)
         if link is not None:
-            link.close()
+            self._store.retire(link)
 
     def _keep(self, replies: list[Reply]) -> bool:
         for reply in replies:
@@ -102,5 +119,23 @@ class Early:
                 raise reply
         if replies[0] is None:
             return False
-        self._came = [replies[0][1], *replies[1:]]
+        self._came = replies
         return True
+
+
+#: Those whose pop is outstanding, or has come and was not asked for.
+_outstanding: set[Early] = set()
+
+
+def look() -> list[Reply]:
+    """Replies that have come and were not asked for. None in a program of several threads: it waits for
+    each by itself, and what is looked at here could be what another thread is about to wait for.
+    """
+    if background.count() > 0:
+        return []
+    return [reply for early in tuple(_outstanding) for reply in early.look()]
+
+
+memory.on_gap(look)
+# What is outstanding is the parent's.
+os.register_at_fork(after_in_child=_outstanding.clear)

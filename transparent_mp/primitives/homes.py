@@ -170,7 +170,8 @@ def on_unlinked(head: Head, _body: bytes) -> None:
     if oid in _homes.buried:
         _homes.buried.discard(oid)
         return
-    if unlinked(sessions.current(), name, oid, head["left"]):
+    # A file that this client has not made is not its to remove, whatever is said in the store.
+    if is_known(name) and unlinked(sessions.current(), name, oid, head["left"]):
         remove(name)
 
 

@@ -120,7 +120,7 @@ class Tasks:
 
 
 def _get(queue: Any, timeout: float) -> Any:
-    if hasattr(queue, "_sem"):
+    if hasattr(queue, "_sem") or not hasattr(queue, "_reader"):
         return queue.get(True, timeout)
     # A SimpleQueue's own get knows no time-out.
     content = queue._reader.take(timeout)
@@ -135,14 +135,19 @@ def passing_on(stock: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(stock)
     def worker(queue: Any, *args: Any, **kwargs: Any) -> Any:
         lifetime = _Own.lifetime
-        # A thread pool runs the same function in its threads.
-        if lifetime is None or threading.current_thread() is not threading.main_thread():
-            return stock(queue, *args, **kwargs)
         try:
+            # A thread pool runs the same function in its threads.
+            if lifetime is None or threading.current_thread() is not threading.main_thread():
+                return stock(queue, *args, **kwargs)
             return stock(Tasks(queue, lifetime), *args, **kwargs)
         except PassOn:
+            assert lifetime is not None
             lifetime.passes_on = True
             return None
+        finally:
+            leave = getattr(queue, "leave", None)
+            if leave is not None:
+                leave()
 
     return worker
 

@@ -5,7 +5,7 @@ a pipe into which a client on another machine sends one end of a new pipe. `acce
 comes first. Its address is entered in the session's list of names as soon as the process that made
 it is part of a session; a client on the same machine dials the real address, which is faster.
 
-    names    "FAMILY ADDRESS" -> "MACHINE OID"
+    names    "FAMILY ADDRESS" -> sealed "MACHINE OID"
 
 Authentication by challenge is CPython's own, over either kind of connection.
 
@@ -59,9 +59,9 @@ class Listener(_StockListener):  # type: ignore[misc]
         if self._mailbox is None and self._listener is not None:
             self._mailbox, self._into = shared_pipe()
             hold = self._mailbox._shared.hold  # type: ignore[union-attr]
-            value = f"{session.machine} {hold.oid}"
             names = session.keys("names")
             name = _name(self.address)
+            value = session.seal.close(f"{names} {name}", f"{session.machine} {hold.oid}".encode())
             session.store.cast(("HSET", names, name, value), ("PEXPIRE", names, session.ttl))
             # As the file of a socket is unlinked, also when the process ends without closing it.
             self._unlist = util.Finalize(self, session.store.soon, (("HDEL", names, name),), exitpriority=0)
@@ -132,10 +132,10 @@ class XmlListener(Listener):
 def Client(address: Any, family: str | None = None, authkey: bytes | None = None) -> Any:  # noqa: N802
     """Connect to the listener at `address`, on whatever machine of the session it is."""
     session = sessions.attached()
-    found = None if session is None else session.store.ask("HGET", session.keys("names"), _name(address))
+    found = None if session is None else _find(session, _name(address))
     if session is None or found is None:
         return _stock_client(address, family, authkey)
-    machine, oid = found.decode().split()
+    machine, oid = found
     if machine == session.machine:
         return _stock_client(address, family, authkey)
     if authkey is not None and not isinstance(authkey, bytes):
@@ -151,6 +151,16 @@ def enter_all(session: Session) -> None:
     """Enter the listeners that were there before the session was."""
     for listener in list(_listeners):
         listener.enter(session)
+
+
+def _find(session: Session, name: str) -> tuple[str, str] | None:
+    """Machine and object id of the listener at an address. Raises UntrustedPayloadError."""
+    names = session.keys("names")
+    sealed = session.store.ask("HGET", names, name)
+    if sealed is None:
+        return None
+    machine, oid = bytes(session.seal.open(f"{names} {name}", sealed)).decode().split()
+    return machine, oid
 
 
 def _knock(session: Session, oid: str) -> Connection:

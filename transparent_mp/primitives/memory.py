@@ -30,15 +30,15 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import util
-from typing import Callable, Protocol
+from typing import Any, Callable, Protocol
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
 from transparent_mp.primitives.exchange import Exchange
 from transparent_mp.primitives.replica import Memory, Replica, fetching, going_on
+from transparent_mp.store.line import OnReply
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.session import Session
-from transparent_mp.store.store import OnReply
 
 #: After everything that may still publish; the session ends later still.
 STOP_PRIORITY = -900
@@ -78,6 +78,8 @@ class Engine:
         self.merged = 0
         #: What else is done before a release.
         self.releases: list[Callable[[], None]] = []
+        #: What gives the replies to fetches that were under way, if they are here and nobody has had them.
+        self.looks: list[Callable[[], Iterable[Reply]]] = []
 
     def share(self, memory: Memory, lock: Lock | None = None, *, oid: str = "") -> Replica:
         """Make local memory a segment with the contents it has.
@@ -157,26 +159,31 @@ class Engine:
                 commands += replica.publication(session, thread)
         return commands
 
-    def fetch(self, riders: Segments = ()) -> Sequence[Command]:
+    def fetch(self, riders: Segments = (), under_way: bool = False) -> Sequence[Command]:
         """Commands to be sent behind an acquiring command; merge() wants their replies.
 
-        `riders`: those of the lock that is acquired.
+        `riders`: those of the lock that is acquired. `under_way`: as in `replica.fetching`.
         """
         if not riders and not self.following:
             return ()
         with self._lock:
             session = self._adopt()
             chosen = self._chosen(riders)
-            return (fetching(session, chosen),) if chosen else ()
+            return (fetching(session, chosen, under_way),) if chosen else ()
 
     def merge(self, replies: Iterable[Reply]) -> None:
         with self._lock:
             self.merged += 1
+            looked = False
             for answer in itertools.chain.from_iterable(replies):
                 # A segment may have been detached meanwhile.
                 replica = self._by_oid.get(answer[0].decode())
-                if replica is not None:
-                    self._go_on(replica, replica.merge(answer))
+                if replica is None:
+                    continue
+                if not looked and replica.lacks(answer):
+                    looked = True
+                    self._merge_what_is_here()
+                self._go_on(replica, replica.merge(answer))
 
     def synchronise(self) -> None:
         if self.following:
@@ -291,13 +298,21 @@ class Engine:
         if session is not None:
             session.store.soon(*replica.publication(session, threading.get_ident()))
 
+    def _merge_what_is_here(self) -> None:
+        """Of several answers that were under way, those that nobody has asked for yet."""
+        answers = [answer for look in self.looks for answer in itertools.chain.from_iterable(look())]
+        for answer in sorted(answers, key=_begins):
+            replica = self._by_oid.get(answer[0].decode())
+            if replica is not None and not replica.lacks(answer):
+                self._go_on(replica, replica.merge(answer))
+
     def _go_on(self, replica: Replica, after: int | None) -> None:
         # With the lock held: an answer that another thread applied between two pieces of this one
         # could be newer than what is still to come.
         session = self._current()
         while after is not None:
             (answer,) = session.store.ask(*going_on(session, replica, after))
-            after = replica.merge(answer)
+            after = replica.merge(answer, after)
 
     def _adopt(self) -> Session:
         session = self._current()
@@ -311,6 +326,10 @@ class Engine:
 
     def _current(self) -> Session:
         return self._session or sessions.current()
+
+
+def _begins(answer: list[Any]) -> int:
+    return int(answer[4])
 
 
 def _alive(segments: Segments) -> list[Replica]:
@@ -336,6 +355,11 @@ detach = _engine.detach
 def on_release(callback: Callable[[], None]) -> None:
     """Have something else than memory done before a release as well."""
     _engine.releases.append(callback)
+
+
+def on_gap(look: Callable[[], Iterable[Reply]]) -> None:
+    """Have replies looked for where an answer begins behind what is known."""
+    _engine.looks.append(look)
 
 
 os.register_at_fork(

@@ -11,8 +11,10 @@ It does not know what this process has of a segment: `segments` does.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
+from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
@@ -78,5 +80,15 @@ def moved(session: Session, name: str, before: Entry, after: Entry) -> Command:
 def _read(value: bytes | None) -> Entry | None:
     if value is None:
         return None
-    oid, size, where = value.decode().split()
-    return Entry(oid, int(size), where)
+    found = _ENTRY.fullmatch(value)
+    if found is None:
+        raise UntrustedPayloadError(
+            "what the store says of a SharedMemory's name makes no sense: something else writes to this "
+            "Redis under our keys"
+        )
+    oid, size, where = found.groups()
+    return Entry(oid.decode(), int(size), where.decode())
+
+
+#: "OID SIZE WHERE"; no size beyond what any machine can map.
+_ENTRY = re.compile(rb"([0-9a-f]{16}) ([0-9]{1,15}) (client|file|store)")

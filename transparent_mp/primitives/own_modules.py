@@ -22,6 +22,7 @@ import importlib
 import importlib.util
 import io
 import logging
+import os
 import pickle
 import re
 import site
@@ -67,6 +68,26 @@ def _own_file(file: str) -> bool:
     return not elsewhere and not file.startswith(_installed_roots()) and not file.startswith("<")
 
 
+@functools.lru_cache(maxsize=1024)
+def _installed_in(folder: str) -> frozenset[str]:
+    """Modules and packages that an installer has put into a directory: `pip install --target`."""
+    found: set[str] = set()
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(folder):
+            if entry.endswith(".dist-info"):
+                with open(
+                    os.path.join(folder, entry, "RECORD"), encoding="utf-8", errors="replace"
+                ) as record:
+                    found.update(re.split(r"[/.]", line, maxsplit=1)[0] for line in record)
+    return frozenset(found)
+
+
+def _folder(name: str, file: str) -> str:
+    """The directory on sys.path from which the module came."""
+    up = name.count(".") + os.path.basename(file).startswith("__init__.")
+    return os.path.dirname(file) if up == 0 else os.path.dirname(file).rsplit(os.sep, up)[0]
+
+
 def is_own(module: Any) -> bool:
     """Whether the program brought this module along."""
     # Not getattr: some modules import half the world when they are asked for an attribute.
@@ -74,7 +95,8 @@ def is_own(module: Any) -> bool:
     name, file = space.get("__name__"), space.get("__file__")
     if not isinstance(name, str) or not isinstance(file, str) or not _own_file(file):
         return False
-    return name.partition(".")[0] not in _NOT_OWN
+    top = name.partition(".")[0]
+    return top not in _NOT_OWN and top not in _installed_in(_folder(name, file))
 
 
 def own_names() -> list[str]:

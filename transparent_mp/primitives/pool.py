@@ -1,18 +1,41 @@
-"""What differs in multiprocessing.pool: CPython's Pool runs as it is, over our queues and processes.
+"""What differs in multiprocessing.pool: CPython's Pool runs as it is, over tasks and results of our own.
+
+Its two queues are `tasks` and `results`, for which a task costs a process no round trip of its own
+when tasks are short. A process that has ended is looked after: what it had not begun is run by
+another, and the task it had begun raises WorkerLostError, where the standard library's Pool waits
+for it for ever.
 
 Its thread that looks after workers waits for their sentinels and for a notifier, and also on the fd
 of the results' pipe, though the notifier tells it when the last result has come (ThreadPool's own
-waits for nothing else). Here that fd is a look at the store: each result would cost two commands
-more and wake a thread.
+waits for nothing else). Here there is no such fd.
 
 When the store is lost no result can come any more: those that are waited for get the error, where
 CPython's threads would only end.
+
+Classes that bring queues of their own (joblib's pools) keep them, and what plain Python does.
 """
 
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Callable
+
+from transparent_mp.errors import WorkerLostError
+from transparent_mp.launch.fleet import VANISHED
+from transparent_mp.primitives.results import ResultQueue
+from transparent_mp.primitives.tasks import TaskQueue, of_taker
+
+#: What gives its next item at once, as no iterator of a program's may.
+AT_HAND = (list, tuple, range)
+
+
+def setup_queues(self: Any) -> None:
+    """Make the pool's queues."""
+    self._inqueue = tasks = TaskQueue(_name_of)
+    self._outqueue = ResultQueue(tasks, _name_of)
+    self._quick_put = tasks.put
+    self._quick_get = self._outqueue.get
 
 
 def get_sentinels(self: Any) -> list[Any]:
@@ -22,11 +45,133 @@ def get_sentinels(self: Any) -> list[Any]:
     return [self._change_notifier._reader]
 
 
+class AtHand:
+    """Tasks of which the next one needs nobody's doing but ours."""
+
+    def __init__(self, tasks: Iterator[Any]) -> None:
+        self._tasks = tasks
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._tasks
+
+    def __next__(self) -> Any:
+        return next(self._tasks)
+
+
+def get_tasks(stock: Any) -> Any:
+    """Pool._get_tasks, which divides an iterable into chunks."""
+    divide = stock.__func__
+
+    def chunks(func: Any, it: Any, size: int) -> Any:
+        found = divide(func, it, size)
+        return AtHand(found) if type(it) in AT_HAND else found
+
+    return staticmethod(chunks)
+
+
+def guarded_task_generation(stock: Callable[..., Any]) -> Callable[..., Any]:
+    """Pool._guarded_task_generation, which makes tasks of an iterable's items."""
+
+    def tasks(self: Any, result_job: int, func: Any, iterable: Any) -> Any:
+        found = stock(self, result_job, func, iterable)
+        return AtHand(found) if type(iterable) in (AtHand, *AT_HAND) else found
+
+    return tasks
+
+
+def handle_tasks(stock: Any) -> Any:
+    """Pool._handle_tasks, the thread that puts tasks: what it puts in a burst goes together."""
+    handle = stock.__func__
+
+    def handle_ours(taskqueue: Any, put: Any, outqueue: Any, pool: Any, cache: Any) -> None:
+        tasks = getattr(outqueue, "tasks", None)
+        handle(taskqueue if tasks is None else _Bursts(taskqueue, tasks), put, outqueue, pool, cache)
+        if tasks is not None:
+            tasks.flush()
+
+    return staticmethod(handle_ours)
+
+
+class _Bursts:
+    """The pool's queue of calls; sends what was put before anything is waited for."""
+
+    def __init__(self, calls: Any, tasks: TaskQueue) -> None:
+        self._calls = calls
+        self._tasks = tasks
+
+    def get(self) -> Any:
+        if self._calls.empty():
+            self._tasks.flush()
+        call = self._calls.get()
+        if call is None:
+            return None
+        tasks, set_length = call
+        return (tasks if type(tasks) in (AtHand, *AT_HAND) else self._one_by_one(tasks)), set_length
+
+    def _one_by_one(self, tasks: Any) -> Iterator[Any]:
+        self._tasks.flush()
+        for task in tasks:
+            yield task
+            # The program's iterator may wait for the result of this very task.
+            self._tasks.flush()
+
+
+def join_exited_workers(stock: Any) -> Any:
+    """Pool._join_exited_workers; what the exited ones had taken is seen to."""
+    join = stock.__func__
+
+    def join_exited(pool: list[Any]) -> Any:
+        before = list(pool)
+        cleaned = join(pool)
+        for process in before:
+            if process not in pool:
+                _see_to(process)
+        return cleaned
+
+    return staticmethod(join_exited)
+
+
+def help_stuff_finish(stock: Any) -> Any:
+    """Pool._help_stuff_finish, which frees the thread that puts tasks."""
+    help_finish = stock.__func__
+
+    def help_ours(inqueue: Any, task_handler: Any, size: int) -> None:
+        if isinstance(inqueue, TaskQueue):
+            inqueue.let_through()
+        else:
+            help_finish(inqueue, task_handler, size)
+
+    return staticmethod(help_ours)
+
+
 def fail_all(error: Exception) -> None:
     """Let every result that is waited for raise `error`."""
     for pool in list(_pools):
+        if isinstance(pool._inqueue, TaskQueue):
+            pool._inqueue.let_through()
         for result in list(pool._cache.values()):
             _fail(result, error)
+
+
+def _see_to(process: Any) -> None:
+    tasks = of_taker(getattr(process._popen, "uid", ""))
+    if tasks is None:
+        return
+    code = process.exitcode
+    name = tasks.ended(process._popen.uid, vanished=code == VANISHED)
+    if name is not None:
+        where = process._popen.worker
+        error = WorkerLostError(
+            f"{process.name} (pid {process.pid}{', on worker ' + where if where else ''}) ended with exit "
+            f"code {code} while it ran this task, which may have had effects and was not run again; tasks "
+            "that it had not begun are: submit it again if it may be run twice"
+        )
+        tasks.answer((*name, (False, error)))
+
+
+def _name_of(item: Any) -> Any:
+    """Of a task or a result."""
+    return item and item[:2]
 
 
 def _fail(result: Any, error: Exception) -> None:

@@ -29,6 +29,7 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.errors import StoreError
+from transparent_mp.hidden import ADDRESSES, Hiding, without_addresses
 from transparent_mp.originals import original
 from transparent_mp.primitives import homes, listener, memory, own_modules, pids, settings, spawn, starter
 from transparent_mp.primitives import session as sessions
@@ -76,6 +77,11 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
             self.returncode = code
         return self.returncode
 
+    @property
+    def worker(self) -> str:
+        """On which worker it has ended, '' if on none."""
+        return self._child.worker
+
     def _send_signal(self, sig: int) -> None:
         if self.poll() is None:
             starter.current().signal(self.pid, sig)
@@ -86,7 +92,9 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         homes.enter_all(session)
         _context.set_spawning_popen(self)
         try:
-            around = {**_surroundings(), "environ": self._environ(process_obj), "code": _current_code()}
+            environ = self._environ(process_obj)
+            around = {**_surroundings(), "environ": without_addresses(environ), "code": _current_code()}
+            around["addresses"] = [name for name in ADDRESSES if name in environ]
             around.update(_files(starter.current(), around["cwd"], self.method))
             body = pickle.dumps((around, self.method, *self._pickled(process_obj)), 5)
         except BaseException:
@@ -96,7 +104,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
             raise
         finally:
             _context.set_spawning_popen(None)
-        first, message = pack(session, "process:" + self.uid, body)
+        first, message = pack(session, "process:" + self.uid, body, name=self.uid)
         self._child = child = starter.Child(process_obj.name, self._release)
         self.sentinel = child.sentinel
         self.finalizer = util.Finalize(self, _util.close_fds, (child.sentinel,))
@@ -182,7 +190,7 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     if pids.ancestor() is not None:
         # A worker has no file of the main module for a fresh interpreter to run.
         local = original("multiprocessing.context", "ForkProcess._Popen").__func__
-    with sessions.naming_child(uid), spawn.passing_on(dict(session.ticket(), uid=uid)):
+    with sessions.naming_child(uid), spawn.passing_on(Hiding(session.ticket(), uid=uid)):
         popen = local(process_obj)
     background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))
     starting.witness(process_obj.name, "beside", session.machine)

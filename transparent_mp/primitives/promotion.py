@@ -99,10 +99,10 @@ def _read(ends: list[Connection], found: list[list[bytes]]) -> None:
 
 def _push(session: Session, inbox: Shared, messages: list[bytes]) -> None:
     inbound = inbox.inbound
-    if any(sharing.TOKEN in content for content in messages):
+    packed = [pack(session, inbound, content, holds=sharing.TOKEN in content) for content in messages]
+    if any(first for first, _ in packed) or any(sharing.TOKEN in content for content in messages):
         session.store.cast(*sharing.carrier(session, inbox.hold.oid))
-    for content in messages:
-        first, message = pack(session, inbound, content)
+    for first, message in packed:
         session.store.cast(*first, ("RPUSH", inbound, message))
     if messages:
         session.store.cast(("PEXPIRE", inbound, session.ttl))

@@ -4,11 +4,13 @@ A pop of the store is atomic and a push waits for nobody, so a shared queue need
 around its pipe nor a feeder thread: `put` is one unanswered push, `get` one pop. A bounded queue's
 free places are a semaphore, as in CPython's.
 
-A process that had begun to feed a queue before it was shared goes on through its feeder until that
-is idle, so that the order of its items stays.
+Where the standard library's feeder is left behind by a slow reader, so is ours: items beyond a window
+(`flow`), or put before the queue was shared, wait in the memory of who put them, for CPython's own feeder
+thread, which is joined at the process's end and cancelled as ever. A process goes on through its feeder
+until that is idle, so that the order of its items stays.
 
-Unlike the standard library, an item is pickled by `put` itself, and so as it is then, not a little
-later; what cannot be pickled still goes to the hook for feeder errors.
+Unlike the standard library, an item that need not wait is pickled by `put` itself, and so as it is then,
+not a little later; what cannot be pickled still goes to the hook for feeder errors.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from __future__ import annotations
 import time
 from multiprocessing import context, queues, reduction
 from queue import Empty, Full
-from typing import Any
+from typing import Any, Callable
 
+from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.primitives.synchronize import MOST_TOKENS, SEM_VALUE_MAX, check_context
 
 # typeshed knows the public names only; ours stand on the others.
@@ -49,6 +52,29 @@ class NoLock:
         """Nothing to give back."""
 
 
+class Feeding:
+    """Sends for CPython's feeder thread; ends it when the store is lost, once that was reported."""
+
+    __slots__ = ("_lost", "_send")
+
+    def __init__(self, send: Callable[[Any], None]) -> None:
+        self._send = send
+        self._lost = False
+
+    def __call__(self, item: Any) -> None:
+        try:
+            self._send(item)
+        except StoreReplyError:
+            raise
+        except StoreError:
+            if self._lost:
+                # Ends a thread without a word, where every item that waits would print a traceback.
+                raise SystemExit from None
+            self._lost = True
+            raise
+        self._lost = False
+
+
 class SimpleQueue(stock.SimpleQueue):  # type: ignore[misc]
     """A queue without bound, feeder or time-outs."""
 
@@ -66,6 +92,8 @@ class Queue(_StockQueue):  # type: ignore[misc]
 
     _shared = False
     _rlock: Any
+    _sem: Any
+    _send_bytes: Any
 
     def __getstate__(self) -> tuple[Any, ...]:
         context.assert_spawning(self)
@@ -80,9 +108,15 @@ class Queue(_StockQueue):  # type: ignore[misc]
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _StockQueue.__setstate__(self, state)
         self._shared = True
+        if self._sem is None:
+            self._sem = NoLock(self._rlock)
+
+    def _reset(self, after_fork: bool = False) -> None:
+        _StockQueue._reset(self, after_fork)
+        self._send_bytes = Feeding(self._send_bytes)
 
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
-        if not self._shared or not self._fed():
+        if not self._shared or not self._direct():
             _StockQueue.put(self, obj, block, timeout)
             return
         self._check_open()
@@ -108,7 +142,8 @@ class Queue(_StockQueue):  # type: ignore[misc]
     def qsize(self) -> int:
         # A shared semaphore does not count as far as a bound may go.
         if self._shared and not (_bounded(self) and self._maxsize <= MOST_TOKENS):
-            return int(self._reader.length())
+            # What waits in other processes is not known.
+            return int(self._reader.length()) + len(self._buffer)
         return int(_StockQueue.qsize(self))
 
     def full(self) -> bool:
@@ -143,6 +178,10 @@ class Queue(_StockQueue):  # type: ignore[misc]
     def _check_open(self) -> None:
         if self._closed:
             raise ValueError(f"Queue {self!r} is closed")
+
+    def _direct(self) -> bool:
+        """Whether an item may go to the store at once."""
+        return self._fed() and self._writer.has_room()
 
     def _fed(self) -> bool:
         """Whether nothing of this process is still on its way through a feeder thread."""
@@ -182,7 +221,7 @@ class JoinableQueue(Queue, _StockJoinableQueue):  # type: ignore[misc]
         self._cond, self._unfinished_tasks = state[-2:]
 
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
-        if not self._shared or not self._fed():
+        if not self._shared or not self._direct():
             _StockJoinableQueue.put(self, obj, block, timeout)
             return
         self._check_open()

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
 from transparent_mp import background
+from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives import bulk, diff
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.sharing import Hold
@@ -58,10 +59,14 @@ class Memory(Protocol):
         """Give it back; nothing refers to it any more."""
 
 
-def fetching(session: Session, replicas: Iterable[Replica]) -> Command:
-    """The command that fetches what others changed since the versions known."""
+def fetching(session: Session, replicas: Iterable[Replica], under_way: bool = False) -> Command:
+    """The command that fetches what others changed since the versions known.
+
+    `under_way`: one of several whose answers are waited for at a time. Each begins where the one that
+    was answered before it ended.
+    """
     keys: list[str] = []
-    args: list[Arg] = [session.uid]
+    args: list[Arg] = [session.uid, int(under_way)]
     for replica in replicas:
         names, question = replica.question(session)
         keys += names
@@ -72,7 +77,7 @@ def fetching(session: Session, replicas: Iterable[Replica]) -> Command:
 def going_on(session: Session, replica: Replica, after: int) -> Command:
     """The command that fetches what anybody changed since a version, where an answer stopped short."""
     keys, question = replica.question(session, after)
-    return script("fetch", keys, ("", *question))
+    return script("fetch", keys, ("", 0, *question))
 
 
 @dataclass(frozen=True)
@@ -169,9 +174,16 @@ class Replica:
         most = FETCH_BLOCKS if self._blocks > 1 else 0
         return (data, version, blocks), (self.oid, self.known if after is None else after, most)
 
-    def merge(self, answer: list[Any]) -> int | None:
-        """Apply what the store answered to a fetch; returns where to go on if it stopped short."""
-        reached, latest, applied = answer[1:4]
+    def lacks(self, answer: list[Any]) -> bool:
+        """Whether an answer begins behind what is known here."""
+        return bool(answer[4] > self.known and answer[2] > self.known)
+
+    def merge(self, answer: list[Any], after: int = 0) -> int | None:
+        """Apply what the store answered to a fetch; returns where to go on if it is not enough.
+
+        `after`: how far the answers before it reached, of which it is the next piece.
+        """
+        reached, latest, applied, begins = answer[1:5]
         away = self._away
         while away and away[0].number <= applied:
             away.popleft()
@@ -179,7 +191,15 @@ class Replica:
             self._unsent.clear()
         if latest <= self.known or latest < self._seen:
             return None
-        self._merge_blocks(answer[4:])
+        if begins > max(self.known, after):
+            return self.known
+        try:
+            self._merge_blocks(answer[5:])
+        except (ValueError, TypeError, OverflowError) as error:
+            raise UntrustedPayloadError(
+                f"what the store has of shared memory does not fit it ({error}): something else writes to "
+                "this Redis under our keys"
+            ) from None
         self._seen = latest
         if reached < latest:
             return int(reached)
@@ -220,6 +240,8 @@ class Replica:
 
     def _merge_blocks(self, answer: list[Any]) -> None:
         """Blocks and their bytes, in no order."""
+        if answer and not 0 <= min(answer[::2]) <= max(answer[::2]) < max(1, self._blocks):
+            raise ValueError("a block of it lies elsewhere")
         alone = _alone()
         numpy = diff.loaded_numpy() if len(answer) >= 2 * bulk.WORTH else None
         if numpy is None:
@@ -342,19 +364,19 @@ class _SmallTwin:
 
     def __init__(self, view: memoryview) -> None:
         self._view = view
-        self._data = bytes(len(view))
+        self._data = bytearray(len(view))
 
     def changed(self) -> tuple[int, ...]:
         return () if self._view.tobytes() == self._data else (0,)
 
     def get(self, _first: int, _stop: int) -> bytes:
-        return self._data
+        return bytes(self._data)
 
     def set(self, _first: int, data: bytes) -> None:
-        self._data = data
+        self._data[:] = data
 
     def view(self, _first: int, _stop: int) -> memoryview:
-        raise NotImplementedError("one block is not many")
+        return memoryview(self._data)
 
 
 class _LargeTwin:

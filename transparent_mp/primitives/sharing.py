@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.link import Command
+from transparent_mp.store.replay import Numbers, Seen
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session, new_id
 
@@ -29,12 +30,15 @@ TOKEN = b"token-"
 class Hold:
     """This process's hold on one side of an object; letting the last reference go ends it."""
 
-    __slots__ = ("__weakref__", "holder", "oid", "side")
+    __slots__ = ("__weakref__", "holder", "numbers", "oid", "seen", "side")
 
     def __init__(self, oid: str, side: int, holder: str) -> None:
         self.oid = oid
         self.side = side
         self.holder = holder
+        #: Of the messages that this process sends from here, and of those that it has received.
+        self.numbers = Numbers()
+        self.seen = Seen()
 
     def __del__(self) -> None:
         # The interpreter's end empties modules; the session is over then.
@@ -101,7 +105,7 @@ def carriage(session: Session, oid: str) -> Sequence[Command]:
 
 
 def carrier(session: Session, oid: str) -> Sequence[Command]:
-    """Make it known that messages of object `oid` may hold for their receivers."""
+    """Make it known that messages of object `oid` hold for their receivers, or have blobs."""
     key = session.keys("carriers")
     return ("SADD", key, oid), ("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)
 

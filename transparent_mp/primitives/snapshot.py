@@ -44,8 +44,16 @@ Pack = Callable[[str, str], "tuple[Any, Mapping[str, Any]]"]
 class Snapshot:
     """One copy, as the client holds it."""
 
-    def __init__(self, session: Session, name: str, pack: Pack, on_unused: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        pack: Pack,
+        on_unused: Callable[[str], Any],
+        kept: contents.Kept,
+    ) -> None:
         self.name = name
+        self._kept = kept
         self._session = session
         self._on_unused = on_unused
         self._lock = threading.Lock()
@@ -72,6 +80,7 @@ class Snapshot:
         if unused:
             self._on_unused(self.name)
             self.close()
+            self._kept.release(self.name)
 
     def close(self) -> None:
         """End the copy."""
@@ -96,6 +105,7 @@ class Snapshot:
     def _fetch(self, module: str, name: str) -> Any:
         _write(self._copy, pickle.dumps((module, name)))
         entry, sizes = pickle.loads(_read(self._copy))
+        self._kept.use(self.name, sizes)
         # Another copy may be about to store the same.
         with _storing:
             for digest, size in sizes.items():
@@ -116,6 +126,7 @@ class Snapshots:
     def __init__(self, session: OwnedSession, pack: Pack) -> None:
         self._session = session
         self._pack = pack
+        self._kept = contents.Kept(session)
         self._numbers = itertools.count(1)
         self._known: dict[str, Snapshot] = {}
         session.before_end.append(self._close_all)
@@ -126,7 +137,10 @@ class Snapshots:
         snapshot = _moment.snapshot
         if snapshot is None or snapshot.name not in self._known:
             name = str(next(self._numbers))
-            snapshot = Snapshot(self._session, name, self._pack, lambda name: self._known.pop(name, None))
+            known = self._known
+            snapshot = Snapshot(
+                self._session, name, self._pack, lambda name: known.pop(name, None), self._kept
+            )
             self._known[name] = snapshot
             _moment.has(snapshot)
         snapshot.use()
@@ -217,7 +231,7 @@ def _answer_for_ever(client: socket.socket, session: Session, pack: Pack) -> Non
             sizes = {digest: memoryview(part).nbytes for digest, part in parts.items()}
             _write(client, pickle.dumps((entry, sizes)))
             for digest in iter(lambda: _read(client).decode(), ""):
-                session.store.call(*contents.put(session, {digest: parts[digest]}, set()))
+                session.store.call(*contents.put(session, {digest: parts[digest]}, set(), lasting=False))
                 _write(client, b"done")
     finally:
         # The client has let go, or sees by our end that we failed; nothing of the program runs at this exit.

@@ -29,6 +29,7 @@ from transparent_mp.ship import output
 from transparent_mp.ship.batches import Batches
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.ship.inbox import Inbox
+from transparent_mp.ship.reading import Code
 from transparent_mp.ship.requests import Answers
 from transparent_mp.ship.served import Served
 from transparent_mp.store.keys import FIRST_PID
@@ -45,13 +46,15 @@ class Child:
         self.name = name
         self._at_end = at_end
         self.pid = 0
+        self.worker = ""
         self.code: int | None = None
         self.ended = threading.Event()
         self.sentinel, self._writer = os.pipe()
 
-    def end(self, code: int) -> None:
-        """Set the exit code, once."""
+    def end(self, code: int, worker: str = "") -> None:
+        """Set the exit code, once, and on which worker it ran."""
         if self.code is None:
+            self.worker = worker
             self.code = code
             os.close(self._writer)
             self.ended.set()
@@ -65,7 +68,7 @@ class Starter:
         self.session = session
         self._lock = threading.Lock()
         self._children: dict[int, Child] = {}
-        self._early: dict[int, int] = {}
+        self._early: dict[int, tuple[int, str]] = {}
         self._lost = ""
         self.inbox = Inbox(session)
         self.inbox.on("exit", self._on_exit)
@@ -118,7 +121,8 @@ class Starter:
         self.fleet = fleet = Fleet(session, _launcher(session))
         session.limit = fleet.limit or 0
         answers = Answers(session)
-        self.batches = batches = Batches(session)
+        self.served = served = Served(session)
+        self.batches = batches = Batches(session, Code(served.roots))
         answers.on("module", batches.answer)
         answers.on("global", lambda request: ({}, late_global(request["name"])))
         self.snapshots = snapshots = Snapshots(session, kept)
@@ -135,7 +139,6 @@ class Starter:
         inbox.on("started", self._on_started)
         inbox.on("want", self._on_want)
         inbox.every_tick(fleet.look)
-        self.served = served = Served(session)
         served.start()
         session.before_end.append(served.stop)
         session.before_end.append(self.close)
@@ -148,23 +151,23 @@ class Starter:
             if self._lost:
                 child.end(VANISHED)
             elif pid in self._early:
-                child.end(self._early.pop(pid))
+                child.end(*self._early.pop(pid))
             else:
                 self._children[pid] = child
 
     def _on_exit(self, head: Head, _body: bytes) -> None:
         if self.served is not None:
             # Who joins it finds what it has written, even if it was killed.
-            self.served.settle()
-        self._ended(head["pid"], head["code"])
+            self.served.ended(head["pid"])
+        self._ended(head["pid"], head["code"], head.get("worker", ""))
 
-    def _ended(self, pid: int, code: int) -> None:
+    def _ended(self, pid: int, code: int, worker: str) -> None:
         with self._lock:
             child = self._children.pop(pid, None)
             if child is None:
-                self._early[pid] = code
+                self._early[pid] = code, worker
                 return
-        child.end(code)
+        child.end(code, worker)
 
     def _on_lost(self, head: Head, _body: bytes) -> None:
         self._lost = str(head["reason"])

@@ -11,11 +11,15 @@ the kernel, not in our reader.
 
 Asking for the fd makes sure (ARMED); taking an element looks again (LOOKING), for programs that
 have registered the fd once and for all.
+
+When the connection is lost, the look goes on on another, and the fd becomes that one's; who was waiting
+with it may be told once that there is something although there is nothing.
 """
 
 from __future__ import annotations
 
 import enum
+import os
 import select
 import threading
 import time
@@ -47,13 +51,19 @@ class Watch:
         self._look: Command = ("BLMOVE", key, key, "LEFT", "LEFT", 0)
         self._lock = threading.Lock()
         self._state = State.IDLE
-        self.link = store.watch()
+        self.line = store.watch()
+        #: The fd that the program knows, a duplicate.
+        self.handle = -1
+        self._link = self.line.link
+        self._answer: Reply = None
 
     def arm(self) -> None:
         """See that the fd tells the truth from here on: also about what is there already."""
         with self._lock:
             if self._state is State.IDLE:
                 self._send_look()
+            if self.line.lost():
+                self._looked()
             while self._state is State.LOOKING and not self._readable(0):
                 if self._store.ask("LLEN", self._key) and not self._readable(ANSWER):
                     continue
@@ -90,11 +100,11 @@ class Watch:
                     # Another thread of this process was faster.
                     continue
                 replies = self._pop(then)
-            for reply in replies:
+            for reply in replies or ():
                 if isinstance(reply, StoreReplyError):
                     raise reply
             # None: another holder of this end was faster.
-            if replies[0] is not None:
+            if replies and replies[0] is not None:
                 return replies
             if deadline is not None and time.monotonic() >= deadline:
                 return None
@@ -107,29 +117,52 @@ class Watch:
 
     def close(self) -> None:
         """End the watch; what it looked for stays where it is."""
-        self.link.close()
+        self._store.retire(self.line)
 
-    def _pop(self, then: Sequence[Command]) -> list[Reply]:
-        self.link.read()
+    def _pop(self, then: Sequence[Command]) -> list[Reply] | None:
+        """The first element with the replies to `then`; None when what was there was no answer."""
+        if not self._looked():
+            return None
         self._state = State.IDLE
-        self.link.send([("LPOP", self._key), *then])
+        self.line.pop(self._key, then, blocking=False)
         self._store.waits += 1
-        replies = [self.link.read() for _ in range(1 + len(then))]
+        while not self.line.collect():
+            continue
+        replies = self.line.answers()
         self._send_look()
         return replies
 
     def _look_again(self) -> None:
-        answer = self.link.read()
-        self._send_look()
-        if isinstance(answer, StoreReplyError):
-            raise answer
+        if self._looked():
+            self._send_look()
+            if isinstance(self._answer, StoreReplyError):
+                raise self._answer
+
+    def _looked(self) -> bool:
+        """Take the look's answer. False when it is not whole, or the connection was lost and it looks on."""
+        self.line.take_ready()
+        self._follow()
+        return not self.line.kept
 
     def _send_look(self) -> None:
-        self.link.send([self._look])
+        self.line.put([self._look], None, self._answered)
+        self._follow()
         self._state = State.LOOKING
 
+    def _answered(self, answer: Reply) -> None:
+        self._answer = answer
+
+    def _follow(self) -> None:
+        """Let the fd be that of the line's present connection."""
+        if self.line.link is not self._link:
+            self._link = self.line.link
+            if self.handle >= 0:
+                os.dup2(self.line.fileno(), self.handle)
+
     def _readable(self, timeout: float | None) -> bool:
-        # A poll object serves one thread at a time, and costs little to make.
-        poll = select.poll()
-        poll.register(self.link.fileno(), select.POLLIN)
-        return bool(poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
+        if timeout is not None and timeout <= 0:
+            # A poll object serves one thread at a time, and costs little to make.
+            poll = select.poll()
+            poll.register(self.line.fileno(), select.POLLIN)
+            return bool(poll.poll(0))
+        return self._store.wait(self.line, timeout)

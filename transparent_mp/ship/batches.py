@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 from transparent_mp.ship import contents, modules
 from transparent_mp.ship.frames import encode
+from transparent_mp.ship.reading import Code
 from transparent_mp.store.session import Session
 
 #: Bytes up to which a batch travels in its answer. Larger: more is sent again and again to each worker;
@@ -49,8 +50,9 @@ class _Served(NamedTuple):
 class Batches:
     """The client's book of what it has served. Thread-safe."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, code: Code | None = None) -> None:
         self._session = session
+        self._code = code or Code()
         self._lock = threading.Lock()
         self._served: dict[str, _Served] = {}
         self._came_with: dict[str, frozenset[str]] = {}
@@ -65,15 +67,15 @@ class Batches:
         if kind == "current":
             return {"current": self.current()}, b""
         if self._script is not None and request.get("file") == self._script and os.path.isfile(self._script):
-            return (modules.read_script if kind == "script" else modules.read_source)(self._script)
+            return self._main_script(kind == "script")
         if kind != "module":
-            return modules.answer(request)
+            return modules.answer(request, self._code)
         began = time.time_ns()
         asked = self._covering(str(request["name"]))
-        header, body = modules.answer({**request, "name": asked})
+        header, body = modules.answer({**request, "name": asked}, self._code)
         if asked != request["name"] and not _tells(header, request["name"]):
             asked = str(request["name"])
-            header, body = modules.answer(request)
+            header, body = modules.answer(request, self._code)
         if "modules" not in header:
             return header, body
         content = encode(header, body)
@@ -87,6 +89,13 @@ class Batches:
             self._session.store.call(*contents.put(self._session, {digest: content}, set()))
             self._stored.add(digest)
         return head, b""
+
+    def _main_script(self, as_it_is: bool) -> tuple[dict[str, Any], bytes]:
+        assert self._script is not None
+        try:
+            return (modules.read_script if as_it_is else modules.read_source)(self._script, self._code)
+        except (OSError, SyntaxError, ValueError) as error:
+            return {"found": False, "error": f"{type(error).__name__}: {error}"}, b""
 
     def current(self) -> dict[str, str]:
         """Asked name -> batch, of what would be answered the same today."""
@@ -136,9 +145,10 @@ class Batches:
 
 
 def _tells(header: dict[str, Any], name: str) -> bool:
-    return name.rpartition(".")[0] in header["complete"] or any(
-        entry["name"] == name and entry["size"] is not None for entry in header["modules"]
-    )
+    for entry in header["modules"]:
+        if entry["name"] == name:
+            return entry["size"] is not None
+    return name.rpartition(".")[0] in header["complete"]
 
 
 def _made_of(header: dict[str, Any]) -> set[str]:

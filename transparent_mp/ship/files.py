@@ -35,7 +35,7 @@ from functools import partial
 from typing import Any, Callable
 
 from transparent_mp.ship import calls
-from transparent_mp.ship.roots import Roots
+from transparent_mp.ship.roots import Place, Roots
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session
 
@@ -127,8 +127,8 @@ class FileServer:
 
     def _on_open(self, request: dict[str, Any], _data: Buffer) -> Answer:
         path, flags = request["path"], request["flags"] | os.O_CLOEXEC | os.O_NOCTTY
-        self.roots.check_regular(path, follow=not flags & (os.O_NOFOLLOW | os.O_EXCL))
-        fd = _open(path, flags, request["mode"])
+        with self.roots.walk(path, follow=not flags & (os.O_NOFOLLOW | os.O_EXCL)) as place:
+            fd = _open(place, flags, request["mode"])
         try:
             found = os.fstat(fd)
             packed, state = calls.packed(found), version(found)
@@ -232,8 +232,8 @@ class FileServer:
             raise OSError(errno.EBADF, "Bad file descriptor: the client has closed it")
         self._open.move_to_end(h)
         if opened.fd < 0:
-            self.roots.check_regular(opened.path)
-            fd = os.open(opened.path, opened.flags)
+            with self.roots.walk(opened.path) as place:
+                fd = place.open(opened.flags)
             found = os.fstat(fd)
             if (found.st_dev, found.st_ino) != opened.inode:
                 os.close(fd)
@@ -273,17 +273,16 @@ def unlike(said: str) -> str:
     return f"{said}-{time.monotonic_ns()}"
 
 
-def _open(path: str, flags: int, mode: int) -> int:
+def _open(place: Place, flags: int, mode: int) -> int:
     if not flags & os.O_CREAT:
-        return os.open(path, flags)
+        return place.open(flags)
     # The mode has passed the process's umask already; this process's own is no part of it.
     try:
-        fd = os.open(path, flags | os.O_EXCL, mode)
+        fd = place.open(flags | os.O_EXCL, mode)
     except FileExistsError:
         if flags & os.O_EXCL:
             raise
-        # A dangling link is there as well: what it names is made.
-        return os.open(path, flags, mode)
+        return place.open(flags, mode)
     if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
         os.fchmod(fd, mode)
     return fd

@@ -20,7 +20,10 @@ def encode(head: Head, body: bytes = b"") -> bytes:
 def decode(frame: bytes) -> tuple[Head, bytes]:
     """Head and body of a frame; raises ValueError when it is none."""
     line, _, body = frame.partition(b"\n")
-    head = json.loads(line)
+    try:
+        head = json.loads(line)
+    except RecursionError:
+        raise ValueError("a frame's head is too deep") from None
     if not isinstance(head, dict):
         raise ValueError("a frame's head is not an object")
     return head, body

@@ -1,7 +1,8 @@
 """A process's inbox: a thread that takes events from the store and hands them to their handlers.
 
 Events are frames; `kind` chooses the handler. Any process that starts others has an inbox (exits
-arrive there); the client's also gets output, requests for modules and for workers.
+arrive there); the client's also gets output, requests for modules and for workers. They are sealed and
+numbered, but for the few that scripts of the store send, which cannot have the secret.
 
 The thread ends with `stop`, or when the store is lost: then every handler for "lost" is told, so
 that nobody waits for an event that cannot come.
@@ -15,13 +16,17 @@ import time
 from typing import Callable
 
 from transparent_mp import background
-from transparent_mp.errors import StoreError
+from transparent_mp.errors import StoreError, UntrustedPayloadError
 from transparent_mp.ship.frames import Head, decode, encode
-from transparent_mp.store.session import Session
+from transparent_mp.store.replay import Seen
+from transparent_mp.store.session import SEALED, Session
 
 Handler = Callable[[Head, bytes], None]
 
 log = logging.getLogger("transparent_mp")
+
+#: What scripts tell: ends of processes, and that a name of shared memory was taken away.
+BY_SCRIPTS = ("exit", "unlinked")
 
 
 class Inbox:
@@ -33,6 +38,7 @@ class Inbox:
         self._uid = of or session.uid
         self._key = session.keys("inbox", self._uid)
         self._handlers: dict[str, Handler] = {}
+        self._seen = Seen()
         self._ticks: list[Callable[[], None]] = []
         self._ended = threading.Event()
         self._started = False
@@ -75,11 +81,15 @@ class Inbox:
         finally:
             self._ended.set()
 
-    def _deliver(self, frame: bytes) -> bool:
+    def _deliver(self, event: bytes) -> bool:
         try:
-            head, body = decode(frame)
+            head, body = self._opened(event)
         except ValueError:
             log.warning("an event that is no frame was ignored")
+            return True
+        except UntrustedPayloadError as error:
+            self._session.refused()
+            log.warning("%s", error)
             return True
         kind = head.get("kind")
         if kind == "stop":
@@ -96,3 +106,14 @@ class Inbox:
             # One bad event must not end the thread that all others come through.
             log.exception("an event of kind %r could not be handled", kind)
         return True
+
+    def _opened(self, event: bytes) -> tuple[Head, bytes]:
+        if event.startswith(SEALED):
+            return decode(self._session.open_event(self._key, event, self._seen))
+        head, body = decode(event)
+        if head.get("kind") not in BY_SCRIPTS:
+            raise UntrustedPayloadError(
+                f"an event of kind {head.get('kind')!r} at {self._key!r} does not carry this session's seal: "
+                "something else writes to this Redis under our keys; it was ignored"
+            )
+        return head, body

@@ -7,6 +7,7 @@ Requests and answers are a header (plain values) and a body:
     data    module, path    -> found, the file's bytes; path is relative to the module's directory
     list    module, path    -> found, entries: [[name, is_directory]]
     source  file            -> found, the text of a source file in UTF-8
+    library module, library -> found, the bytes of a shared library that a compiled module brings along
     script  file            -> found, the main script as it is in its file, or else its text
     folder  path            -> found, modules: [[name, is_package]] in a directory of the program
 
@@ -14,7 +15,8 @@ Requests and answers are a header (plain values) and a body:
 body is the concatenation of the modules' bytes, in order, `size` each. A package is answered together
 with its modules and subpackages up to `BATCH` bytes, a top-level module with its loaded neighbours.
 `complete` names packages of which everything there is has been listed (`missing` is then known without
-asking). An extension inside a batch is listed without its bytes (`size` None) and asked for by name.
+asking). An extension inside a batch is listed without its bytes (`size` None) and asked for by name; with its
+bytes come the `libraries` that it brings along, names and digests.
 
 Files are read at each request: nothing is served stale. It does not know how requests travel.
 """
@@ -30,7 +32,11 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
+from importlib.util import decode_source
 from typing import Any, Callable
+
+from transparent_mp.ship import elf
+from transparent_mp.ship.reading import Code
 
 #: Bytes of modules after which a batch ends.
 BATCH = 8 << 20
@@ -39,13 +45,13 @@ _PACKAGE = __name__.partition(".")[0]
 _MISSING: dict[str, Any] = {"kind": "missing", "origin": None, "is_package": False, "path": None}
 
 
-def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer one request; one that makes no sense is answered with `error`."""
+def answer(request: dict[str, Any], code: Code | None = None) -> tuple[dict[str, Any], bytes]:
+    """Answer one request; one that makes no sense is answered with `error`. `code`: what reads the files."""
     handle = _HANDLERS.get(request.get("kind", ""))
     try:
         if handle is None:
             raise ValueError(f"unknown kind {request.get('kind')!r}: client and worker differ in version")
-        return handle(request)
+        return handle(request, code or Code())
     except (OSError, ImportError, SyntaxError, ValueError, KeyError, TypeError, AttributeError) as error:
         return {"found": False, "error": f"{type(error).__name__}: {error}"}, b""
 
@@ -118,7 +124,8 @@ def _locations(spec: ModuleSpec) -> list[str] | None:
 class _Batch:
     """Modules of one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, code: Code) -> None:
+        self._code = code
         self.entries: list[dict[str, Any]] = []
         self.bodies: list[bytes] = []
         self.complete: list[str] = []
@@ -131,7 +138,13 @@ class _Batch:
     def add(self, name: str, spec: ModuleSpec | None, *, asked: bool = False) -> None:
         if name in self._names:
             return
-        entry, body = _read(name, spec, asked)
+        try:
+            entry, body = _read(name, spec, asked, self._code)
+        except PermissionError:
+            if asked:
+                raise
+            # Who wants this one is told why it cannot be had.
+            entry, body = {**_MISSING, "size": None, "digest": None}, b""
         self._names.add(name)
         self._size += len(body)
         self.entries.append({"name": name, **entry})
@@ -168,10 +181,12 @@ class _Batch:
         return False
 
 
-def _module(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def _module(request: dict[str, Any], code: Code) -> tuple[dict[str, Any], bytes]:
     name = str(request["name"])
+    if "/" in name or "\0" in name:
+        raise ValueError("a module's name is no path")
     spec = find_spec(name)
-    batch = _Batch()
+    batch = _Batch(code)
     batch.add(name, spec, asked=True)
     if spec is not None and spec.submodule_search_locations is not None:
         batch.add_package(name)
@@ -199,12 +214,12 @@ def _neighbours(spec: ModuleSpec) -> Iterator[tuple[str, ModuleSpec]]:
             yield name, other
 
 
-def _read(name: str, spec: ModuleSpec | None, asked: bool) -> tuple[dict[str, Any], bytes]:
+def _read(name: str, spec: ModuleSpec | None, asked: bool, code: Code) -> tuple[dict[str, Any], bytes]:
     if spec is None:
         return {**_MISSING, "size": 0, "digest": None}, b""
     path = None if spec.submodule_search_locations is None else search_path(name) or []
-    kind, body = _content(name, spec, asked)
-    entry = {
+    kind, body = _content(name, spec, asked, code)
+    entry: dict[str, Any] = {
         "kind": kind,
         "origin": spec.origin,
         "is_package": path is not None,
@@ -212,10 +227,15 @@ def _read(name: str, spec: ModuleSpec | None, asked: bool) -> tuple[dict[str, An
         "size": None if body is None else len(body),
         "digest": hashlib.sha256(body).hexdigest() if body is not None else None,
     }
+    if kind == "extension" and asked:
+        brought = _libraries(str(spec.origin), code)
+        entry["libraries"] = {
+            name: hashlib.sha256(code.read(path)).hexdigest() for name, path in brought.items()
+        }
     return entry, body or b""
 
 
-def _content(name: str, spec: ModuleSpec, asked: bool) -> tuple[str, bytes | None]:
+def _content(name: str, spec: ModuleSpec, asked: bool, code: Code) -> tuple[str, bytes | None]:
     loader: Any = spec.loader
     origin = spec.origin or ""
     if spec.submodule_search_locations is not None and (loader is None or not spec.has_location):
@@ -223,18 +243,24 @@ def _content(name: str, spec: ModuleSpec, asked: bool) -> tuple[str, bytes | Non
     if origin.endswith(tuple(EXTENSION_SUFFIXES)):
         if not asked:
             return "extension", None
-        with open(origin, "rb") as file:
-            return "extension", file.read()
+        return "extension", code.read(origin)
     if origin.endswith(tuple(importlib.machinery.SOURCE_SUFFIXES)) and hasattr(loader, "get_data"):
-        return "source", loader.get_data(origin)
+        return "source", _bytes_of(origin, loader, code)
     if origin.endswith(".pyc") and hasattr(loader, "get_data"):
-        return "bytecode", loader.get_data(origin)
+        return "bytecode", _bytes_of(origin, loader, code)
     text = loader.get_source(name) if hasattr(loader, "get_source") else None
     return ("missing", b"") if text is None else ("source", text.encode())
 
 
-def _place(request: dict[str, Any]) -> tuple[Any, str]:
-    """Loader and confined path that a data request means."""
+def _bytes_of(path: str, loader: Any, code: Code) -> bytes:
+    if os.path.exists(path) or not hasattr(loader, "get_data"):
+        return code.read(path)
+    found: bytes = loader.get_data(path)
+    return found
+
+
+def _place(request: dict[str, Any]) -> tuple[Any, str, str]:
+    """Loader, path and the directory that confines it, of what a data request means."""
     spec = find_spec(str(request["module"]))
     relative = os.path.normpath(str(request["path"]) or ".")
     if spec is None or (not spec.has_location and not spec.submodule_search_locations):
@@ -246,47 +272,62 @@ def _place(request: dict[str, Any]) -> tuple[Any, str]:
         if os.path.isabs(relative) or not inside.startswith(os.path.realpath(folder) + os.sep):
             raise PermissionError(13, "path leads out of the module's directory", relative)
         if len(folders) == 1 or os.path.exists(path):
-            return spec.loader, path
+            return spec.loader, path, folder
     raise FileNotFoundError(2, "no such file in the package", relative)
 
 
-def _data(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    loader, path = _place(request)
+def _data(request: dict[str, Any], code: Code) -> tuple[dict[str, Any], bytes]:
+    loader, path, folder = _place(request)
     if os.path.exists(path) or not hasattr(loader, "get_data"):
-        with open(path, "rb") as file:
-            body = file.read()
+        body = code.read(path, folder)
     else:
         body = loader.get_data(path)
     return {"found": True, "digest": hashlib.sha256(body).hexdigest()}, body
 
 
-def _list(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    _loader, path = _place(request)
-    with os.scandir(path) as entries:
-        return {"found": True, "entries": sorted([entry.name, entry.is_dir()] for entry in entries)}, b""
+def _library(request: dict[str, Any], code: Code) -> tuple[dict[str, Any], bytes]:
+    spec = find_spec(str(request["module"]))
+    if spec is None:
+        raise FileNotFoundError(2, "no such module", request["module"])
+    return {"found": True}, code.read(_libraries(str(spec.origin), code)[str(request["library"])])
 
 
-def _folder(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def _libraries(origin: str, code: Code) -> dict[str, str]:
+    """What the module brings along, and nothing that lies elsewhere: a worker may have written it."""
+    return {name: path for name, path in elf.bundled(origin).items() if code.holds(path)}
+
+
+def _list(request: dict[str, Any], code: Code) -> tuple[dict[str, Any], bytes]:
+    _loader, path, folder = _place(request)
+    return {"found": True, "entries": code.entries(path, folder)}, b""
+
+
+def _folder(request: dict[str, Any], code: Code) -> tuple[dict[str, Any], bytes]:
     path = str(request["path"])
     packages = (getattr(module, "__path__", ()) for module in list(sys.modules.values()))
     roots = {os.path.abspath(entry) for entry in sys.path}
     roots.update(entry for locations in packages for entry in list(locations) if isinstance(entry, str))
     if not any(f"{os.path.abspath(path)}{os.sep}".startswith(f"{root}{os.sep}") for root in roots):
         raise PermissionError(13, "not a directory of the program's modules", path)
+    if os.path.isdir(path):
+        code.check(path)
     found = sorted([info.name, info.ispkg] for info in pkgutil.iter_modules([path]))
     return {"found": True, "modules": found}, b""
 
 
-def _source(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def _source(request: dict[str, Any], code: Code) -> tuple[dict[str, Any], bytes]:
     file = str(request["file"])
     known = [vars(module) for module in list(sys.modules.values()) if _file_of(module) == file]
     if file not in linecache.cache and not known:
         raise PermissionError(13, "not the source of a loaded module", file)
-    return read_source(file, known[0] if known else None)
+    return read_source(file, code, known[0] if known else None)
 
 
-def read_source(file: str, module: dict[str, Any] | None = None) -> tuple[dict[str, Any], bytes]:
+def read_source(file: str, code: Code, module: dict[str, Any] | None = None) -> tuple[dict[str, Any], bytes]:
     """The text of a source file, as the answer to a request; `module`: the names of the one it is of."""
+    if os.path.isabs(file) and os.path.exists(file):
+        text = decode_source(code.read(file))
+        return {"found": bool(text)}, (text if text.endswith("\n") else text + "\n").encode()
     linecache.checkcache(file)
     # What is in no file of its own (a zip's) is had from the module's loader.
     lines = linecache.getlines(file, module)
@@ -299,13 +340,11 @@ def main_script() -> str | None:
     return file
 
 
-def read_script(file: str) -> tuple[dict[str, Any], bytes]:
+def read_script(file: str, code: Code) -> tuple[dict[str, Any], bytes]:
     """What is in it, as the answer to a request."""
-    try:
-        with open(file, "rb") as script:
-            return {"found": True}, script.read()
-    except OSError:
-        return read_source(file)
+    if os.path.exists(file):
+        return {"found": True}, code.read(file)
+    return read_source(file, code)
 
 
 def _file_of(module: Any) -> Any:
@@ -318,9 +357,10 @@ def _file_of(module: Any) -> Any:
     )
 
 
-_HANDLERS: dict[str, Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]] = {
+_HANDLERS: dict[str, Callable[[dict[str, Any], Code], tuple[dict[str, Any], bytes]]] = {
     "module": _module,
     "data": _data,
+    "library": _library,
     "list": _list,
     "source": _source,
     "script": _source,

@@ -1,11 +1,12 @@
 """Requests: what a process on a worker asks of the client, and the answer.
 
-    asker    RPUSH inbox:CLIENT {kind: request, topic, key} + sealed request and data; BLPOP its answer key
+    asker    RPUSH inbox:CLIENT {kind: request, topic, key} + request and data; BLPOP its answer key
     client   RPUSH the answer key, sealed head, and the body, unless that lies in the depot; both stay for as
              long as an asker may wait
 
-Both are sealed: a request because it makes the client read and write files, an answer because it is
-code. Of a body the head has the digest. A request without a key wants no answer.
+Both are sealed: a request, as every event with all of its head, because it makes the client read and write
+files; an answer, for its key, because it is code. Of a body the head has the digest. A request without a key
+wants no answer.
 """
 
 from __future__ import annotations

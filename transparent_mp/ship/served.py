@@ -27,8 +27,8 @@ class Served:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._roots = Roots(of_client(session.config))
-        self._server = FileServer(self._roots)
+        self.roots = Roots(of_client(session.config))
+        self._server = FileServer(self.roots)
         self._follows = not session.config.roots
         self._inbox = Inbox(session, inbox_of(session))
         answers = Answers(session, inbox_of(session))
@@ -38,7 +38,7 @@ class Served:
         self._inbox.every_tick(self._forget_ended)
         self._marks: deque[threading.Event] = deque()
         self._stopped = False
-        session.served.update(roots=self._roots.paths, view=view_of_files())
+        session.served.update(roots=self.roots.paths, view=view_of_files())
 
     def start(self) -> None:
         self._inbox.start()
@@ -46,16 +46,20 @@ class Served:
     def standing_in(self, directory: str) -> None:
         """The program stands there: unless the roots are set, that is one."""
         if self._follows and directory:
-            self._roots.add(directory)
-            self._session.served["roots"] = self._roots.paths
+            self.roots.add(directory)
+            self._session.served["roots"] = self.roots.paths
 
-    def settle(self) -> None:
-        """Wait until what has arrived before is done: what an ended process has written is there."""
+    def ended(self, pid: int) -> None:
+        """Wait until what has arrived before is done: what the process has written is there.
+
+        What it has open is closed, and its locks with it, though its worker may have vanished.
+        """
         if not self._server.used or self._stopped:
             return
         done = threading.Event()
         self._marks.append(done)
-        self._session.store.cast(*self._session.push_event(inbox_of(self._session), encode({"kind": "mark"})))
+        mark = encode({"kind": "mark", "pid": pid})
+        self._session.store.cast(*self._session.push_event(inbox_of(self._session), mark))
         done.wait(self._session.lease)
 
     def stop(self) -> None:
@@ -66,7 +70,8 @@ class Served:
             self._marks.popleft().set()
         self._server.close()
 
-    def _on_mark(self, _head: Head, _body: bytes) -> None:
+    def _on_mark(self, head: Head, _body: bytes) -> None:
+        self._server.forget({head["pid"]})
         if self._marks:
             self._marks.popleft().set()
 

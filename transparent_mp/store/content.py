@@ -1,23 +1,35 @@
 """Payloads of any size in a message: inline when small, a blob of their own when large.
 
-    message = TAG KIND REST       tag over KIND and content, for the place the message is sent to
+    message = TAG NUMBER KIND REST    tag over all that follows, for the place the message is sent to
     KIND "I"  REST is the content
-    KIND "B"  REST is the name of a blob, whose chunks are the content; the receiver deletes it
+    KIND "B"  REST is name, size and SHA-256 of a blob, whose chunks are the content; the receiver deletes it,
+              or whoever lets go of a message that nobody will read (lua/include/objects.lua)
     KIND "D"  REST is the SHA-256 of the content, which lies in the session's depot
     KIND "i", "b", "d"  as these, behind the name of a list into which the receiver pushes a token
 
+Behind these in REST of "B" and "D" stand the tokens in the content by which it holds for its receiver, so
+that they can be let go of with a message whose content is elsewhere.
+
 A blob keeps lists light: a reader that only looks whether a message is there does not move
 megabytes, and no value comes near the store's limit of 512 MB.
+
+Nothing that a message names is fetched, and no token pushed, before its tag and its number were found
+to be right.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
+import re
+import struct
 from collections.abc import Iterator, Sequence
 
-from transparent_mp.errors import DepotError
+from transparent_mp.errors import DepotError, UntrustedPayloadError
 from transparent_mp.store.depot import LARGE, Depot
 from transparent_mp.store.link import Command
+from transparent_mp.store.replay import NUMBER, Numbers, Seen
+from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG, Buffer
 from transparent_mp.store.session import ID, Session, new_id
 
@@ -27,49 +39,110 @@ BLOB = 256 * 1024
 #: Size of a blob's chunks: far below the store's limit, far above what a command costs.
 CHUNK = 32 * 1024 * 1024
 
+#: What stands in a pickle for a hold until its receiver takes it over (primitives/sharing.py makes them).
+TOKENS = re.compile(rb"token-[0-9a-f]{%d}" % ID)
+#: Length of a SHA-256 in hexadecimal.
+DIGEST = 64
+#: What a message says of its blob: name, size and SHA-256.
+_BLOB = struct.Struct(f"<{ID}sQ32s")
 
-def pack(session: Session, place: str, content: Buffer, ack: str = "") -> tuple[Sequence[Command], bytes]:
+
+def pack(
+    session: Session,
+    place: str,
+    content: Buffer,
+    ack: str = "",
+    numbers: Numbers | None = None,
+    *,
+    holds: bool = False,
+    name: str = "",
+) -> tuple[Sequence[Command], bytes]:
     """Return the commands to send first, and the message.
 
-    `ack`: name of the list that is to get a token when the message is taken.
+    `ack`: name of the list that is to get a token when the message is taken. `numbers`: of the end that
+    sends, if it has some. `holds`: there are tokens in the content. `name`: that of its blob, if whoever
+    deletes it unread knows no other.
     """
+    number = (numbers or session.numbers).next(session.uid)
+    commands: list[Command] = []
     if len(content) < BLOB:
-        kind = b"i" + ack.encode() if ack else b"I"
-        return (), b"".join((session.seal.tag(place, kind, content), kind, content))
-    if goes_to_depot(session, len(content)):
-        kind = b"d" + ack.encode() if ack else b"D"
-        name = hashlib.sha256(content).hexdigest()
-        commands = deposit(session, name, content)
-        return commands, session.seal.tag(place, kind, name.encode()) + kind + name.encode()
-    kind = b"b" + ack.encode() if ack else b"B"
-    name = new_id()
-    key = session.keys("blob", name)
-    view = memoryview(content)
-    commands = [("RPUSH", key, view[at : at + CHUNK]) for at in range(0, len(view), CHUNK)]
-    commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
-    return commands, session.seal.tag(place, kind, view) + kind + name.encode()
+        kind, rest = b"I", content
+    else:
+        if goes_to_depot(session, len(content)):
+            digest = hashlib.sha256(content).hexdigest()
+            commands = deposit(session, digest, content)
+            kind, rest = b"D", digest.encode()
+        else:
+            commands, rest = _blob(session, content, name or new_id())
+            kind = b"B"
+        if holds:
+            rest += b"".join(TOKENS.findall(content))
+    if ack:
+        kind = kind.lower() + ack.encode()
+    return commands, b"".join((session.seal.tag(place, number, kind, rest), number, kind, rest))
 
 
-def unpack(session: Session, place: str, message: bytes) -> Buffer:
-    """Return the content. Raises UntrustedPayloadError when it was not made for `place` by this session."""
-    at = TAG + (1 + ID if message[TAG : TAG + 1].islower() else 1)
-    kind, rest = message[TAG:at], memoryview(message)[at:]
-    content: Buffer = rest
-    if kind[:1] in (b"B", b"b"):
-        key = session.keys("blob", bytes(rest).decode("ascii", "replace"))
-        chunks, _, _ = session.store.call(
-            ("LRANGE", key, 0, -1), ("DEL", key), ("SREM", session.keys("keys"), key)
-        )
-        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    session.seal.check(place, message[:TAG], kind, content)
+def unpack(session: Session, place: str, message: bytes, seen: Seen | None = None) -> Buffer:
+    """Return the content. `seen`: what the end that receives has had.
+
+    Raises UntrustedPayloadError when it was not made for `place` by this session, or was received before.
+    """
+    at = TAG + NUMBER
+    try:
+        session.seal.check(place, message[:TAG], memoryview(message)[TAG:])
+        if seen is not None and not seen.first(message[TAG:at]):
+            raise UntrustedPayloadError(
+                f"a message at {place!r} was received before: something else has put it there again, with "
+                "access to this Redis; it was not used"
+            )
+        end = at + (1 + ID if message[at : at + 1].islower() else 1)
+        kind, rest = message[at:end], memoryview(message)[end:]
+        content: Buffer = rest
+        if kind[:1] in (b"B", b"b"):
+            content = _fetch(session, rest)
+    except UntrustedPayloadError:
+        session.refused()
+        raise
     if kind[:1] in (b"D", b"d"):
-        content = b"".join(withdraw(session, bytes(content).decode()))
+        content = b"".join(withdraw(session, bytes(rest[:DIGEST]).decode()))
     if len(kind) > 1:
         key = session.keys("ack", kind[1:].decode())
-        session.store.cast(
-            ("RPUSH", key, b"1"), ("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)
-        )
+        session.store.cast(script("acknowledge", (key, session.keys("keys")), (session.ttl,)))
     return content
+
+
+def in_chunks(key: str, view: memoryview) -> list[Command]:
+    """Commands that store a content in a hash: a second time they change nothing."""
+    return [
+        ("HSET", key, number, view[at : at + CHUNK]) for number, at in enumerate(range(0, len(view), CHUNK))
+    ]
+
+
+def _blob(session: Session, content: Buffer, name: str) -> tuple[list[Command], bytes]:
+    key = session.keys("blob", name)
+    view = memoryview(content)
+    commands = in_chunks(key, view)
+    commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
+    return commands, _BLOB.pack(name.encode(), len(view), hashlib.sha256(view).digest())
+
+
+def _fetch(session: Session, rest: memoryview) -> Buffer:
+    name, size, digest = _BLOB.unpack_from(rest)
+    key = session.keys("blob", name.decode())
+    whole, found = io.BytesIO(), hashlib.sha256()
+    # One chunk at a time: neither side holds it twice. No more than what the sender has put there.
+    for number in range(-(-size // CHUNK)):
+        chunk = session.store.ask("HGET", key, number) or b""
+        found.update(chunk)
+        whole.write(chunk)
+    # Only now: should an answer be lost, it is asked for again.
+    session.store.cast(("UNLINK", key), ("SREM", session.keys("keys"), key))
+    if found.digest() != digest:
+        raise UntrustedPayloadError(
+            f"a large message's content at {key!r} is gone or another than was sent; it was not unpickled"
+        )
+    # Not copied, here or by who makes a BytesIO of it.
+    return whole.getvalue()
 
 
 def goes_to_depot(session: Session, size: int) -> bool:

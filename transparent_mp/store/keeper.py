@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from transparent_mp.errors import StoreError
+from transparent_mp.hidden import Address, Hiding, without_addresses
 from transparent_mp.store import server
 from transparent_mp.store.server import Server
 
@@ -46,6 +47,7 @@ def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd="/",
+        env=without_addresses(os.environ),
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -55,11 +57,11 @@ def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
         line = process.stdout.readline()
     if not line:
         raise StoreError(f"the session's keeper ended with status {process.wait()} instead of starting")
-    said = json.loads(line)
+    said = Hiding(json.loads(line))
     if "error" in said:
         process.wait()
         raise StoreError(said["error"])
-    return process, said["url"]
+    return process, Address(said["url"])
 
 
 def dismiss(process: subprocess.Popen[bytes]) -> None:
@@ -76,7 +78,7 @@ def dismiss(process: subprocess.Popen[bytes]) -> None:
 def main() -> None:
     """Body of the keeper process: its task is the first line of its input."""
     woken = _listen_to_terminal()
-    task = json.loads(_read_line())
+    task = Hiding(json.loads(_read_line()))
     embedded = None if task["url"] else _serve(task)
     print(json.dumps({"url": task["url"]}), flush=True)
     try:

@@ -15,17 +15,28 @@ session keys (S = tmp:{SESSION})
     S:worker:W     hash     slots, cores, host of worker W; check_in -> submit
     S:control:W    list     frames to worker W: run, signal, orphan, end; submit, signal, exited -> W
     S:running:W    set      pids that worker W holds; submit, check_in, exited -> reap
-    S:process:PID  hash     uid, parent, name, worker; submit -> everyone, gone with the process
+    S:process:PID  hash     uid, parent, name, worker, fenced once it is taken for dead; submit -> everyone,
+                            gone with the process
+    S:links:X      hash     line of worker or process X (by worker or uid) -> number and address of its link
+                            at the server; admit -> give_up, fence, exited, left
+    S:line:L       hash     what line L has applied: n: its last step, r: that one's reply; every step
+    S:taken:L      list     what pops of line L have taken lately, the last one first; BLMOVE -> L, should the
+                            reply be lost
     S:inbox:UID    list     events for holder UID: exit, output, started, requests; anyone -> UID
     S:children:UID set      pids whose parent is UID; submit -> exited (tells orphans)
     S:holds:UID    set      "OID SIDE" that holder UID holds; hold -> drop, exited
     S:keys         set      every session key in use; scripts -> keeper (renews), end (deletes)
     S:carriers     set      object ids whose messages may hold for their receivers; sender -> drop, exited
     S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
-    S:blob:ID      list     chunks of a payload too large for a message; sender -> receiver, who deletes it
+    S:blob:ID      hash     number -> chunk of a payload too large for a message; sender -> receiver, who
+                            deletes it
     S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)
+    S:acks:UID     set      ids of the token lists of sender UID; sender -> exited
     S:answer:ID    list     one answer to a request; client -> asker, seconds
-    S:content:D   list     chunks of the large content whose SHA-256 is D; client -> workers
+    S:content:D    hash     number -> chunk of the large content whose SHA-256 is D; client -> workers;
+                            drop_content
+    S:lasting      set      digests of the contents that stay until the end; who puts -> drop_content
+    S:refused      string   payloads that were refused; who refused them -> client, at the end
     S:depot        string   something lies in the session's depot; who puts it -> client, at the end
     S:names        hash     listener address -> object id; listeners -> clients
     S:segments     hash     name of a SharedMemory -> "OID SIZE WHERE"; enter, moved, unlink -> attach;
@@ -35,6 +46,9 @@ object keys (O = tmp:{SESSION.OID}); an object has one or two sides
     O:h0, O:h1     set      holders of that side; the object side lives while the set is there
     O:q0, O:q1     list     messages to be read by that side; a semaphore's tokens; who waits for an event,
                             condition or barrier
+    O:t:TAKER      list     tasks that a process of a pool has taken, the first one begun; a string once it
+                            was given up; the process, done -> reclaim
+    O:b:TAKER      string   what it has taken has come there; deleted when all of it is done
     O:w:WAITER     list     the word that ends a waiter's wait; who wakes it -> the waiter, who pops it
     O:d            hash     block -> bytes of a segment, none for zeros; publish -> fetch
     O:v            hash     n: version; w: its writer; f: last version of another than w; s:UID: number

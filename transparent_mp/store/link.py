@@ -12,12 +12,12 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Union
 
 import hiredis
 
-from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
 
 Arg = Union[bytes, bytearray, memoryview, str, int, float]
 Command = tuple[Arg, ...]
@@ -35,7 +35,7 @@ READ_SMALL, READ_LARGE = 16 * 1024, 1024 * 1024
 class Link:
     """A connected socket that speaks RESP2. `address` is for messages and holds no secret."""
 
-    __slots__ = ("_poll", "_read_size", "_reader", "_sock", "_torn", "address", "arrived", "number")
+    __slots__ = ("_poll", "_read_size", "_reader", "_sock", "_torn", "address", "arrived", "name", "number")
 
     def __init__(self, sock: socket.socket, address: str) -> None:
         self._sock = sock
@@ -48,8 +48,10 @@ class Link:
         self._torn = False
         #: Replies that were read and not taken yet.
         self.arrived: deque[Reply] = deque()
-        #: The store's number for this connection (CLIENT ID), by which a wait can be ended.
+        #: The store's number and name for this connection (CLIENT INFO's id and addr), by which a wait can
+        #: be ended, and the connection.
         self.number = 0
+        self.name = ""
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -112,15 +114,26 @@ class Link:
             self._poll.register(self._sock, select.POLLIN)
         return bool(self._poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
 
-    def read_ready(self) -> Sequence[Reply]:
-        """Return the replies that are there, without waiting."""
+    def ended(self) -> bool:
+        """Whether the other side has closed the connection and nothing of it is left to be read.
+
+        False over TLS, where a look takes what it sees.
+        """
+        if not self._readable(0) or self._reader.has_data() or type(self._sock) is not socket.socket:
+            return False
+        try:
+            return not self._sock.recv(1, socket.MSG_PEEK)
+        except OSError as error:
+            if from_handler(error):
+                raise
+            return True
+
+    def pull(self) -> None:
+        """Read what is there, without waiting, into `arrived`."""
         self._parse()
         while self._readable(0):
             self._fill()
             self._parse()
-        replies = list(self.arrived)
-        self.arrived.clear()
-        return replies
 
     def close(self) -> None:
         self._sock.close()
@@ -140,12 +153,14 @@ class Link:
         if len(data) == self._read_size:
             self._read_size = READ_LARGE
 
-    def _lost(self, error: OSError | None) -> StoreError:
+    def _lost(self, error: OSError | None) -> StoreAwayError:
         cause = "it closed the connection" if error is None else error.strerror or str(error)
-        return StoreError(
+        lost = StoreAwayError(
             f"lost the connection to the store at {self.address} ({cause}): "
             "see whether that Redis server is still running and reachable"
         )
+        lost.starting = True
+        return lost
 
 
 def from_handler(error: OSError) -> bool:

@@ -1,5 +1,7 @@
 """The Lua scripts: one transition, one file in `lua/`; what several share is in `lua/include/`.
 
+A script that changes something is a step of a line (`line`), and `lua/include/once.lua` stands around it.
+
 `script(name, keys, args)` is the command that runs one; `loading()` are the commands that make the
 store know them all, sent first on a new connection.
 """
@@ -13,6 +15,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from transparent_mp.store.link import Arg, Command
+
+#: Scripts that are no step of a line: one only reads, one makes the line, two end it.
+_AS_IT_IS = ("admit", "drained", "end_session", "fetch")
+#: What the arguments of a step end with where it is not one of a line; `line` puts its own in the place.
+NO_LINE = ("", 0)
+#: Where `once` takes in a script.
+_BODY = "--@body"
 
 _FOLDER = Path(__file__).with_name("lua")
 
@@ -29,14 +38,29 @@ def _included(line: re.Match[str]) -> str:
 def _scripts() -> dict[str, tuple[bytes, str]]:
     found = {}
     for path in sorted(_FOLDER.glob("*.lua")):
-        text = _INCLUDE.sub(_included, path.read_text()).encode()
+        lines = path.read_text()
+        if path.stem not in _AS_IT_IS:
+            lines = (_FOLDER / "include" / "once.lua").read_text().replace(_BODY, lines)
+        text = _INCLUDE.sub(_included, lines).encode()
         found[path.stem] = (text, hashlib.sha1(text).hexdigest())  # noqa: S324  the store names scripts so
     return found
 
 
+@lru_cache(maxsize=1)
+def numbered() -> frozenset[str]:
+    """The digests of the scripts that are steps of a line."""
+    return frozenset(sha for name, (_text, sha) in _scripts().items() if name not in _AS_IT_IS)
+
+
 def script(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:
     """The command that runs lua/NAME.lua."""
-    return ("EVALSHA", _scripts()[name][1], len(keys), *keys, *args)
+    end = () if name in _AS_IT_IS else NO_LINE
+    return ("EVALSHA", _scripts()[name][1], len(keys), *keys, *args, *end)
+
+
+def evaluated(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:
+    """The same where the scripts may not be loaded yet."""
+    return ("EVAL", _scripts()[name][0], len(keys), *keys, *args)
 
 
 def loading() -> tuple[Command, ...]:

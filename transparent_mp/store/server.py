@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transparent_mp.errors import StoreError
+from transparent_mp.hidden import Address, without_addresses
 
 #: Seconds for the server to accept connections. A server that needs more is stuck.
 START_TIMEOUT = 10.0
@@ -98,7 +99,9 @@ def start() -> Server:
         # A Ctrl-C at the terminal is for the program, which still needs its store to end well.
         start_new_session=True,
         preexec_fn=_die_with_parent,  # the keeper, who calls this, has one thread
-        env={key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
+        env={
+            key: value for key, value in without_addresses(os.environ).items() if not key.startswith("PYTHON")
+        },
     )
     assert process.stdin is not None
     with process.stdin:
@@ -112,7 +115,7 @@ def start() -> Server:
             process.wait()
             raise StoreError(f"{binary} does not accept connections after {START_TIMEOUT:.0f} s")
         time.sleep(LOOK_EVERY)
-    return Server(f"redis://:{password}@127.0.0.1:{port}/0", process)
+    return Server(Address(f"redis://:{password}@127.0.0.1:{port}/0"), process)
 
 
 def _die_with_parent() -> None:

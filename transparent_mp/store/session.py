@@ -12,27 +12,33 @@ killed loses it at once.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from transparent_mp.config import Config
-from transparent_mp.errors import StoreReplyError
+from transparent_mp.errors import StoreReplyError, UntrustedPayloadError
+from transparent_mp.hidden import Address, Hiding, Secret
 from transparent_mp.store import keeper
-from transparent_mp.store.connect import connect
+from transparent_mp.store.connect import connect, for_workers
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
-from transparent_mp.store.link import Arg, Command
-from transparent_mp.store.scripts import loading, script
+from transparent_mp.store.line import Line
+from transparent_mp.store.link import Arg, Command, Link
+from transparent_mp.store.replay import NUMBER, Numbers, Seen
+from transparent_mp.store.scripts import evaluated, loading, script
 from transparent_mp.store.seal import Seal
 from transparent_mp.store.store import Store
 
 #: Life of a key in leases. Longer than the lease, so that a keeper that is late loses nothing.
 KEY_LEASES = 3
+#: What a sealed event begins with; what a script sends, which has no secret, begins with a brace.
+SEALED = b"="
 #: Milliseconds for workers to read that their session has ended.
 END_MS = 10_000
 
@@ -57,6 +63,9 @@ class Session:
     machine: str
     store: Store
     config: Config
+    #: As what its links are admitted: "worker" W or "process" PID of a worker, which may be taken for dead,
+    #: or "" for one that only the session's end ends.
+    member: tuple[str, str] = ("", "")
     #: Object storage for large contents, '' for none; `depot` is what works with it, once it is given one.
     bucket: str = ""
     depot: Depot | None = None
@@ -66,10 +75,16 @@ class Session:
     served: dict[str, Any] = field(default_factory=dict)
     keys: Keys = field(init=False)
     seal: Seal = field(init=False)
+    #: Of what this process sends elsewhere than to an end of a pipe.
+    numbers: Numbers = field(init=False)
+    _links: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
+        # A real child's links end with those of the process that has forked it.
+        self._owner = self.member[1] if self.member[0] == "worker" else self.uid
         self.keys = Keys(self.id)
         self.seal = Seal(self.secret)
+        self.numbers = Numbers()
 
     def __repr__(self) -> str:
         return f"<Session {self.id} uid={self.uid}>"
@@ -83,24 +98,68 @@ class Session:
         """The command that runs a script over session keys."""
         return script(name, [self.keys(part) for part in parts], args)
 
+    def admission(self, link: Link, line: Line) -> Command:
+        """The command that admits a new link of a line of this process."""
+        keys, known = self.keys, str(line.answered()) if line.admitted else ""
+        if not line.key:
+            line.name = f"{self.uid}.{next(self._links)}"
+            line.key, line.taken = keys("line", line.name), keys("taken", line.name)
+        names = (keys("alive"), keys("links", self._owner), keys("keys"), line.key, line.taken)
+        place = f"{link.number} {link.name}"
+        args = (keys.base, *self.member, self._owner, line.name, place, self.ttl, known)
+        return evaluated("admit", names, args)
+
+    def retirement(self, line: Line) -> Sequence[Command]:
+        """Commands for when nothing of a line of this process is needed any more."""
+        gone = line.key, line.taken
+        forgotten = ("HDEL", self.keys("links", self._owner), line.name)
+        return forgotten, ("DEL", *gone), ("SREM", self.keys("keys"), *gone)
+
+    def cut(self, links: Sequence[bytes]) -> None:
+        """End links of a member that was taken for dead, as give_up and fence name them."""
+        for link in links:
+            number, name = link.split(b" ")
+            # After a restart of the store the number may be another's.
+            self.store.cast(("CLIENT", "KILL", "ID", number, "ADDR", name))
+
     def push_event(self, uid: str, frame: bytes) -> list[Command]:
-        """Commands that append an event to the inbox of `uid`."""
+        """Commands that append an event to the inbox of `uid`, sealed."""
         inbox = self.keys("inbox", uid)
-        return [("RPUSH", inbox, frame), ("PEXPIRE", inbox, self.ttl), ("SADD", self.keys("keys"), inbox)]
+        numbered = self.numbers.next(self.uid) + frame
+        event = SEALED + self.seal.close(inbox, numbered)
+        return [("RPUSH", inbox, event), ("PEXPIRE", inbox, self.ttl), ("SADD", self.keys("keys"), inbox)]
+
+    def open_event(self, inbox: str, event: bytes, seen: Seen) -> bytes:
+        """The frame of a sealed event. Raises UntrustedPayloadError also when it was received before."""
+        numbered = self.seal.open(inbox, memoryview(event)[len(SEALED) :])
+        if not seen.first(numbered[:NUMBER]):
+            raise UntrustedPayloadError(
+                f"an event at {inbox!r} was received before: something else has put it there again, with "
+                "access to this Redis; it was ignored"
+            )
+        return bytes(numbered[NUMBER:])
+
+    def refused(self) -> None:
+        """Count a payload that was refused; the client tells at the session's end."""
+        key = self.keys("refused")
+        self.store.soon(("INCR", key), ("PEXPIRE", key, self.ttl), ("SADD", self.keys("keys"), key))
 
     def ticket(self) -> dict[str, Any]:
         """What another process needs to join, secret included: for launches and real forks only."""
-        return {
-            "session": self.id,
-            "secret": self.secret.hex(),
-            "url": self.worker_url,
-            "client": self.client,
-            "limit": self.limit,
-            "lease": self.lease,
-            "machine": self.machine,
-            "bucket": self.bucket,
-            "served": self.served,
-        }
+        return Hiding(
+            {
+                "session": self.id,
+                "secret": self.secret.hex(),
+                "url": self.worker_url,
+                "client": self.client,
+                "limit": self.limit,
+                "lease": self.lease,
+                "patience": self.store.patience,
+                "machine": self.machine,
+                "bucket": self.bucket,
+                "served": self.served,
+            }
+        )
 
 
 #: Length of a name.
@@ -112,23 +171,26 @@ def new_id() -> str:
     return secrets.token_hex(ID // 2)
 
 
-def join(ticket: dict[str, Any], uid: str, config: Config) -> Session:
-    """Take part in a session that another process opened."""
-    url = ticket["url"]
-    return Session(
+def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, str] = ("", "")) -> Session:
+    """Take part in a session that another process opened; see `Session.member`."""
+    url = Address(ticket["url"])
+    session = Session(
         id=ticket["session"],
-        secret=bytes.fromhex(ticket["secret"]),
+        secret=Secret(bytes.fromhex(ticket["secret"])),
         worker_url=url,
         uid=uid,
         client=ticket["client"],
         limit=ticket["limit"],
         lease=ticket["lease"],
         machine=ticket["machine"],
-        store=Store(lambda: connect(url), loading()),
+        store=Store(lambda: connect(url), loading(), ticket["patience"]),
         config=config,
         bucket=ticket["bucket"],
         served=ticket.get("served", {}),
+        member=member,
     )
+    session.store.admit(session)
+    return session
 
 
 @dataclass(repr=False)
@@ -161,7 +223,10 @@ class OwnedSession(Session):
         with contextlib.suppress(OSError):
             for callback in self.before_end:
                 callback()
-            self.store.ask(*self.script("end_session", parts, (self.keys.base, self.keys.any_object, END_MS)))
+            end = self.script("end_session", parts, (self.keys.base, self.keys.any_object, END_MS))
+            refused, _ = self.store.call(("GET", self.keys("refused")), end)
+            if refused is not None:
+                _tell_refused(refused)
         for callback in self.after_end:
             callback()
         self.store.close()
@@ -169,27 +234,40 @@ class OwnedSession(Session):
             dismiss(self.keeper)
 
 
+def _tell_refused(refused: bytes) -> None:
+    # Not needed before.
+    import logging
+
+    logging.getLogger("transparent_mp").warning(
+        "%s payloads from the store were refused in this session: something else writes to this Redis under "
+        "our keys; give it a user and password of its own (docs/security.md)",
+        refused.decode("ascii", "replace"),
+    )
+
+
 def open_session(config: Config) -> OwnedSession:
     """Open the client's session. Raises StoreError when the store cannot be used."""
     name, uid = new_id(), new_id()
     ttl = int(config.lease * KEY_LEASES * 1000)
-    process, url = keeper.start({"session": name, "url": config.redis_url, "lease": config.lease, "ttl": ttl})
+    process, url = keeper.start(Hiding(session=name, url=config.redis_url, lease=config.lease, ttl=ttl))
     session = OwnedSession(
         id=name,
-        secret=secrets.token_bytes(32),
-        worker_url=config.worker_redis_url or url,
+        secret=Secret(secrets.token_bytes(32)),
+        worker_url=for_workers(config.worker_redis_url or url),
         uid=uid,
         client=uid,
         limit=0,
         lease=config.lease,
         machine="client",
-        store=Store(lambda: connect(url), loading()),
+        # An embedded server that has ended does not come back.
+        store=Store(lambda: connect(url), loading(), config.lease if config.redis_url else 0.0),
         config=config,
         bucket=config.bucket,
         keeper=process,
     )
     try:
         _announce(session)
+        session.store.admit(session)
     except BaseException:
         dismiss(process)
         raise
@@ -208,5 +286,5 @@ def _announce(session: Session) -> None:
     except StoreReplyError as error:
         raise type(error)(
             f"the store refuses to work for us: {error}; "
-            "docs/architecture.md lists the commands and keys that its user needs"
+            "docs/security.md lists the commands and keys that its user needs"
         ) from None

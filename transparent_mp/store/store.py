@@ -13,28 +13,62 @@ wait for comes whenever it comes. An error that answers a cast is raised by the 
 A wait that is given up (time-out, KeyboardInterrupt) is ended by CLIENT UNBLOCK; if the pop was
 served in that moment, its element is taken (time-out) or put back (exception).
 
+A connection that is lost is made anew, and what was not answered is sent again and applied once
+(`line`): the program sees a pause. A store that is away for longer than `patience` is gone for good.
+
 It does not know what keys and values mean.
 """
 
 from __future__ import annotations
 
+import select
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Callable, Optional
+from typing import Callable, Protocol
 
-from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
+from transparent_mp.store.line import LOST_KEYS, Line, OnReply
 from transparent_mp.store.link import Command, Link, Reply
+from transparent_mp.store.refusals import Kind, explained, refusal
 
 _ident = threading.get_ident
-
-OnReply = Optional[Callable[[Reply], None]]
 
 #: Unread replies after which a cast looks for them. Smaller: a read for nearly every write;
 #: larger: errors surface later, and the socket's buffer holds more.
 OWED_READ = 64
 #: Unread replies at which a cast waits for them: bounds what the store must buffer for us.
 OWED_MAX = 1024
+#: The same in bytes of what was sent, which is kept until it is answered.
+KEPT_READ, KEPT_MAX = 1024 * 1024, 32 * 1024 * 1024
+#: Seconds, at first and at most, between attempts to reach a store that is away: nothing tells when it is
+#: back. Longer: it is noticed later; shorter: a server that starts is asked more often, by every process.
+PAUSE, PAUSE_MAX = 0.01, 0.25
+#: Seconds after which a pop that CLIENT UNBLOCK did not find, since it was still on its way, is ended again.
+UNBLOCK_AGAIN = 0.01
+
+
+#: What tells the end of a connection and nothing else; where a system lacks it, an error does.
+_ENDED = getattr(select, "POLLRDHUP", 0)
+
+#: Why a link was not admitted, by the answer of lua/admit.lua.
+_REFUSALS = {
+    0: f"the session is over: its client has ended or lost its lease, or {LOST_KEYS}",
+    -1: "this process was taken for dead, since its worker did not renew its lease in time, and may do "
+    "nothing more; TRANSPARENT_MP_LEASE is how long that takes",
+    -2: f"the session is over: {LOST_KEYS}",
+}
+
+
+class Admission(Protocol):
+    """How a session admits lines."""
+
+    def admission(self, link: Link, line: Line) -> Command:
+        """The command that admits a new link of that line, which it names if it is new."""
+
+    def retirement(self, line: Line) -> Sequence[Command]:
+        """Commands for when nothing of that line is needed any more."""
 
 
 class _Exchange:
@@ -55,32 +89,48 @@ class _Exchange:
 class Store:
     """All links of one process to one store. Thread-safe."""
 
-    def __init__(self, connect: Callable[[], Link], prepare: Sequence[Command] = ()) -> None:
-        """`prepare`: commands sent first on a new shared link (scripts to load)."""
+    def __init__(
+        self, connect: Callable[[], Link], prepare: Sequence[Command] = (), patience: float = 0.0
+    ) -> None:
+        """`prepare`: commands sent first on a new shared link (scripts to load).
+
+        `patience`: seconds that a store which is away is waited for; 0: one attempt.
+        """
         self._connect = connect
         self._prepare = tuple(prepare)
-        self._link: Link | None = None
-        self._idle: list[Link] = []
+        self.patience = patience
+        self._admission: Admission | None = None
+        self._line: Line | None = None
+        self._idle: list[Line] = []
         self.reset()
 
     def reset(self) -> None:
         """Forget every link without a word on it: for the child of a fork, whose parent owns them."""
         # What is closed is the child's own descriptor, and nothing is sent.
-        for link in (self._link, *self._idle):
-            if link is not None:
-                link.close()
-        self._link, self._idle = None, []
+        for line in (self._line, *self._idle):
+            if line is not None:
+                line.close()
+        self._line, self._idle = None, []
         self._lock = threading.RLock()
         # The thread that is in the middle of an exchange on the shared link. A finaliser or signal handler
         # that runs in it just then, and uses the store, gets a link aside.
         self._busy = 0
-        self._owed: deque[OnReply] = deque()
-        self._failed: deque[StoreReplyError] = deque()
         self._later: deque[Sequence[Command]] = deque()
         self._closed = False
+        # Whether the session has admitted a line of this process; why nothing can be done any more.
+        self._met = False
+        self._gone: StoreError | None = None
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
         self._exchange = _Exchange(self)
+
+    def admit(self, admission: Admission) -> None:
+        """From here on every line is one of a session."""
+        with self._lock, self._exchange:
+            self._admission = admission
+            if self._line is not None and self._line.link is not None:
+                self._settle()
+                self._introduce(self._line, self._line.link)
 
     def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
         """Send and go on. `on_reply` is given the last command's reply when it is read."""
@@ -90,16 +140,12 @@ class Store:
                 on_reply(replies[-1])
             return
         with self._lock, self._exchange:
-            link = self._turn()
-            owed = self._owed
-            owed.extend([None] * (len(commands) - 1))
-            owed.append(on_reply)
-            self._send(link, commands)
-            if len(owed) >= OWED_READ:
-                for reply in link.read_ready():
-                    self._settle(reply)
-                while len(owed) > OWED_MAX:
-                    self._settle(self._read(link))
+            line = self._turn()
+            self._send(line, commands, None, on_reply)
+            if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
+                line.take_ready()
+                while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
+                    self._read(line)
             self._raise_failed()
         if self._later:
             self._flush()
@@ -123,26 +169,26 @@ class Store:
     def _call(self, commands: Sequence[Command]) -> list[Reply]:
         replies: list[Reply] = []
         with self._lock, self._exchange:
-            link = self._turn()
-            self._owed.extend([replies.append] * len(commands))
-            self._send(link, commands)
+            line = self._turn()
+            self._send(line, commands, replies.append, replies.append)
             self.waits += 1
             while len(replies) < len(commands):
-                self._settle(self._read(link))
+                self._read(line)
             self._raise_failed()
         return replies
 
     def _aside(self, commands: Sequence[Command]) -> list[Reply]:
         """An exchange while this thread is in the middle of another one."""
-        link = self._borrow()
+        line = self._borrow()
+        replies: list[Reply] = []
         try:
-            link.send(commands)
+            line.put(commands, replies.append, replies.append)
             self.waits += 1
-            replies = [link.read() for _ in commands]
+            line.take(len(line.kept))
         except BaseException:
-            link.close()
+            line.close()
             raise
-        self._idle.append(link)
+        self._idle.append(line)
         return replies
 
     def ask(self, *command: object) -> Reply:
@@ -154,9 +200,7 @@ class Store:
         if self._busy == _ident():
             return
         with self._lock, self._exchange:
-            if self._link is not None:
-                while self._owed:
-                    self._settle(self._read(self._link))
+            self._settle()
             self._raise_failed()
 
     def look(self) -> None:
@@ -164,55 +208,129 @@ class Store:
         if self._busy == _ident():
             return
         with self._lock, self._exchange:
-            if self._owed and self._link is not None:
-                for reply in self._link.read_ready():
-                    self._settle(reply)
+            if self._line is not None and self._line.kept:
+                self._line.take_ready()
 
     def pop(self, key: str, timeout: float | None = None, then: Sequence[Command] = ()) -> list[Reply] | None:
         """Take the first element of the list, waiting up to `timeout` seconds (None: for ever).
 
         Returns [element, *replies of `then`], or None when the time is over.
         """
-        link = self._borrow()
+        line = self._borrow()
         sent = False
         try:
-            link.send((("BLPOP", key, 0), *then))
+            line.pop(key, then)
             sent = True
             self.waits += 1
-            if not link.wait(timeout):
-                self._unblock(link)
-            link.gather(1 + len(then))
-            replies = list(link.arrived)
+            self.finish(line, timeout)
         except StoreError:
-            link.close()
+            line.close()
             raise
         except BaseException:
-            if sent and link.usable:
-                self._give_back(link, key, 1 + len(then))
+            if sent:
+                self._give_back(line, key)
             else:
-                link.close()
+                line.close()
             raise
-        link.arrived.clear()
-        self._idle.append(link)
+        replies = line.answers()
+        self._idle.append(line)
         for reply in replies:
             if isinstance(reply, StoreReplyError):
                 raise reply
-        if replies[0] is None:
-            return None
-        replies[0] = replies[0][1]
+        return None if replies[0] is None else replies
+
+    def finish(self, line: Line, timeout: float | None) -> None:
+        """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if not self.wait(line, None if deadline is None else deadline - time.monotonic()):
+                self._unblock(line)
+            if line.collect():
+                return
+
+    def wait(self, line: Line, timeout: float | None) -> bool:
+        """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not line.wait(0):
+            shared = self._line
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if left == 0 or shared is None or not shared.usable:
+                return line.wait(left)
+            poll = select.poll()
+            poll.register(line.fileno(), select.POLLIN)
+            poll.register(shared.fileno(), _ENDED)
+            happened = [fd for fd, _ in poll.poll(None if left is None else left * 1000)]
+            if not happened:
+                return False
+            if line.fileno() not in happened:
+                with self._lock, self._exchange:
+                    if self._line is not None and not self._closed:
+                        self._line.take_ready()
+        return True
+
+    def attempt(
+        self, commands: Sequence[Command], timeout: float | None, found: Callable[[], list[Reply] | None]
+    ) -> list[Reply]:
+        """Commands the first of which waits, up to `timeout` seconds, for an element that it moves.
+
+        Should the connection be lost, `found` says where that element is: what it returns stands for the
+        replies, and None has the commands sent again.
+        """
+        line = self._borrow()
+        try:
+            while True:
+                try:
+                    replies = self._attempted(line, commands, timeout)
+                    break
+                except StoreAwayError:
+                    line.renew()
+                    known = found()
+                    if known is not None:
+                        replies = known
+                        break
+        except StoreError:
+            line.close()
+            raise
+        except BaseException:
+            self._end(line)
+            raise
+        self._idle.append(line)
+        for reply in replies:
+            if isinstance(reply, StoreReplyError):
+                raise reply
         return replies
 
-    def watch(self) -> Link:
-        """A link for the caller alone, on which it may wait with an fd."""
+    def _attempted(self, line: Line, commands: Sequence[Command], timeout: float | None) -> list[Reply]:
+        link = line.link
+        assert link is not None
+        link.send(commands)
+        self.waits += 1
+        if not self.wait(line, timeout):
+            self._unblock(line)
+        link.gather(len(commands))
+        replies = list(link.arrived)
+        link.arrived.clear()
+        return replies
+
+    def _end(self, line: Line) -> None:
+        """Have the store end what a line waits for: nothing is moved by it any more."""
+        if line.link is not None:
+            self.soon(("CLIENT", "KILL", "ID", line.link.number, "ADDR", line.link.name))
+        self.retire(line)
+
+    def watch(self) -> Line:
+        """A line for the caller alone, on whose fd it may wait."""
         return self._borrow()
 
-    def unwatch(self, link: Link, pending: int, arrived: int = 0) -> list[Reply]:
-        """Take a watching link back: ends its wait and returns its `pending` or `arrived` replies."""
-        if pending:
-            self._unblock(link)
-        replies = [link.read() for _ in range(pending or arrived)]
-        self._idle.append(link)
-        return replies
+    def unwatch(self, line: Line) -> None:
+        """Take a line back on which nothing is outstanding."""
+        self._idle.append(line)
+
+    def retire(self, line: Line) -> None:
+        """End a line that the caller had for itself, whatever is outstanding on it."""
+        line.close()
+        if self._admission is not None and line.key:
+            self.soon(*self._admission.retirement(line))
 
     @property
     def closed(self) -> bool:
@@ -222,10 +340,9 @@ class Store:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            if self._link is not None:
-                self._link.close()
-                self._link = None
-            self._owed.clear()
+            if self._line is not None:
+                self._line.close()
+                self._line = None
             while self._idle:
                 self._idle.pop().close()
 
@@ -242,85 +359,129 @@ class Store:
                 self._busy = 0
                 self._lock.release()
 
-    def _turn(self) -> Link:
-        """The shared link, on which what finalisers wanted to send has gone ahead."""
-        link = self._shared()
+    def _turn(self) -> Line:
+        """The shared line, on which what finalisers wanted to send has gone ahead."""
+        line = self._shared()
         while self._later:
-            commands = self._later.popleft()
-            self._owed.extend([None] * len(commands))
-            self._send(link, commands)
-        return link
+            self._send(line, self._later.popleft(), None, None)
+        return line
 
-    def _shared(self) -> Link:
+    def _shared(self) -> Line:
+        self._check()
+        if self._line is None:
+            self._line = Line(self._dial)
+        return self._line
+
+    def _check(self) -> None:
         if self._closed:
             raise StoreError("this process has left its session; nothing can be sent any more")
-        link = self._link
-        if link is None or not link.usable:
-            if link is not None:
-                link.close()
-            self._owed.clear()
-            link = self._link = self._connect()
-            if self._prepare:
-                self._owed.extend([None] * len(self._prepare))
-                self._send(link, self._prepare)
-        return link
+        if self._gone is not None:
+            raise type(self._gone)(*self._gone.args)
 
-    def _send(self, link: Link, commands: Sequence[Command]) -> None:
-        try:
-            link.send(commands)
-        except StoreError:
-            self._drop()
-            raise
+    def _send(self, line: Line, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
+        line.put(commands, each, last)
 
-    def _read(self, link: Link) -> Reply:
-        try:
-            return link.read()
-        except StoreError:
-            self._drop()
-            raise
+    def _read(self, line: Line) -> None:
+        line.take(1)
 
-    def _drop(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-        self._owed.clear()
-
-    def _settle(self, reply: Reply) -> None:
-        on_reply = self._owed.popleft()
-        if on_reply is not None:
-            on_reply(reply)
-        elif isinstance(reply, StoreReplyError):
-            self._failed.append(reply)
+    def _settle(self) -> None:
+        if self._line is not None:
+            while self._line.kept:
+                self._read(self._line)
 
     def _raise_failed(self) -> None:
-        if self._failed:
-            error = self._failed.popleft()
-            self._failed.clear()
+        if self._line is not None and self._line.failed:
+            error = self._line.failed.popleft()
+            self._line.failed.clear()
             raise error
 
-    def _borrow(self) -> Link:
+    def _borrow(self) -> Line:
         while self._idle:
             try:
-                link = self._idle.pop()
+                line = self._idle.pop()
             except IndexError:
                 break
-            if link.usable:
-                return link
-            link.close()
-        link = self._connect()
-        link.send([("CLIENT", "ID")])
-        link.number = link.read()
-        return link
+            if line.usable:
+                return line
+            line.close()
+        self._check()
+        line = Line(self._dial)
+        self._dial(line)
+        return line
 
-    def _unblock(self, link: Link) -> None:
-        self.ask("CLIENT", "UNBLOCK", link.number)
+    def _dial(self, line: Line) -> None:
+        """Give a line a new link. Raises StoreError when there is none within `patience`."""
+        if line.link is not None:
+            line.former, line.link = line.link, None
+            line.former.close()
+        deadline = time.monotonic() + self.patience
+        pause = PAUSE
+        while True:
+            try:
+                self._check()
+                link = self._connect()
+                try:
+                    self._introduce(line, link)
+                except BaseException:
+                    link.close()
+                    raise
+                line.link = link
+                return
+            except StoreError as error:
+                # Nobody waits for an address at which nobody has ever listened.
+                waits = isinstance(error, StoreAwayError) and (self._met or error.starting)
+                if not waits or time.monotonic() + pause > deadline:
+                    if self._met:
+                        self._gone = error
+                    raise
+            # Other threads' links are made meanwhile; nobody can tell us when a server listens again.
+            time.sleep(pause)
+            pause = min(2 * pause, PAUSE_MAX)
 
-    def _give_back(self, link: Link, key: str, count: int) -> None:
-        if len(link.arrived) < count:
-            self._unblock(link)
-            link.gather(count)
-        first = link.arrived[0]
-        link.arrived.clear()
-        if isinstance(first, list):
-            self.cast(("LPUSH", key, first[1]))
-        self._idle.append(link)
+    def _introduce(self, line: Line, link: Link) -> None:
+        """Have the session admit a link; what may still be on its way on the old one is not to arrive."""
+        commands: list[Command] = []
+        if self._admission is not None:
+            commands.append(self._admission.admission(link, line))
+        if line.former is not None:
+            commands.insert(0, ("CLIENT", "KILL", "ID", line.former.number, "ADDR", line.former.name))
+        if line is self._line or line.former is not None:
+            commands += self._prepare
+        link.send(commands)
+        replies = [link.read() for _ in commands]
+        for reply in replies:
+            if isinstance(reply, StoreReplyError):
+                raise _refused(link.address, reply)
+        if self._admission is not None:
+            why = _REFUSALS.get(replies[0 if line.former is None else 1])
+            if why:
+                raise SessionLostError(why)
+            line.admitted = self._met = True
+        line.former = None
+
+    def _unblock(self, line: Line) -> None:
+        line.give_up()
+        while line.link is not None and not line.wait(0):
+            if self.ask("CLIENT", "UNBLOCK", line.link.number) or line.wait(UNBLOCK_AGAIN):
+                return
+
+    def _give_back(self, line: Line, key: str) -> None:
+        line.give_up()
+        if line.usable and not line.complete():
+            self._unblock(line)
+        while not line.collect():
+            continue
+        first = line.answers()[0]
+        if isinstance(first, bytes):
+            self.cast(("LPUSH", key, first))
+        self._idle.append(line)
+
+
+def _refused(address: str, reply: StoreReplyError) -> StoreError:
+    error = explained(address, reply)
+    known = refusal(str(reply))
+    if known is None or known.kind is not Kind.WAIT:
+        return error
+    away = StoreAwayError(*error.args)
+    away.starting = True
+    return away

@@ -59,7 +59,8 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         if not frame:
             os._exit(0)
         head, body = decode(frame)
-        session = join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]))
+        config = Config(lease=ticket["lease"], log=ticket["log"])
+        session = join(ticket, head["uid"], config, ("process", str(head["pid"])))
         session.depot, session.shelf = shelf.depot, shelf.content
         sessions.attach(session)
         content = unpack(session, "process:" + session.uid, body)
@@ -101,7 +102,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         session.served = served
         files.enter(session, served["roots"], shelf.place)
         memory.on_release(files.hand_over)
-    surroundings.enter(around)
+    surroundings.enter(around, session.worker_url)
     preload.renew()
     memory.synchronise()
     if method == "fork":
@@ -130,7 +131,7 @@ def _run_exit_handlers() -> None:
 
 def _pass_on(session: Session, worker: str, pid: int, content: Buffer, holds: Sequence[str]) -> None:
     uid = new_id()
-    first, body = pack(session, "process:" + uid, content)
+    first, body = pack(session, "process:" + uid, content, name=uid)
     parts = ("workers", "starting", "ready", "objects", "keys")
     bases = session.keys.base, session.keys.any_object
     args: list[Arg] = [*bases, pid, uid, body, session.ttl, worker, session.limit, *holds]

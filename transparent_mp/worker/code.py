@@ -65,7 +65,7 @@ class Code:
             return header, content
         digest = header["batch"]
         if not content:
-            content = self.pantry.get(digest) or b""
+            content = self.pantry.content(digest) or b""
             if not content:
                 content = contents.get(self._session, digest)
                 trips += -(-len(content) // CHUNK)
@@ -90,16 +90,15 @@ class Code:
 
     def _batch(self, digest: str) -> Batch | None:
         if digest and digest not in self._loaded:
-            content = self.pantry.get(digest)
+            content = self.pantry.content(digest)
             if content is not None:
                 self._loaded[digest] = decode(content)
         return self._loaded.get(digest)
 
 
 def _tells(header: dict[str, Any], name: str, asked: str) -> bool:
-    if name.rpartition(".")[0] in header["complete"]:
-        return True
-    # A compiled module is listed with its package, and has its bytes when it was asked for.
-    return any(
-        entry["name"] == name and (entry["size"] is not None or name == asked) for entry in header["modules"]
-    )
+    for entry in header["modules"]:
+        if entry["name"] == name:
+            # A compiled module is listed with its package, and has its bytes when it was asked for.
+            return entry["size"] is not None or name == asked
+    return name.rpartition(".")[0] in header["complete"]

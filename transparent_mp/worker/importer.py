@@ -25,6 +25,7 @@ from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from typing import Any, Callable, NamedTuple
 
 from transparent_mp.ship.modules import platform_tag
+from transparent_mp.worker import libraries
 from transparent_mp.worker.pantry import Pantry
 
 Ask = Callable[[str, dict[str, Any]], tuple[dict[str, Any], bytes]]
@@ -165,6 +166,7 @@ class ClientFinder:
                 path=origin,
             )
         path = self.pantry.native(entry.body, os.path.basename(origin))
+        libraries.load(self.pantry, self._ask, name, entry.header.get("libraries", {}))
         loader = ExtensionFileLoader(name, path)
         spec = importlib.machinery.ModuleSpec(
             name, loader, origin=path, is_package=entry.header["is_package"]

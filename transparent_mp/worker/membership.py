@@ -15,6 +15,7 @@ import sys
 import time
 from typing import Any
 
+from transparent_mp.errors import SessionLostError
 from transparent_mp.ship.frames import encode
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
@@ -40,7 +41,11 @@ class Membership:
         cores = ticket.get("cores", 1)
         args = (*place, self._lease_ms, session.ttl, cores)
         parts = ("alive", "workers", "starting", "ready", "keys")
-        if session.store.ask(*session.script("check_in", parts, args)) < 0:
+        try:
+            if session.store.ask(*session.script("check_in", parts, args)) < 0:
+                return False
+        except SessionLostError:
+            # Not even its link was admitted.
             return False
         self.tell("ready", worker=self.name, host=self.host, python=platform.python_version(), cores=cores)
         self._held_since(begun)
@@ -75,6 +80,12 @@ class Membership:
         # The platform may stop this machine the moment after.
         self._session.store.settle()
         return True
+
+    def drained(self) -> None:
+        """Nothing of this worker is left to anyone; the session is over, or goes on without it."""
+        keys, name = self._session.keys, self.name
+        names = [keys("workers"), keys("control", name), keys("links", name)]
+        self._session.store.call(script("drained", names, (name, keys.base)))
 
     def tell(self, kind: str, **fields: Any) -> None:
         """An event for the client."""

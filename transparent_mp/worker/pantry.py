@@ -1,7 +1,7 @@
 """A worker's pantry: code of clients by digest, for every process and session of this machine and user.
 
     NAME          content of that SHA-256: a batch of modules
-    NAME.code     code object, marshalled, of a module compiled here
+    NAME.code     SHA-256 of what follows: a code object, marshalled, of a module compiled here
     NAME/FILE     compiled module, where the dynamic loader finds it under its own name
 
 Names are digests of what they hold or were made of, so what is there is right, whoever put it there
@@ -26,6 +26,9 @@ from transparent_mp.originals import original
 SIZE = 128 << 20
 
 
+_DIGEST = 32
+
+
 class Pantry:
     """Made by the supervisor before it forks; used by its children."""
 
@@ -43,6 +46,11 @@ class Pantry:
             private = info.st_uid == os.getuid() and info.st_mode & 0o170077 == 0o040000
             place = place if private else ""
         self.place = place
+
+    def content(self, digest: str) -> bytes | None:
+        """The content of that digest, if it is here and whole."""
+        content = self.get(digest)
+        return content if content and hashlib.sha256(content).hexdigest() == digest else None
 
     def get(self, name: str) -> bytes | None:
         """The content of that name, if it is here."""
@@ -62,13 +70,15 @@ class Pantry:
         """The code object of a source; `compiled()` makes it, the first time on this machine."""
         about = f"{digest} {sys.implementation.cache_tag} {sys.flags.optimize} {path}"
         name = hashlib.sha256(about.encode()).hexdigest() + ".code"
-        kept = self.get(name)
-        if kept is not None:
+        kept = self.get(name) or b""
+        # What a disk has damaged could crash the interpreter.
+        if kept[:_DIGEST] == hashlib.sha256(kept[_DIGEST:]).digest():
             with contextlib.suppress(ValueError, EOFError, TypeError):
-                code: types.CodeType = marshal.loads(kept)  # noqa: S302  written by this user
+                code: types.CodeType = marshal.loads(kept[_DIGEST:])  # noqa: S302  written by this user
                 return code
         code = compiled()
-        self.put(name, marshal.dumps(code))
+        content = marshal.dumps(code)
+        self.put(name, hashlib.sha256(content).digest() + content)
         return code
 
     def native(self, content: Any, name: str) -> str:
@@ -78,11 +88,14 @@ class Pantry:
         path = os.path.join(folder, name)
         with contextlib.suppress(FileExistsError):
             _os("mkdir")(folder, 0o700)
-        try:
-            _os("lstat")(path)
-        except FileNotFoundError:
+        if not _is_there(path):
             self._write(path, content)
         return path
+
+    def has_native(self, digest: str, name: str) -> str:
+        """The path of one that is here already; '' if none is."""
+        path = os.path.join(self.place, digest, name) if self.place else ""
+        return path if path and _is_there(path) else ""
 
     def trim(self) -> None:
         """Throw away what has been longest here, when there is too much."""
@@ -116,6 +129,14 @@ class Pantry:
             with contextlib.suppress(OSError):
                 _os("unlink")(partial)
             raise
+
+
+def _is_there(path: str) -> bool:
+    try:
+        _os("lstat")(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _os(name: str) -> Any:

@@ -12,7 +12,9 @@ import select
 import signal
 import time
 from collections.abc import Iterable
+from typing import Any
 
+from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives.lifetime import NEAR
 
 #: Seconds children have between being told to end (SIGTERM) and being killed, when the session is
@@ -96,6 +98,11 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.child, number)
 
+    def relay(self, number: int) -> None:
+        """Signal it on behalf of another process."""
+        self.signal(number)
+        self.signalled.append(number)
+
     def warn(self) -> None:
         """Its worker's limit is near."""
         if not self._warned:
@@ -120,6 +127,24 @@ class Running:
                 os.close(fd)
         self._frame_writer = self._words_reader = -1
         self.orphan()
+
+
+class Once:
+    """What a worker has begun: an order that is put into its list again does not run a process again."""
+
+    def __init__(self) -> None:
+        self._begun: set[str] = set()
+
+    def check(self, head: dict[str, Any]) -> None:
+        """A process is to begin. Raises UntrustedPayloadError when it has before, ValueError for none."""
+        uid = head["uid"]
+        if not (isinstance(uid, str) and isinstance(head["pid"], int) and isinstance(head["name"], str)):
+            raise ValueError("it describes no process")
+        if uid in self._begun:
+            raise UntrustedPayloadError(
+                f"the process {uid} came a second time: something else writes to this Redis under our keys"
+            )
+        self._begun.add(uid)
 
 
 def end_all(processes: Iterable[Running], first: int, woken: int) -> None:

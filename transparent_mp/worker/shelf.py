@@ -2,7 +2,8 @@
 
 A content lies in a file named by its digest, in a directory of this worker alone, and is mapped
 copy-on-write: a process may change its view, and processes that do not share its pages. When the
-directory is full, or there is none, a process keeps its own copy in memory.
+directory is full, or there is none, a process keeps its own copy in memory. What was not used for longest
+goes when the shelf is; who has mapped it keeps its pages.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from transparent_mp.ship import contents
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.session import Session
 from transparent_mp.worker.pantry import Pantry
+
+#: Bytes on a shelf; a content that was just fetched stays, whatever its size. Larger: more contents are not
+#: fetched again; smaller: less of the worker's disk, or of its memory where that is what /tmp is.
+ROOM = 256 * 1024 * 1024
 
 
 class Shelf:
@@ -56,6 +61,7 @@ class Shelf:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not os.path.exists(path):
                     self._fetch(session, digest, path)
+        os.utime(path)
         with open(path, "rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
@@ -69,3 +75,20 @@ class Shelf:
                 os.unlink(path + ".part")
             raise
         os.rename(path + ".part", path)
+        self._make_room(path)
+
+    def _make_room(self, newest: str) -> None:
+        found = []
+        for entry in os.scandir(self.place):
+            if entry.path != newest and not entry.name.endswith((".lock", ".part")):
+                # Another process may be making room as well.
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path))
+        total = os.path.getsize(newest) + sum(size for _, size, _ in found)
+        for _, size, path in sorted(found):
+            if total <= ROOM:
+                break
+            total -= size
+            for each in (path, path + ".lock"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(each)

@@ -34,7 +34,7 @@ import time
 from typing import Any, Callable, NoReturn
 
 from transparent_mp.errors import StoreError
-from transparent_mp.launch.fleet import exit_of, report_exit, send_signal
+from transparent_mp.launch.fleet import exit_of, fence, report_exit, send_signal
 from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import forget_files
@@ -42,7 +42,8 @@ from transparent_mp.store.session import Session
 from transparent_mp.worker import preload
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership
-from transparent_mp.worker.running import Running, drain, end_all
+from transparent_mp.worker.orders import Orders
+from transparent_mp.worker.running import Once, Running, drain, end_all
 from transparent_mp.worker.shelf import Shelf
 
 log = logging.getLogger("transparent_mp")
@@ -90,7 +91,7 @@ class Supervisor:
         self._limit = Limit(life)
         if life is not None:
             # Children know when they have to be done.
-            ticket = dict(ticket, ends=self._limit.end_at, life=life)
+            ticket = type(ticket)(ticket, ends=self._limit.end_at, life=life)
         self._ticket = ticket
         self._session = session
         self._run_child = run_child
@@ -99,11 +100,11 @@ class Supervisor:
         self._membership = Membership(session, ticket)
         self._shelf = Shelf(session.depot)
         self._running: dict[int, Running] = {}
+        self._once = Once()
         self._spare: Running | None = None
         # Modules to import before the next fork.
         self._wanted: list[str] = []
         self._selector = selectors.DefaultSelector()
-        self._control = session.keys("control", self._name)
         self._idle_since = 0.0
 
     def run(self) -> int:
@@ -131,9 +132,8 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker)
         self._woken, self._waker = woken, waker
-        self._link = self._session.store.watch()
-        self._pop_next()
-        self._selector.register(self._link, selectors.EVENT_READ, self._on_control)
+        control = self._session.keys("control", self._name)
+        self._orders = Orders(self._session.store, control, self._selector, self._on_order)
         self._selector.register(woken, selectors.EVENT_READ, self._on_child)
         if self._lifeline >= 0:
             self._selector.register(self._lifeline, selectors.EVENT_READ, self._on_lifeline)
@@ -143,13 +143,10 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             self._selector.close()
             self._drop_spare()
-            self._link.close()
+            self._orders.close()
             os.close(woken)
             os.close(waker)
             self._shelf.clear()
-
-    def _pop_next(self) -> None:
-        self._link.send([("BLPOP", self._control, 0)])
 
     def _turn(self) -> int:
         """Wait for one round of happenings and see to them; returns the processes begun."""
@@ -220,30 +217,34 @@ class Supervisor:
         else:
             self._idle_since = time.monotonic()
 
-    def _on_control(self, _link: Any) -> int:
-        reply = self._link.read()
-        if not isinstance(reply, list):
-            raise StoreError(f"the store ended a worker's wait: {reply}")
-        self._pop_next()
-        head, _ = decode(reply[1])
-        kind = head["kind"]
+    def _on_order(self, frame: bytes) -> int:
+        if self.state is State.EXITED:
+            return 0
+        try:
+            return self._obey(decode(frame)[0], frame)
+        except StoreError:
+            raise
+        except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
+            self._session.refused()
+            log.warning("an order was ignored: %s", error)
+            return 0
+
+    def _obey(self, head: Head, frame: bytes) -> int:
+        kind, running = head["kind"], self._running.get(head.get("pid", 0))
         if kind == "run":
-            self._begin(head, reply[1])
+            self._once.check(head)
+            self._begin(head, frame)
             return 1
         if kind == "signal":
-            running = self._running.get(head["pid"])
             if running is not None:
-                running.signal(head["signal"])
-                running.signalled.append(head["signal"])
+                running.relay(head["signal"])
             elif self._limit.life is not None:
                 # It has passed on meanwhile.
                 send_signal(self._session, head["pid"], head["signal"])
         elif kind == "interrupt":
             self._signal_all(head["signal"])
-        elif kind == "orphan":
-            running = self._running.get(head["pid"])
-            if running is not None:
-                running.orphan()
+        elif kind == "orphan" and running is not None:
+            running.orphan()
         elif kind == "end":
             self._drain(signal.SIGTERM)
         return 0
@@ -295,7 +296,7 @@ class Supervisor:
         if self._lifeline >= 0:
             os.close(self._lifeline)
         self._session.store.reset()
-        self._link.close()
+        self._orders.close()
         stdout, stderr, parent = running.child_side()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
@@ -348,6 +349,9 @@ class Supervisor:
         if not running.outlived:
             # No lock on a file is held any more when its exit is told.
             forget_files(self._session, pid)
+        if code:
+            # What it has sent, or a pop that waits, is of no effect any more when its exit is told.
+            fence(self._session, pid, self._name)
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
             self._idle_since = time.monotonic()
@@ -372,11 +376,9 @@ class Supervisor:
             return
         self._move(State.DRAINING)
         end_all(self._running.values(), first, self._woken)
-        # In this order no end of the session can leave a word for us that nobody reads; the store may be
-        # gone as well.
+        # The store may be gone as well.
         with contextlib.suppress(StoreError):
-            workers = self._session.keys("workers")
-            self._session.store.call(("ZREM", workers, self._name), ("DEL", self._control))
+            self._membership.drained()
         self._move(State.EXITED)
 
     def _signal_all(self, number: int) -> None:

@@ -28,9 +28,13 @@ OWN_WITH_FILES = tuple(name for name in OWN if name != "TMPDIR")
 OWN_PREFIXES = ("AWS_LAMBDA_", "AWS_EXECUTION_ENV", "_HANDLER", "_X_AMZN")
 
 
-def enter(around: dict[str, Any]) -> None:
-    """Take the surroundings that `primitives.popen` has described."""
+def enter(around: dict[str, Any], address: str = "") -> None:
+    """Take the surroundings that `primitives.popen` has described.
+
+    `address`: the store's, for the variables that hold it. What is in the store does not name it.
+    """
     files = state.current()
+    around["environ"].update(dict.fromkeys(around.get("addresses", ()), str.__str__(address)))
     _environ(around["environ"], OWN if files is None else OWN_WITH_FILES)
     os.umask(around["umask"])
     if files is not None and files.places.is_clients(around["cwd"]):

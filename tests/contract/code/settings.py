@@ -7,6 +7,7 @@ import locale
 import logging
 import multiprocessing as mp
 import os
+import random
 import signal
 import socket
 import sys
@@ -65,6 +66,7 @@ def look():
     print("said by", mp.current_process().name, flush=True)
     return {
         "umask": oct(mask),
+        "random": random.random() == random.Random(7).random(),
         "numpy": float(np.random.random()) if METHOD == "fork" else "",
         "print": repr(np.array([1 / 3])),
         "divided": np.geterr()["divide"],
@@ -109,6 +111,7 @@ def child(queue):
 
 if __name__ == "__main__":
     os.umask(0o027)
+    random.seed(7)
     np.random.seed(7)
     np.set_printoptions(precision=2)
     np.seterr(divide="ignore")

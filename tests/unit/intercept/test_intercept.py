@@ -216,3 +216,23 @@ class TestSettings:
             "intercept.install('worker', table=TABLE); import multiprocessing, foreign.leaf",
             TRANSPARENT_MP_WORKERS="zero",
         )
+
+
+def test_what_opens_files_at_the_client_is_plain_python_s(passes: Run) -> None:
+    passes(
+        """
+        import builtins, io, os, pathlib, shutil, subprocess, tempfile
+        modules = [builtins, io, os, pathlib, shutil, tempfile]
+        plain = [{name: id(value) for name, value in vars(module).items()} for module in modules]
+        execute = subprocess.Popen._execute_child
+        intercept.install()
+        changed = {
+            name
+            for module, before in zip(modules, plain)
+            for name, value in vars(module).items()
+            if before.get(name) != id(value)
+        }
+        assert changed - {"process_cpu_count"} == {"kill", "cpu_count", "sched_getaffinity"}, changed
+        assert subprocess.Popen._execute_child is execute
+        """
+    )

@@ -107,7 +107,7 @@ def test_workers_that_never_come_are_said_to(
     with pytest.raises(error, match="no worker could be started: it was broken"):
         fleet.await_first(60.0)
     # What waited for it has ended.
-    assert told(session) == [{"kind": "exit", "pid": FIRST_PID, "code": VANISHED}]
+    assert told(session) == [{"kind": "exit", "pid": FIRST_PID, "code": VANISHED, "worker": ""}]
 
 
 def test_a_lost_worker_s_processes_have_ended_once(
@@ -123,7 +123,7 @@ def test_a_lost_worker_s_processes_have_ended_once(
     session.store.call(("DEL", session.keys("lease", worker)))
     fleet.look()
     fleet.gone(worker, "seen to end as well")
-    assert told(session) == [{"kind": "exit", "pid": FIRST_PID, "code": VANISHED}]
+    assert told(session) == [{"kind": "exit", "pid": FIRST_PID, "code": VANISHED, "worker": worker}]
 
 
 def test_another_is_launched_for_what_waits_when_a_worker_is_lost(

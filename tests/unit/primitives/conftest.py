@@ -102,6 +102,17 @@ def own_session(joined):
 
 
 @pytest.fixture
+def quiet(own_session):
+    """The same, with nothing exchanged any more when the test is over."""
+    yield own_session
+    gc.collect()
+    exchange = memory._engine._exchange
+    if exchange is not None:
+        exchange.stop()
+        memory._engine._exchange = None
+
+
+@pytest.fixture
 def ours(monkeypatch, own_session):
     """The library's leaves are ours, as the table of patches says; the session of this process."""
     rows = [row for row in TABLE if row.module in LEAVES]

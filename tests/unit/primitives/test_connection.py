@@ -9,6 +9,7 @@ import selectors
 import time
 from collections import deque
 from multiprocessing import connection
+from multiprocessing.reduction import ForkingPickler
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -160,6 +161,79 @@ class TestMessages:
         with pytest.raises(UntrustedPayloadError):
             two.recv()
 
+    def test_large_messages_that_nobody_reads_go_with_their_pipe(self, own_session):
+        one, two = shared_pipe()
+        inner, outer = shared_pipe()
+        key = inner._shared.peers
+        one.post(ForkingPickler.dumps([outer, os.urandom(SIZES[-1])]))
+        outer.close()
+        del outer
+        gc.collect()
+        store = own_session.store
+        assert store.ask("SCARD", key) == 1, "held by the message alone"
+        blobs = store.ask("KEYS", own_session.keys("blob", "*"))
+        assert len(blobs) == 1
+        for end in (one, two):
+            end.close()
+        del one, two, end
+        gc.collect()
+        with pytest.raises(EOFError):
+            inner.recv()
+        assert store.ask("EXISTS", *blobs) == 0
+        assert store.ask("SISMEMBER", own_session.keys("keys"), blobs[0]) == 0
+
+    @pytest.mark.parametrize("size", [1, SIZES[-1]])
+    def test_a_message_that_is_put_there_again_is_refused(self, own_session, waiting, size):
+        one, two = shared_pipe()
+        key = two._shared.inbound
+        sent = waiting(one.send_bytes, b"1" * size)
+        taken = own_session.store.pop(key)[0]
+        own_session.store.cast(("RPUSH", key, taken), ("RPUSH", key, taken))
+        assert two.recv_bytes() == b"1" * size
+        sent.result(LONG)
+        one.send_bytes(b"2")
+        with pytest.raises(UntrustedPayloadError, match="received before"):
+            two.recv_bytes()
+        # What comes behind it is read.
+        assert two.recv_bytes() == b"2"
+
+    def test_what_is_put_back_is_not_taken_for_a_replay(self, own_session):
+        one, two = shared_pipe()
+        for number in range(10):
+            one.send(number)
+        key = two._shared.inbound
+        first = own_session.store.pop(key)[0]
+        assert [two.recv() for _ in range(8)] == list(range(1, 9))
+        own_session.store.cast(("LPUSH", key, first))
+        assert [two.recv(), two.recv()] == [0, 9]
+
+    def test_a_message_is_for_its_side_of_its_pipe_only(self, own_session):
+        one, two = shared_pipe()
+        three, four = shared_pipe()
+        for end in (one._shared, four._shared, three._shared):
+            one.send("x")
+            (taken,) = own_session.store.pop(two._shared.inbound)
+            own_session.store.cast(("RPUSH", end.inbound, taken))
+        for end in (one, three, four):
+            with pytest.raises(UntrustedPayloadError, match="does not carry this session's seal"):
+                end.recv()
+
+    def test_two_threads_that_send_are_both_heard(self, own_session, waiting):
+        one, two = shared_pipe()
+        sending = [waiting(lambda: [one.send(number) for number in range(300)]) for _ in range(3)]
+        assert sorted(two.recv() for _ in range(900)) == sorted([*range(300)] * 3)
+        for each in sending:
+            each.result(LONG)
+
+    def test_an_end_that_is_handed_over_anew_is_still_heard(self, own_session, player, pickled):
+        one, two = shared_pipe()
+        other = player()
+        for number in range(3):
+            sender = other(pickle.loads, pickled(one))
+            other(sender.send, number)
+            assert two.recv() == number
+            del sender
+
     def test_a_large_message_leaves_no_key_behind_once_read(self, own_session, waiting):
         one, two = shared_pipe()
         sent = waiting(one.send_bytes, bytes(SIZES[-1]))
@@ -293,7 +367,7 @@ class TestEnd:
         own_session.store.settle()
         one.send(1)
         monkeypatch.setattr(ours_module, "LOOK_AFTER", 0)
-        assert select.select([own_session.store._link], [], [], LONG)[0]
+        assert select.select([own_session.store._line], [], [], LONG)[0]
         for _ in range(2):
             with pytest.raises(BrokenPipeError):
                 one.send(1)

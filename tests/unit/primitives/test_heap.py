@@ -64,17 +64,6 @@ def run(session, thing, code):
 
 
 @pytest.fixture
-def session(own_session):
-    yield own_session
-    # The exchange must not go on in a session that is over.
-    gc.collect()
-    exchange = memory._engine._exchange
-    if exchange is not None:
-        exchange.stop()
-        memory._engine._exchange = None
-
-
-@pytest.fixture
 def patched(monkeypatch):
     """CPython's sharedctypes over our buffers, as `intercept` arranges it."""
     monkeypatch.setattr("multiprocessing.heap.BufferWrapper", heap.BufferWrapper)
@@ -126,104 +115,104 @@ class TestLocal:
 
 
 class TestShared:
-    def test_a_process_sees_and_changes_it(self, session, patched):
+    def test_a_process_sees_and_changes_it(self, quiet, patched):
         array = patched.RawArray(ctypes.c_double, [1.5, 2.5])
         where = ctypes.addressof(array)
-        run(session, array, "assert list(it) == [1.5, 2.5]; it[1] = -3.25")
+        run(quiet, array, "assert list(it) == [1.5, 2.5]; it[1] = -3.25")
         assert list(array) == [1.5, -3.25]
         assert ctypes.addressof(array) == where
 
-    def test_structures_and_values(self, session, patched):
+    def test_structures_and_values(self, quiet, patched):
         class Point(ctypes.Structure):
             _fields_ = [("x", ctypes.c_int), ("y", ctypes.c_double)]
 
         # A class that the child can import is not the point; its memory is.
         point = patched.RawValue(Point, 1, 2.0)
-        run(session, point._wrapper, "v = it.create_memoryview(); v[0] = 7")
+        run(quiet, point._wrapper, "v = it.create_memoryview(); v[0] = 7")
         assert (point.x, point.y) == (7, 2.0)
 
-    def test_only_the_block_that_was_pickled_is_shared(self, session, patched):
+    def test_only_the_block_that_was_pickled_is_shared(self, quiet, patched):
         one, other = patched.RawValue("i", 1), patched.RawValue("i", 2)
         assert one._wrapper._state[0][0] is other._wrapper._state[0][0]
-        run(session, one, "it.value = 10")
+        run(quiet, one, "it.value = 10")
         assert (one.value, other.value) == (10, 2)
         assert other._wrapper._replica is None
 
-    def test_numpy_sees_the_same_memory(self, session, patched):
+    def test_numpy_sees_the_same_memory(self, quiet, patched):
         numpy = pytest.importorskip("numpy")
         array = patched.RawArray("d", 100_000)
         seen = numpy.frombuffer(array)
         seen[:] = numpy.arange(100_000)
         run(
-            session,
+            quiet,
             array,
             "import numpy; a = numpy.frombuffer(it); assert a[99_999] == 99_999; a *= 2; assert it[1] == 2",
         )
         assert (seen == 2 * numpy.arange(100_000)).all()
 
-    def test_several_processes_write_their_own_parts(self, session, patched):
+    def test_several_processes_write_their_own_parts(self, quiet, patched):
         array = patched.RawArray("b", 30_000)
         code = "for i in range({0}, 30_000, 3): it[i] = {0} + 1\n"
-        children = [start(session, array, code.format(part)) for part in range(3)]
+        children = [start(quiet, array, code.format(part)) for part in range(3)]
         assert [child.wait() for child in children] == [0, 0, 0]
         memory.synchronise()
         assert bytes(array) == b"\1\2\3" * 10_000
 
-    def test_two_pickles_are_one_memory(self, session):
+    def test_two_pickles_are_one_memory(self, quiet):
         wrapper = heap.BufferWrapper(10)
         code = "one, other = it; assert one is other; one.create_memoryview()[0] = 1"
-        run(session, [wrapper, wrapper], code)
-        again = pickle.loads(pickled(wrapper, session.uid))
+        run(quiet, [wrapper, wrapper], code)
+        again = pickle.loads(pickled(wrapper, quiet.uid))
         assert again is wrapper
         assert wrapper.create_memoryview()[0] == 1
         separate = "two = pickle.loads(bytes.fromhex(task['object'])); assert two is it"
-        run(session, wrapper, separate)
+        run(quiet, wrapper, separate)
 
-    def test_a_block_used_before_begins_as_zeros(self, session):
+    def test_a_block_used_before_begins_as_zeros(self, quiet):
         used = heap.BufferWrapper(64)
         used.create_memoryview()[:] = b"x" * 64
         del used
         wrapper = heap.rebuild(new_id(), 64, "")
         assert bytes(wrapper.create_memoryview()) == bytes(64)
 
-    def test_an_empty_buffer_can_be_shared(self, session):
-        run(session, heap.BufferWrapper(0), "assert len(it.create_memoryview()) == 0")
+    def test_an_empty_buffer_can_be_shared(self, quiet):
+        run(quiet, heap.BufferWrapper(0), "assert len(it.create_memoryview()) == 0")
 
-    def test_zeros_of_a_gigabyte_do_not_travel(self, session):
+    def test_zeros_of_a_gigabyte_do_not_travel(self, quiet):
         wrapper = heap.BufferWrapper(1 << 30)
         wrapper.create_memoryview()[1 << 29] = 3
         pickled(wrapper, new_id())
-        session.store.settle()
-        assert session.store.ask("HLEN", session.keys.object(wrapper._replica.oid, "d")) == 1
+        quiet.store.settle()
+        assert quiet.store.ask("HLEN", quiet.keys.object(wrapper._replica.oid, "d")) == 1
 
-    def test_a_collected_buffer_lets_go_of_its_block_and_hold(self, session):
+    def test_a_collected_buffer_lets_go_of_its_block_and_hold(self, quiet):
         # Another holder keeps the object itself.
         used = heap.BufferWrapper._heap
         wrapper = heap.BufferWrapper(24)
         pickled(wrapper, new_id())
         oid, block = wrapper._replica.oid, wrapper._state[0]
-        holders = session.keys.object(oid, "h0")
-        assert session.store.ask("SISMEMBER", holders, session.uid) == 1
+        holders = quiet.keys.object(oid, "h0")
+        assert quiet.store.ask("SISMEMBER", holders, quiet.uid) == 1
         del wrapper
         gc.collect()
-        assert session.store.ask("SISMEMBER", holders, session.uid) == 0
-        assert session.store.ask("EXISTS", holders) == 1
+        assert quiet.store.ask("SISMEMBER", holders, quiet.uid) == 0
+        assert quiet.store.ask("EXISTS", holders) == 1
         assert used.malloc(24)[:2] == block[:2]
 
-    def test_the_last_hold_takes_the_segment_with_it(self, session):
+    def test_the_last_hold_takes_the_segment_with_it(self, quiet):
         wrapper = heap.BufferWrapper(10_000)
         wrapper.create_memoryview()[:] = b"x" * 10_000
-        run(session, wrapper, "")
+        run(quiet, wrapper, "")
         oid = wrapper._replica.oid
-        for holder in session.store.ask("SMEMBERS", session.keys.object(oid, "h0")):
-            if holder.decode() != session.uid:
-                session.store.ask(*sharing._drop(session, holder.decode(), oid, 0))
+        for holder in quiet.store.ask("SMEMBERS", quiet.keys.object(oid, "h0")):
+            if holder.decode() != quiet.uid:
+                quiet.store.ask(*sharing._drop(quiet, holder.decode(), oid, 0))
         del wrapper
         gc.collect()
-        session.store.settle()
-        assert session.store.ask("KEYS", session.keys.object_base(oid) + "*") == []
+        quiet.store.settle()
+        assert quiet.store.ask("KEYS", quiet.keys.object_base(oid) + "*") == []
 
-    def test_a_forked_child_has_a_copy_of_its_own(self, session):
+    def test_a_forked_child_has_a_copy_of_its_own(self, quiet):
         wrapper = heap.BufferWrapper(200_000)
         view = wrapper.create_memoryview()
         pickled(wrapper, new_id())

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
 
 import pytest
+from shm_names import FILES
 
 from transparent_mp.primitives import homes, memory, names, segments
 from transparent_mp.primitives import session as sessions
@@ -15,7 +15,6 @@ pytestmark = [
     pytest.mark.usefixtures("place"),
 ]
 
-FILES = Path("/dev/shm")
 
 LOOKING = """
 from multiprocessing import shared_memory

@@ -53,7 +53,7 @@ def elsewhere(player):
 
 def names(session):
     return {
-        name.decode(): value.decode()
+        name.decode(): bytes(session.seal.open(f"{session.keys('names')} {name.decode()}", value)).decode()
         for name, value in zip(*[iter(session.store.ask("HGETALL", session.keys("names")))] * 2)
     }
 
@@ -195,8 +195,15 @@ class TestClient:
             Client(address)
 
     def test_of_a_listener_whose_process_ended_is_refused(self, own_session, elsewhere):
+        names = own_session.keys("names")
+        place = f"{names} AF_INET localhost:9"
         own_session.store.call(
-            ("HSET", own_session.keys("names"), "AF_INET localhost:9", f"client {new_id()}")
+            (
+                "HSET",
+                names,
+                "AF_INET localhost:9",
+                own_session.seal.close(place, f"client {new_id()}".encode()),
+            )
         )
         with pytest.raises(ConnectionRefusedError):
             elsewhere(Client, ("localhost", 9))

@@ -198,7 +198,7 @@ def test_what_is_known_to_be_sent_is_not_sent_again(processes):
     assert not one.engine.publish()
     one.view[1] = ord("b")
     (command,) = one.engine.publish()
-    assert command[10:] == (3, 0, 1, 0, 1, b"b")
+    assert command[10:-2] == (3, 0, 1, 0, 1, b"b")
     other.acquire()
     assert bytes(other.view) == b"a."
 
@@ -248,22 +248,47 @@ def test_an_unchanged_segment_costs_few_bytes(processes, size):
     for process in (one, other):
         assert process.engine.publish() == []
         ((reply,),) = process.acquire()
-        assert len(reply) == 4
+        assert len(reply) == 5
     one.view[0] += 1
     one.release()
     # Its own change is not sent back to the writer.
     ((reply,),) = one.acquire()
-    assert len(reply) == 4
+    assert len(reply) == 5
     ((reply,),) = other.acquire()
-    assert reply[4] == 0
-    assert len(reply[5]) <= BLOCK
+    assert reply[5] == 0
+    assert len(reply[6]) <= BLOCK
+
+
+@pytest.mark.parametrize("size", [1, BLOCK * 3])
+@pytest.mark.parametrize("looked_for", [False, True])
+def test_of_several_answers_under_way_each_begins_where_another_ended(processes, size, looked_for):
+    one, other = processes(bytes(size))
+    answers = []
+    commands = [other.engine.fetch(under_way=True) for _ in range(2)]
+    for place, command in zip((0, size - 1), commands):
+        one.view[place] += 1
+        one.release()
+        answers.append(other.session.store.call(*command))
+    first, second = (answer for ((answer,),) in answers)
+    assert (len(first), len(second)) == (7, 7)
+    assert second[4] == first[1]
+    if looked_for:
+        other.engine.looks.append(lambda: answers[0])
+    waits = other.session.store.waits
+    # The second first: what it leaves out is looked for, or else fetched.
+    other.engine.merge(answers[1])
+    assert bytes(other.view) == bytes(one.view)
+    assert other.session.store.waits - waits == (0 if looked_for else 1)
+    other.engine.merge(answers[0])
+    assert bytes(other.view) == bytes(one.view)
+    assert other.replica.known == one.replica.known + 2
 
 
 def test_only_what_changed_travels(processes):
     one, _other = processes(bytes(BLOCK * 8))
     one.view[5 * BLOCK + 3] = 1
     (command,) = one.engine.publish()
-    assert command[-3:] == (5, 3, b"\1")
+    assert command[-5:-2] == (5, 3, b"\1")
 
 
 def test_a_change_larger_than_an_answer_comes_whole(processes, monkeypatch):
@@ -503,7 +528,7 @@ def test_one_command_asks_for_all_segments(processes):
     one.view[1] = 5
     one.release()
     (answers,) = other.acquire()
-    assert [len(answer) for answer in answers] == [6, 6]
+    assert [len(answer) for answer in answers] == [7, 7]
     assert (other.view[1], theirs.view[BLOCK]) == (5, 3)
 
 

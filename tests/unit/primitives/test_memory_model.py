@@ -165,9 +165,13 @@ class Processes(RuleBasedStateMachine):
         self.merge_one(len(self.answers) - 1)
 
     @rule(e=engines)
-    def fetch(self, e):
-        commands = self.real[e].fetch()
+    def fetch(self, e, under_way=False):
+        commands = self.real[e].fetch(under_way=under_way)
         self.answers.append((e, self.sessions[e].store.call(*commands), self.model[e].fetch()))
+
+    @rule(e=engines)
+    def fetch_while_others_are_under_way(self, e):
+        self.fetch(e, under_way=True)
 
     @precondition(lambda self: self.answers)
     @rule(data=st.data())
@@ -177,14 +181,15 @@ class Processes(RuleBasedStateMachine):
     def merge_one(self, which):
         e, replies, answer = self.answers.pop(which)
         first = replies[0][0]
-        if first[1] == first[2] or first[2] <= self.replicas[e].known:
+        whole = first[1] == first[2] and not self.replicas[e].lacks(first)
+        if whole or first[2] <= self.replicas[e].known:
             self.real[e].merge(replies)
             self.model[e].merge(answer)
         else:
             self.merge_in_pieces(e, replies)
 
     def merge_in_pieces(self, e, replies):
-        # What an answer that stops short lacks is fetched now, so it may be newer than the answer.
+        # What an answer lacks, at its end or before its beginning, is fetched now: it may be newer.
         model = self.model[e]
         self.real[e].merge(replies)
         self.real[e].merge(self.sessions[e].store.call(*self.real[e].fetch()))

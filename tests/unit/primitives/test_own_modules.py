@@ -40,6 +40,22 @@ def test_own_is_what_the_program_brought(make):
     assert not own_modules.is_own(types.ModuleType("no_file"))
 
 
+def test_what_was_installed_beside_it_is_not(make, tmp_path):
+    (tmp_path / "tmp_dist-1.0.dist-info").mkdir()
+    (tmp_path / "tmp_dist-1.0.dist-info" / "RECORD").write_text(
+        "tmp_installed/__init__.py,sha256=x,0\ntmp_single.py,sha256=x,0\n"
+    )
+    (tmp_path / "tmp_installed").mkdir()
+    for name in ("__init__.py", "inner.py"):
+        (tmp_path / "tmp_installed" / name).touch()
+    own_modules._installed_in.cache_clear()
+    assert own_modules.is_own(make("tmp_beside", ""))
+    assert not own_modules.is_own(make("tmp_single", ""))
+    package = __import__("tmp_installed.inner")
+    assert not own_modules.is_own(package)
+    assert not own_modules.is_own(package.inner)
+
+
 def test_data_is_what_may_have_changed_since_the_import(make):
     module = make(
         "tmp_own_b",

@@ -3,9 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from shm_names import FILES, entries, some_name
 
 from transparent_mp.primitives import homes, names, segments
 from transparent_mp.primitives.segments import State
@@ -13,16 +13,6 @@ from transparent_mp.store.session import new_id
 
 # Programs fork as they like; the exchange's thread does not run in the child.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-FILES = Path("/dev/shm")
-
-
-def some_name():
-    return f"unit_{new_id()}"
-
-
-def entries(session):
-    return session.store.ask("HLEN", session.keys("segments"))
 
 
 @pytest.mark.usefixtures("place")

@@ -9,7 +9,8 @@ from queue import Empty, Full
 
 import pytest
 
-from transparent_mp.primitives import queues, synchronize
+from transparent_mp.errors import StoreError
+from transparent_mp.primitives import flow, queues, synchronize
 from transparent_mp.primitives.queues import JoinableQueue, Queue, SimpleQueue
 
 SHORT = 0.05
@@ -347,6 +348,157 @@ class TestSharing:
             assert own_session.store.ask("KEYS", own_session.keys.object_base(oid) + "*") == []
 
 
+class TestAhead:
+    """A producer that is further ahead of its consumers than the window."""
+
+    #: More than the window takes.
+    WINDOW = 512
+    MANY = 2 * WINDOW
+
+    @pytest.fixture(params=["shared", "received"])
+    def pair(self, request, pickled, monkeypatch):
+        monkeypatch.setattr(flow, "MESSAGES", self.WINDOW)
+        queue = Queue(ctx=context())
+        again = share(queue, pickled)
+        into, out = (queue, again) if request.param == "shared" else (again, queue)
+        yield into, out
+        into.close()
+        # It would go on in the session of the next test.
+        into._thread.join(LONG)
+        assert not into._thread.is_alive()
+        out.close()
+
+    def test_is_never_held_up_and_the_store_does_not_fill(self, pair):
+        into, out = pair
+        for number in range(self.MANY):
+            into.put(number)
+        assert out._reader.length() <= self.WINDOW * (1 + 2 / flow.STEPS)
+        assert into.qsize() >= self.MANY - 1
+        assert [out.get(timeout=LONG) for _ in range(self.MANY)] == list(range(self.MANY))
+
+    def test_large_items_wait_for_one_another(self, pair):
+        into, out = pair
+        for number in range(4):
+            into.put(bytes([number]) * (flow.WINDOW + 1))
+        assert out._reader.length() == 1
+        assert [out.get(timeout=LONG)[0] for _ in range(4)] == [0, 1, 2, 3]
+
+    def test_a_process_takes_what_it_put_itself(self, pair):
+        into, _out = pair
+        for number in range(self.MANY):
+            into.put(number)
+        assert [into.get(timeout=LONG) for _ in range(self.MANY)] == list(range(self.MANY))
+
+    def test_goes_straight_to_the_store_again_once_it_was_caught_up_with(self, pair, until):
+        into, out = pair
+        for _ in range(self.MANY):
+            into.put(0)
+        for _ in range(self.MANY):
+            out.get(timeout=LONG)
+        until(into._direct)
+        into.put("now")
+        assert out._reader.length() == 1
+        assert out.get() == "now"
+
+    def test_several_producers_keep_their_order(self, pair):
+        into, out = pair
+
+        def produce(which):
+            for number in range(self.MANY):
+                into.put((which, number))
+
+        threads = [threading.Thread(target=produce, args=(which,), daemon=True) for which in range(2)]
+        for thread in threads:
+            thread.start()
+        found = {0: [], 1: []}
+        for _ in range(2 * self.MANY):
+            which, number = out.get(timeout=LONG)
+            found[which].append(number)
+        assert found == {0: list(range(self.MANY)), 1: list(range(self.MANY))}
+
+    def test_is_joined_when_everything_was_taken(self, pair, waiting):
+        into, out = pair
+        for number in range(self.MANY):
+            into.put(number)
+        into.close()
+        joined = waiting(into.join_thread)
+        for number in range(self.MANY):
+            assert out.get(timeout=LONG) == number
+            if number < self.WINDOW // 2:
+                assert not joined.done()
+        joined.result(LONG)
+
+    def test_is_not_joined_once_that_was_cancelled(self, pair):
+        into, out = pair
+        for number in range(self.MANY):
+            into.put(number)
+        into.cancel_join_thread()
+        into.close()
+        into.join_thread()
+        assert into._thread.is_alive()
+        assert [out.get(timeout=LONG) for _ in range(self.MANY)] == list(range(self.MANY))
+
+    def test_an_item_that_cannot_be_pickled_is_left_out(self, pair, monkeypatch):
+        into, out = pair
+        told = []
+        monkeypatch.setattr(
+            type(into), "_on_queue_feeder_error", staticmethod(lambda e, obj: told.append((e, obj)))
+        )
+        for number in range(self.MANY):
+            into.put(number)
+        item = threading.Lock()
+        into.put(item)
+        into.put("next")
+        for _ in range(self.MANY):
+            out.get(timeout=LONG)
+        assert out.get(timeout=LONG) == "next"
+        assert isinstance(told[0][0], TypeError)
+        assert told[0][1] is item
+
+    def test_goes_on_when_a_consumer_has_died_with_what_it_took(self, pair, monkeypatch, own_session):
+        monkeypatch.setattr(flow, "LOOK_EVERY", 0.05)
+        into, out = pair
+        for number in range(self.MANY):
+            into.put(number)
+        # Taken, and no token pushed.
+        own_session.store.ask("DEL", out._reader._shared.inbound)
+        found = []
+        while not found or found[-1] != self.MANY - 1:
+            found.append(out.get(timeout=LONG))
+        assert found == list(range(found[0], self.MANY))
+
+    # pytest counts the SystemExit that ends a thread for an error; threading does not.
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_lost_store_is_reported_once_and_ends_what_feeds_it(self, pair, monkeypatch):
+        into, out = pair
+        told = []
+        monkeypatch.setattr(type(into), "_on_queue_feeder_error", staticmethod(lambda e, _: told.append(e)))
+        for number in range(self.MANY):
+            into.put(number)
+
+        def lost(*_args):
+            raise StoreError("lost")
+
+        monkeypatch.setattr(into._writer._shared.flow, "wait", lost)
+        while into._thread.is_alive():
+            out.get(timeout=LONG)
+        assert [str(error) for error in told] == ["lost"]
+
+    def test_bounded_and_joinable_ones_too(self, pickled):
+        queue = JoinableQueue(3, ctx=context())
+        again = share(queue, pickled)
+        for number in range(3):
+            again.put(bytes([number]) * (flow.WINDOW + 1))
+        assert queue._reader.length() == 1
+        with pytest.raises(Full):
+            again.put(0, False)
+        for number in range(3):
+            assert queue.get(timeout=LONG)[0] == number
+            queue.task_done()
+        queue.join()
+        end(again)
+
+
 class TestJoinableQueue:
     def test_counts_what_is_unfinished(self, make, waiting):
         into, out = make(JoinableQueue)
@@ -405,21 +557,6 @@ class TestSimpleQueue:
         with pytest.raises(TypeError):
             into.put(threading.Lock())
         assert out.empty()
-
-    def test_an_error_that_is_kept_does_not_keep_who_put(self, make, monkeypatch, until):
-        into, _out = make()
-        kept = []
-        monkeypatch.setattr(type(into), "_on_queue_feeder_error", staticmethod(lambda e, _: kept.append(e)))
-
-        def put():
-            local = threading.Event()
-            into.put(threading.Lock())
-            return weakref.ref(local)
-
-        local = put()
-        until(lambda: kept)
-        assert local() is None
-        end(into)
 
     def test_a_closed_one_refuses(self, make):
         into, _out = make(SimpleQueue)

@@ -17,17 +17,6 @@ def descriptors():
     return lambda: len(os.listdir("/proc/self/fd"))
 
 
-@pytest.fixture
-def quiet(own_session):
-    """A session in which nothing is exchanged when the test is over."""
-    yield own_session
-    gc.collect()
-    exchange = memory._engine._exchange
-    if exchange is not None:
-        exchange.stop()
-        memory._engine._exchange = None
-
-
 def test_mappings_of_one_file_are_the_same_memory():
     fd = segments.nameless(5000)
     one, two = Mapping(fd, 5000), Mapping(fd, 5000)

@@ -1,25 +1,15 @@
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
 
 import pytest
+from shm_names import entries, some_name
 
 from transparent_mp.primitives import memory, names, segments
 from transparent_mp.store.session import new_id
 
 # Programs fork as they like; the exchange's thread does not run in the child.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-FILES = Path("/dev/shm")
-
-
-def some_name():
-    return f"unit_{new_id()}"
-
-
-def entries(session):
-    return session.store.ask("HLEN", session.keys("segments"))
 
 
 @pytest.mark.usefixtures("place")

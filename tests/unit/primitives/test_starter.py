@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from transparent_mp.config import Config
-from transparent_mp.errors import LaunchError
+from transparent_mp.errors import LaunchError, SessionLostError
 from transparent_mp.launch.fleet import VANISHED
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing, starter
@@ -15,6 +15,7 @@ from transparent_mp.primitives.starter import Child, Starter
 from transparent_mp.ship.frames import encode
 from transparent_mp.store.keys import FIRST_PID
 from transparent_mp.store.session import join, new_id
+from transparent_mp.store.store import Store
 
 LONG = 20
 
@@ -298,11 +299,12 @@ class TestPlace:
         assert inbox._ended.is_set()
         with pytest.raises(OSError, match="has left its session"):
             client.session.store.ask("PING")
-        other = join(client.session.ticket(), new_id(), Config())
-        assert [key.decode() for key in other.store.ask("KEYS", other.keys.base + "*")] == [
-            other.keys("control", worker)
-        ]
-        other.store.close()
+        keys = client.session.keys
+        other = Store(client.session.store._connect)
+        assert [key.decode() for key in other.ask("KEYS", keys.base + "*")] == [keys("control", worker)]
+        other.close()
+        with pytest.raises(SessionLostError, match="the session is over"):
+            join(client.session.ticket(), new_id(), Config()).store.ask("PING")
 
     def test_the_lambda_backend_is_there(self, monkeypatch, store_session):
         config = Config(backend="lambda", function="f", redis_url="redis://store")

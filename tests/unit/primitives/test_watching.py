@@ -38,7 +38,7 @@ def pop(own_session, key):
 
 
 def readable(watch, timeout=0.0):
-    return bool(select.select([watch.link], [], [], timeout)[0])
+    return bool(select.select([watch.line], [], [], timeout)[0])
 
 
 def test_once_armed_the_fd_tells_of_what_is_there(watch, push):
@@ -90,7 +90,7 @@ def test_taking_costs_one_round_trip(watch, push, own_session):
 def test_what_was_registered_once_tells_of_later_elements(watch, push):
     watch.arm()
     poll = select.poll()
-    poll.register(watch.link.fileno(), select.POLLIN)
+    poll.register(watch.line.fileno(), select.POLLIN)
     for number in range(3):
         assert poll.poll(0) == []
         push(f"{number}")

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import zipfile
+from importlib.machinery import EXTENSION_SUFFIXES
 
 import pytest
 
@@ -165,3 +167,24 @@ def test_source_is_that_of_loaded_modules_only(tree):
 def test_nonsense_is_answered():
     assert "unknown kind" in modules.answer({"kind": "x"})[0]["error"]
     assert "KeyError" in modules.answer({"kind": "module"})[0]["error"]
+
+
+def test_only_libraries_that_lie_with_the_code_are_served(tmp_path, monkeypatch):
+    inside, outside = tmp_path / "code" / "libone.so", tmp_path / "elsewhere" / "libtwo.so"
+    for path in (inside, outside):
+        path.parent.mkdir()
+        path.write_bytes(path.name.encode())
+    origin = tmp_path / "code" / f"compiled_one{EXTENSION_SUFFIXES[0]}"
+    origin.write_bytes(b"compiled")
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    found = {path.name: str(path) for path in (inside, outside)}
+    monkeypatch.setattr(modules.elf, "bundled", lambda path: found if path == str(origin) else {})
+    header, _ = modules.answer({"kind": "module", "name": "compiled_one"})
+    assert header["modules"][0]["libraries"] == {"libone.so": hashlib.sha256(b"libone.so").hexdigest()}
+    assert (
+        modules.answer({"kind": "library", "module": "compiled_one", "library": "libone.so"})[1]
+        == b"libone.so"
+    )
+    for name in ("libtwo.so", "libthree.so"):
+        header, body = modules.answer({"kind": "library", "module": "compiled_one", "library": name})
+        assert (header["found"], body) == (False, b"")

@@ -75,6 +75,23 @@ def test_a_request_that_is_not_sealed_is_refused(session: OwnedSession) -> None:
         Answers(session).handle({"key": key, "topic": "t"}, b"x" * 40 + b"{}")
 
 
+def test_a_request_is_answered_once_and_for_who_asked(
+    answers: Answers, asker: Session, session: OwnedSession
+) -> None:
+    done: list[int] = []
+    answers.on("add", lambda request: (done.append(request["n"]), ({}, b""))[1])
+    inbox = session.keys("inbox", session.client)
+    requests.send(asker, "add", {"n": 1}, key=session.keys("answer", "1"))
+    requests.send(asker, "add", {"n": 2}, key=session.keys("answer", "2"))
+    assert session.store.pop(session.keys("answer", "2"), 30) is not None
+    # What passes through the store can be read, kept and changed there.
+    kept = asker.push_event(session.client, b'{"kind":"request","topic":"add","key":""}\n')[0][2]
+    for sent in (kept, kept.replace(b'"key":""', b'"key":"x"'), kept.replace(b"add", b"del")):
+        session.store.call(("RPUSH", inbox, sent))
+    ask(asker, "add", {"n": 3})
+    assert done == [1, 2, 3]
+
+
 def test_answers_do_not_stay(answers: Answers, asker: Session, session: OwnedSession) -> None:
     answers.on("echo", lambda _request: ({}, b""))
     ask(asker, "echo", {})

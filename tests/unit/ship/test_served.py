@@ -48,7 +48,7 @@ def test_settled_is_what_arrived_before(served: Served, worker: Session, tmp_pat
     for number in range(20):
         write(worker, tmp_path / str(number), b"x" * 300_000)
         worker.store.settle()
-        served.settle()
+        served.ended(5_000_002)
         assert (tmp_path / str(number)).stat().st_size == 300_000
 
 
@@ -58,7 +58,12 @@ def test_of_an_ended_process_nothing_stays_open(served: Served, worker: Session,
     assert served._server.pids() == {5_000_001}
     forget_files(worker, 5_000_001)
     worker.store.settle()
-    served.settle()
+    served.ended(5_000_002)
+    assert served._server.pids() == set()
+    # Its worker has vanished, and told nothing.
+    write(worker, tmp_path / "file", b"content")
+    worker.store.settle()
+    served.ended(5_000_001)
     assert served._server.pids() == set()
     # One whose end nobody has told is found out.
     write(worker, tmp_path / "file", b"content")
@@ -69,7 +74,7 @@ def test_of_an_ended_process_nothing_stays_open(served: Served, worker: Session,
 def test_who_waits_is_let_go_at_the_end(served: Served, worker: Session, tmp_path: Path) -> None:
     write(worker, tmp_path / "file", b"content")
     served.stop()
-    thread = threading.Thread(target=served.settle)
+    thread = threading.Thread(target=served.ended, args=(5_000_001,))
     thread.start()
     thread.join(5)
     assert not thread.is_alive()

@@ -3,12 +3,14 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
 from transparent_mp.errors import ConfigError, StoreError
+from transparent_mp.hidden import Address
 from transparent_mp.store import connect, server
 
 
@@ -92,3 +94,33 @@ def test_an_address_that_means_nothing_is_named() -> None:
 def test_public_leaves_out_user_and_password() -> None:
     assert connect.public("rediss://user:p%40ss@host:1/2?x=y") == "rediss://host:1/2"
     assert "pw" not in connect.public("unix://user:pw@/run/redis.sock")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://ann:hush@127.0.0.1:{closed}/0",
+        "redis://ann:hush@127.0.0.1:{open}/0",
+        "redis://ann:hush@127.0.0.1:{open}/0?health_check_interval=0",
+        "rediss://ann:hush@127.0.0.1:{open}/0",
+        "redis://ann:hush@127.0.0.1:port/0",
+        "redis://ann:hush@[::1/0",
+        "redis://:hu/hush@127.0.0.1:{open}",
+        "unix://ann:hush@/nowhere/redis.sock",
+        "redis://127.0.0.1:{open}?username=ann&password=hush&nonsense=1",
+    ],
+)
+def test_no_error_shows_a_password_not_even_among_locals(url: str, address: str) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        ports = {"closed": unused.getsockname()[1], "open": urlsplit(url).port}
+    given = Address(address.format(**ports))
+    with pytest.raises((StoreError, ConfigError)) as raised:
+        connect.connect(given)
+    step = raised.value.__traceback__
+    assert step is not None
+    # The first frame is this test's, which has the address as a text.
+    shown = traceback.TracebackException(
+        type(raised.value), raised.value, step.tb_next, capture_locals=True, lookup_lines=False
+    )
+    assert "hush" not in "".join(shown.format())

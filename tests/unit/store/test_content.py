@@ -53,6 +53,10 @@ def test_what_is_large_lies_there_and_the_message_is_small(
     assert unpack(session, "place", message) == content
     assert session.store.ask("EXISTS", session.keys("depot")) == 1
     if ack:
+        # Its sender has ended, or was never there.
+        assert session.store.ask("LLEN", session.keys("ack", ack)) == 0
+        session.store.call(("SADD", session.keys("keys"), session.keys("ack", ack)))
+        unpack(session, "place", message)
         assert session.store.ask("LLEN", session.keys("ack", ack)) == 1
 
 
@@ -78,3 +82,29 @@ def test_without_a_depot_large_contents_are_blobs(session: OwnedSession) -> None
     first, message = pack(session, "place", bytes(LARGE))
     session.store.cast(*first)
     assert bytes(unpack(session, "place", message)) == bytes(LARGE)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_tokens_in_a_large_content_stand_in_its_message_too(
+    stored: bool, session: OwnedSession, request: pytest.FixtureRequest
+) -> None:
+    if stored:
+        request.getfixturevalue("depot")
+    tokens = b"token-0123456789abcdef", b"token-fedcba9876543210"
+    content = bytes(LARGE).join((b"", *tokens, b""))
+    first, message = pack(session, "place", content, holds=True)
+    assert all(token in message for token in tokens)
+    assert len(message) < 200
+    session.store.cast(*first)
+    assert unpack(session, "place", message) == content
+
+
+def test_a_blob_of_several_chunks_comes_whole_and_goes(
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transparent_mp.store.content.CHUNK", BLOB // 3)
+    content = bytes(range(256)) * (BLOB // 256) + b"the end"
+    first, message = pack(session, "place", content)
+    session.store.cast(*first)
+    assert unpack(session, "place", message) == content
+    assert session.store.ask("KEYS", session.keys("blob", "*")) == []

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from transparent_mp.store.content import BLOB, pack
 from transparent_mp.store.keys import FIRST_PID
-from transparent_mp.store.scripts import script
+from transparent_mp.store.scripts import evaluated, script
 from transparent_mp.store.session import OwnedSession
 
 
@@ -58,6 +59,15 @@ class Book:
         names = [self._keys("alive"), self._keys("workers"), self._keys("lease", worker)]
         return int(self.ask(*script("renew", names, (worker, 1000))))
 
+    def admit(self, kind: str, of: str, owner: str, link: str = "a 1:2") -> int:
+        names = [self._keys("alive"), self._keys("links", owner), self._keys("keys")]
+        names += [self._keys("line", link), self._keys("taken", link)]
+        args = (self._keys.base, kind, of, owner, link, link, self._session.ttl, "")
+        return int(self.ask(*evaluated("admit", names, args)))
+
+    def fence(self, pid: int, worker: str) -> Any:
+        return self.ask(*script("fence", [self._keys("running", worker)], (self._keys.base, pid)))
+
     def signal(self, pid: int, number: int) -> int:
         return int(self.run("signal", ("ready", "keys"), self._keys.base, pid, number, self._session.ttl))
 
@@ -99,8 +109,20 @@ def test_an_exit_is_told_once_and_the_worker_takes_what_waits(book: Book) -> Non
     book.submit("second")
     assert book.exited(FIRST_PID, 3, "w") == 1
     assert book.exited(FIRST_PID, 3, "w") == 0
-    assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3}]
+    assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3, "worker": "w"}]
     assert [frame["name"] for frame in book.frames("control", "w")] == ["first", "second"]
+
+
+def test_a_large_body_goes_with_a_process_that_never_began(book: Book, session: OwnedSession) -> None:
+    book.check_in("w")
+    first, _body = pack(session, "process:uid-p", bytes(BLOB), name="uid-p")
+    session.store.cast(*first)
+    book.submit()
+    key = session.keys("blob", "uid-p")
+    assert session.store.ask("EXISTS", key) == 1
+    assert book.exited(FIRST_PID, -9, "w") == 1
+    assert session.store.ask("EXISTS", key) == 0
+    assert session.store.ask("SISMEMBER", session.keys("keys"), key) == 0
 
 
 def test_only_the_worker_that_holds_a_process_may_tell_its_end(book: Book) -> None:
@@ -115,9 +137,43 @@ def test_a_worker_that_was_given_up_never_comes_back(book: Book, session: OwnedS
     book.submit()
     assert book.renew("w") == 1
     assert book.give_up("w", "lease") is None
-    assert book.give_up("w") == [str(FIRST_PID).encode()]
+    assert book.give_up("w") == [[str(FIRST_PID).encode()], []]
     assert (book.renew("w"), book.check_in_again("w"), book.give_up("w")) == (-1, -2, None)
     assert book.ask("EXISTS", session.keys("lease", "w")) == 0
+
+
+def test_who_was_given_up_is_fenced_off(book: Book, session: OwnedSession) -> None:
+    assert book.admit("worker", "w", "w") == -1
+    book.ask("SADD", session.keys("starting"), "w")
+    assert book.admit("worker", "w", "w", "1 a:1") == 1
+    assert book.check_in_again("w") == 0
+    assert book.admit("worker", "w", "w", "2 a:2") == 1
+    book.submit()
+    assert book.admit("process", str(FIRST_PID), "uid-p", "3 a:3") == 1
+    assert book.admit("process", str(FIRST_PID), "another", "4 a:4") == -1
+    pids, links = book.give_up("w")
+    assert (pids, sorted(links)) == ([str(FIRST_PID).encode()], [b"1 a:1", b"2 a:2", b"3 a:3"])
+    # Although its end is not told yet.
+    assert book.admit("process", str(FIRST_PID), "uid-p") == -1
+    assert book.admit("worker", "w", "w") == -1
+    assert book.exited(FIRST_PID, -9, "w") == 1
+    assert book.ask("EXISTS", session.keys("links", "w"), session.keys("links", "uid-p")) == 0
+
+
+def test_a_process_that_has_ended_is_fenced_off_by_its_worker(book: Book) -> None:
+    book.check_in("w")
+    book.submit()
+    book.admit("process", str(FIRST_PID), "uid-p", "3 a:3")
+    assert book.fence(FIRST_PID, "another") == []
+    assert book.admit("process", str(FIRST_PID), "uid-p", "3 a:3") == 1
+    assert book.fence(FIRST_PID, "w") == [b"3 a:3"]
+    assert book.admit("process", str(FIRST_PID), "uid-p") == -1
+
+
+def test_nobody_is_admitted_to_a_session_that_is_over(book: Book, session: OwnedSession) -> None:
+    assert book.admit("", "", "client") == 1
+    book.ask("DEL", session.keys("alive"))
+    assert book.admit("", "", "client") == 0
 
 
 def test_a_waiting_process_is_withdrawn_only_by_what_would_end_it(book: Book) -> None:
@@ -163,7 +219,7 @@ def test_a_process_passes_on_under_its_id_and_its_end_there_means_nothing(
     assert [frame["kind"] for frame in book.frames("control", "v")] == ["run", "signal"]
     assert book.ask("EXISTS", session.keys("running", "w")) == 0
     assert book.exited(FIRST_PID, 3, "v") == 1
-    assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3}]
+    assert book.frames("inbox", "parent") == [{"kind": "exit", "pid": FIRST_PID, "code": 3, "worker": "v"}]
 
 
 def test_a_process_that_passes_on_waits_where_no_other_worker_is(book: Book) -> None:
@@ -202,6 +258,7 @@ def test_no_key_is_without_a_time_to_live(book: Book, session: OwnedSession) -> 
     book.submit("waits")
     book.check_in("w")
     book.submit("runs")
+    book.admit("process", str(FIRST_PID + 1), "uid-runs")
     book.signal(FIRST_PID, 15)
     book.exited(FIRST_PID, 0, "w")
     book.pass_on(FIRST_PID + 1, "new", "w")

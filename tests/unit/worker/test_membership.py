@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import Any
 
 import pytest
+from events import told
 
 from transparent_mp.store.keys import FIRST_PID
 from transparent_mp.store.session import OwnedSession
@@ -23,11 +23,6 @@ def ticket(session: OwnedSession) -> dict[str, Any]:
 @pytest.fixture
 def membership(session: OwnedSession, ticket: dict[str, Any]) -> Membership:
     return Membership(session, ticket)
-
-
-def told(session: OwnedSession) -> list[Any]:
-    frames = session.store.ask("LRANGE", session.keys("inbox", session.client), 0, -1)
-    return [json.loads(frame) for frame in frames]
 
 
 def submit(session: OwnedSession) -> Any:

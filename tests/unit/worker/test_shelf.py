@@ -36,6 +36,24 @@ def test_a_content_is_fetched_once_and_each_view_is_its_own(stored: OwnedSession
     assert not os.path.exists(shelf.place)
 
 
+def test_what_was_not_used_for_longest_makes_room(
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transparent_mp.worker.shelf.ROOM", 2500)
+    parts = {hashlib.sha256(bytes([n]) * 1000).hexdigest(): bytes([n]) * 1000 for n in range(4)}
+    session.store.call(*contents.put(session, parts, set()))
+    shelf, views = Shelf(), []
+    for at, digest in enumerate(parts):
+        views.append(shelf.content(session, digest))
+        os.utime(os.path.join(shelf.place, digest), (at, at))
+    assert sorted(os.listdir(shelf.place)) == sorted(
+        name for digest in list(parts)[2:] for name in (digest, digest + ".lock")
+    )
+    assert [bytes(view[:]) for view in views] == list(parts.values())
+    assert bytes(shelf.content(session, next(iter(parts)))[:]) == bytes(1000)
+    shelf.clear()
+
+
 def test_without_a_directory_a_process_has_its_own_copy(
     stored: OwnedSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,7 +68,7 @@ def test_without_a_directory_a_process_has_its_own_copy(
 
 def test_what_is_gone_or_another_is_an_error(stored: OwnedSession) -> None:
     shelf = Shelf()
-    stored.store.call(("RPUSH", stored.keys("content", DIGEST), b"more"))
+    stored.store.call(("HSET", stored.keys("content", DIGEST), 1, b"more"))
     with pytest.raises(UntrustedPayloadError, match="not what its digest says"):
         shelf.content(stored, DIGEST)
     stored.store.call(("DEL", stored.keys("content", DIGEST)))
@@ -65,7 +83,7 @@ def test_the_largest_contents_come_from_the_depot(session: OwnedSession) -> None
     session.depot = depot = Depot()
     session.store.call(*contents.put(session, {digest: content, DIGEST: CONTENT}, set()))
     assert depot.held == {digest: content}
-    assert session.store.ask("LRANGE", session.keys("content", digest), 0, -1) == [contents.IN_DEPOT]
+    assert session.store.ask("HGETALL", session.keys("content", digest)) == [b"0", contents.IN_DEPOT]
     shelf = Shelf(depot)
     assert bytes(shelf.content(session, digest)[:]) == content
     assert bytes(shelf.content(session, DIGEST)[:]) == CONTENT

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
 from typing import Any, Callable, NoReturn
 
 import pytest
+from events import told
 
 from transparent_mp.store.session import OwnedSession, join, new_id
 from transparent_mp.worker.supervisor import State, Supervisor
@@ -39,8 +39,7 @@ def test_an_idle_worker_leaves_after_its_time(session: OwnedSession, supervisor:
     assert worker.run() == 0
     assert worker.state is State.EXITED
     assert session.store.ask("ZCARD", session.keys("workers")) == 0
-    told = session.store.ask("LRANGE", session.keys("inbox", session.client), 0, -1)
-    assert [json.loads(frame)["kind"] for frame in told] == ["ready", "left"]
+    assert [head["kind"] for head in told(session)] == ["ready", "left"]
 
 
 @pytest.mark.parametrize("why", ["not awaited", "session over"])
@@ -66,3 +65,16 @@ def test_the_session_s_end_ends_it(session: OwnedSession, supervisor: Any) -> No
     worker = supervisor(linger=600)
     worker.run()
     assert worker.state is State.EXITED
+
+
+@pytest.mark.parametrize(
+    "order", [b"", b"no frame", b"[]\n", b"{}\n", b'{"kind": "run"}\n', b'{"kind": "signal", "pid": []}\n']
+)
+def test_an_order_that_makes_no_sense_is_ignored(
+    session: OwnedSession, supervisor: Any, order: bytes
+) -> None:
+    session.store.call(("RPUSH", session.keys("control", "w"), order, b'{"kind": "end"}\n'))
+    worker = supervisor(linger=600)
+    worker.run()
+    assert worker.state is State.EXITED
+    assert session.store.ask("GET", session.keys("refused")) == b"1"

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from transparent_mp.cli.checks.line import Line, doubtful, well, wrong
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
-from transparent_mp.store.connect import connect, public
+from transparent_mp.hidden import public
+from transparent_mp.store.connect import connect
 from transparent_mp.store.server import find_binary
 from transparent_mp.worker.examination import round_trip
 

@@ -5,6 +5,7 @@
 -- INVARIANT: exactly one exit event for each process; a process's holds end before its exit is seen.
 --@include workers
 --@include objects
+--@include lines
 local base, pid, ttl, worker = ARGV[1], ARGV[3], ARGV[5], ARGV[6]
 local process = base .. 'process:' .. pid
 local record = redis.call('HMGET', process, 'uid', 'parent', 'worker')
@@ -13,12 +14,16 @@ local uid, parent = record[1], record[2]
 
 drop_holds({base = base, any_object = ARGV[2], ttl = ttl, objects = KEYS[3], keys = KEYS[4]}, uid)
 tell_orphans(base, uid, ttl, KEYS[4])
-redis.call('DEL', process, base .. 'inbox:' .. uid)
-redis.call('SREM', KEYS[4], process, base .. 'inbox:' .. uid)
+local own = {process, base .. 'inbox:' .. uid, base .. 'blob:' .. uid}
+-- The blob is the body of one that never began and has not fetched it.
+redis.call('UNLINK', unpack(own))
+redis.call('SREM', KEYS[4], unpack(own))
+forget_lines(base, uid, KEYS[4])
 -- A parent that is gone has no children set any more; nobody would read its inbox.
 if redis.call('SREM', base .. 'children:' .. parent, pid) == 1 then
   local inbox = base .. 'inbox:' .. parent
-  redis.call('RPUSH', inbox, cjson.encode({kind = 'exit', pid = tonumber(pid), code = tonumber(ARGV[4])}) .. '\n')
+  local exit = {kind = 'exit', pid = tonumber(pid), code = tonumber(ARGV[4]), worker = worker}
+  redis.call('RPUSH', inbox, cjson.encode(exit) .. '\n')
   redis.call('PEXPIRE', inbox, ttl)
   redis.call('SADD', KEYS[4], inbox)
 end

@@ -1,22 +1,26 @@
 -- A process fetches what others changed in segments.
 -- KEYS: of each segment 1 data  2 version  3 blocks
--- ARGV: 1 reader, "" to be given its own changes too; of each segment object id, version that it has
---       seen, blocks after which its answer may stop short (0 for a segment of one block)
+-- ARGV: 1 reader, "" to be given its own changes too  2 "1" for one of several that are under way; of
+--       each segment object id, version that it has seen, blocks after which its answer may stop short
+--       (0 for a segment of one block)
 -- RETURNS: an answer for each: {object id, version that the answer reaches, version now, number of the
---          reader's last part that was applied, block, bytes, block, bytes, ...}; bytes lack trailing
---          zeros.
--- INVARIANT: whoever applies an answer that reaches the version now has seen every change. One that
---            stops short is gone on with from the version that it reached, as reader "": a block in
---            it may since have moved behind a later change of the reader's own.
-local reader = ARGV[1]
+--          reader's last part that was applied, version from which on, block, bytes, block, bytes, ...};
+--          bytes lack trailing zeros.
+-- INVARIANT: whoever has seen the version from which on, and applies an answer that reaches the version
+--            now, has seen every change. One that stops short is gone on with from the version that it
+--            reached, as reader "": a block in it may since have moved behind a later change of the
+--            reader's own. Of several that are under way each begins where the one before ended.
+local reader, under_way = ARGV[1], ARGV[2] == '1'
 
 local function look(data, versions, changed, oid, known, most)
-  local meta = redis.call('HMGET', versions, 'n', 'w', 'f', 's:' .. reader)
+  local meta = redis.call('HMGET', versions, 'n', 'w', 'f', 's:' .. reader, 'e:' .. reader)
   local now = tonumber(meta[1] or '0')
-  local answer = {oid, now, now, tonumber(meta[4] or '0')}
+  if under_way then known = math.max(known, tonumber(meta[5] or '0')) end
+  local answer = {oid, now, now, tonumber(meta[4] or '0'), known}
   if (meta[2] == reader and tonumber(meta[3]) or now) <= known then return answer end
   if most == 0 then
-    answer[5], answer[6] = 0, redis.call('HGET', data, 0)
+    answer[6], answer[7] = 0, redis.call('HGET', data, 0)
+    if under_way then redis.call('HSET', versions, 'e:' .. reader, now) end
     return answer
   end
   local blocks = redis.call('ZRANGEBYSCORE', changed, '(' .. known, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
@@ -32,12 +36,13 @@ local function look(data, versions, changed, oid, known, most)
       answer[#answer + 1] = redis.call('HGET', data, blocks[i])
     end
   end
+  if under_way then redis.call('HSET', versions, 'e:' .. reader, answer[2]) end
   return answer
 end
 
 local answers = {}
 for i = 1, #KEYS / 3 do
   answers[i] = look(KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i],
-                    ARGV[3 * i - 1], tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1]))
+                    ARGV[3 * i], tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2]))
 end
 return answers

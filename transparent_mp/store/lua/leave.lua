@@ -1,5 +1,6 @@
 -- An idle worker leaves, unless something has come for it meanwhile.
--- KEYS: 1 workers  2 control of the worker  3 running of the worker  4 worker's record  5 lease  6 keys
+-- KEYS: 1 workers  2 control of the worker  3 running of the worker  4 worker's record  5 lease
+--       6 keys
 -- ARGV: 1 worker
 -- RETURNS: 1 left, 0 stay.
 -- INVARIANT: a process is never given to a worker that has left.

@@ -29,20 +29,18 @@ drop_holds({base = base, any_object = ARGV[2], ttl = ttl, objects = KEYS[4], key
 tell_orphans(base, record[1], ttl, KEYS[5])
 redis.call('DEL', base .. 'inbox:' .. record[1])
 redis.call('SREM', KEYS[5], base .. 'inbox:' .. record[1])
+-- This step is on a line of its own: its lines go with the worker.
+local links = redis.call('HGETALL', base .. 'links:' .. record[1])
+if links[1] then
+  redis.call('HSET', base .. 'links:' .. left, unpack(links))
+  redis.call('PEXPIRE', base .. 'links:' .. left, ttl)
+  redis.call('SADD', KEYS[5], base .. 'links:' .. left)
+end
+redis.call('DEL', base .. 'links:' .. record[1])
+redis.call('SREM', KEYS[5], base .. 'links:' .. record[1])
 redis.call('SREM', base .. 'running:' .. left, pid)
 redis.call('ZINCRBY', KEYS[1], tonumber(load) < RETIRED and RETIRED - 1 or -1, left)
 redis.call('HSET', process, 'uid', ARGV[4], 'worker', '')
 local head = {kind = 'run', pid = tonumber(pid), uid = ARGV[4], parent = record[2], name = record[3]}
 local frame = cjson.encode(head) .. '\n' .. ARGV[5]
-local worker, free = least_loaded(base, KEYS[1])
-local count, starting = serving(KEYS[1]), redis.call('SCARD', KEYS[2])
-local given = 0
-if worker and (free or (limit > 0 and count + starting >= limit)) then
-  given = 1
-  redis.call('ZINCRBY', KEYS[1], 1, worker)
-  give(base, worker, frame, ttl)
-else
-  redis.call('RPUSH', KEYS[3], frame)
-  redis.call('PEXPIRE', KEYS[3], ttl)
-end
-return {given, count, starting, redis.call('LLEN', KEYS[3])}
+return {hand_over(base, KEYS[1], KEYS[2], KEYS[3], frame, ttl, limit)}

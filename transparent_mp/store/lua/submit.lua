@@ -18,15 +18,4 @@ redis.call('SADD', children, pid)
 redis.call('PEXPIRE', process, ttl)
 redis.call('PEXPIRE', children, ttl)
 redis.call('SADD', KEYS[5], process, children)
-local worker, free = least_loaded(base, KEYS[2])
-local count, starting = serving(KEYS[2]), redis.call('SCARD', KEYS[3])
-local given = 0
-if worker and (free or (limit > 0 and count + starting >= limit)) then
-  given = 1
-  redis.call('ZINCRBY', KEYS[2], 1, worker)
-  give(base, worker, frame, ttl)
-else
-  redis.call('RPUSH', KEYS[4], frame)
-  redis.call('PEXPIRE', KEYS[4], ttl)
-end
-return {pid, given, count, starting, redis.call('LLEN', KEYS[4])}
+return {pid, hand_over(base, KEYS[2], KEYS[3], KEYS[4], frame, ttl, limit)}

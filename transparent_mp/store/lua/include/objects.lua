@@ -3,11 +3,18 @@
 -- `place`: base of session keys, base of object keys (any_object), ttl, and the keys objects and keys.
 local drop_holds
 
--- Deletes a list that nobody reads any more; what its messages hold for their receivers is dropped.
+-- Deletes a list that nobody reads any more; what its messages hold for their receivers is dropped, and so are
+-- the blobs beside them: TAG (16 bytes), NUMBER (16), KIND, in b the name of a list (16), the blob's name (16).
 local function discard(place, oid, list)
   if redis.call('SISMEMBER', place.base .. 'carriers', oid) == 1 then
     for _, message in ipairs(redis.call('LRANGE', list, 0, -1)) do
-      for token in string.gmatch(message, 'token%-%x+') do drop_holds(place, token) end
+      for token in string.gmatch(message, 'token%-%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x') do drop_holds(place, token) end
+      local blob = string.match(message, '^B(' .. string.rep('%x', 16) .. ')', 33)
+        or string.match(message, '^b' .. string.rep('%x', 16) .. '(' .. string.rep('%x', 16) .. ')', 33)
+      if blob then
+        redis.call('UNLINK', place.base .. 'blob:' .. blob)
+        redis.call('SREM', place.keys, place.base .. 'blob:' .. blob)
+      end
     end
   end
   redis.call('DEL', list)
@@ -29,8 +36,20 @@ local function end_side(place, oid, side)
   end
 end
 
+-- Deletes the lists in which a sender that has ended got its tokens.
+local function drop_acks(place, uid)
+  local acks = place.base .. 'acks:' .. uid
+  for _, name in ipairs(redis.call('SMEMBERS', acks)) do
+    redis.call('DEL', place.base .. 'ack:' .. name)
+    redis.call('SREM', place.keys, place.base .. 'ack:' .. name)
+  end
+  redis.call('DEL', acks)
+  redis.call('SREM', place.keys, acks)
+end
+
 -- Lets go of everything that a holder holds.
 drop_holds = function(place, uid)
+  drop_acks(place, uid)
   local holds = place.base .. 'holds:' .. uid
   local held = redis.call('SMEMBERS', holds)
   -- First, since an end may lead back here: a pipe's end may lie in that very pipe.

@@ -25,6 +25,23 @@ local function least_loaded(base, workers)
   return least[1], load < tonumber(record[2] or '1')
 end
 
+-- Hands a process to a worker with a free core; to a busy one when no further worker may come; else it waits.
+-- Returns 1 when a worker has it, else 0; then workers, starting, waiting.
+local function hand_over(base, workers, starting, ready, frame, ttl, limit)
+  local worker, free = least_loaded(base, workers)
+  local count, coming = serving(workers), redis.call('SCARD', starting)
+  local given = 0
+  if worker and (free or (limit > 0 and count + coming >= limit)) then
+    given = 1
+    redis.call('ZINCRBY', workers, 1, worker)
+    give(base, worker, frame, ttl)
+  else
+    redis.call('RPUSH', ready, frame)
+    redis.call('PEXPIRE', ready, ttl)
+  end
+  return given, count, coming, redis.call('LLEN', ready)
+end
+
 -- Tells the children of a holder that it has ended.
 local function tell_orphans(base, uid, ttl, keys)
   local children = base .. 'children:' .. uid

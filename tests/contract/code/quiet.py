@@ -1,0 +1,1 @@
+"""A program that leaves all to what is typed behind it."""

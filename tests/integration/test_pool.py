@@ -1,0 +1,82 @@
+"""A worker that freezes under a pool: its lease is over, and what becomes of its tasks."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any, Callable
+
+Start = Callable[..., Any]
+
+#: Settings under which the dead are noticed soon.
+QUICK = {"LEASE": "2", "WORKERS": "2"}
+
+GIVEN_UP = "renewed its lease and is given up"
+
+PROGRAM = """
+    import multiprocessing as mp, sys
+
+    def place():
+        with open("/proc/self/stat") as stat:
+            pid, parent = stat.read().split()[0:4:3]
+        return f"{pid} {parent}"
+
+    def share(barrier):
+        global together
+        together = barrier
+
+    def meet(_):
+        together.wait(20)
+        return place()
+
+    def square(number):
+        return number * number
+
+    def hang(conn):
+        conn.send(place())
+        conn.recv()
+
+    if __name__ == "__main__":
+        mp.set_start_method(sys.argv[1])
+        here, there = mp.Pipe()
+        with mp.Pool(2, share, (mp.Barrier(2),)) as pool:
+            print(*pool.map(meet, range(2), chunksize=1), sep="\\n")
+            sys.stdin.readline()
+            print(sum(pool.map(square, range(10), chunksize=1)))
+            result = pool.apply_async(hang, (there,))
+            print(here.recv())
+            sys.stdin.readline()
+            try:
+                result.get()
+            except RuntimeError as error:
+                print(type(error).__name__, "exit code -9" in str(error))
+            sys.stdin.readline()
+            print(pool.map(square, range(3), chunksize=1))
+    """
+
+
+def freeze(places: str) -> tuple[int, ...]:
+    pids = tuple(map(int, places.split()))
+    # The worker first, so that it sees nothing of the other.
+    for pid in reversed(pids):
+        os.kill(pid, signal.SIGSTOP)
+    return pids
+
+
+def test_a_frozen_worker_loses_the_task_that_it_runs_and_no_other(program: Start) -> None:
+    running = program(PROGRAM, "fork", **QUICK)
+    idle, _ = running.hear(), running.hear()
+    frozen = freeze(idle)
+    running.say("one worker of two is frozen, and its process waits for a task")
+    # It is given one that it never sees, and that is run when its lease is over.
+    assert running.hear() == str(sum(number * number for number in range(10)))
+    frozen += freeze(running.hear())
+    running.say("a worker is frozen, and its process runs a task")
+    assert running.hear() == "WorkerLostError True"
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    running.say("they go on")
+    assert running.hear() == "[0, 1, 4]"
+    ran = running.finish()
+    assert ran.status == 0
+    assert [line.partition("has not ")[2] for line in ran.err.splitlines()] == [GIVEN_UP] * 2

@@ -1,0 +1,125 @@
+"""What ours does about CPython's executor; executors at work are in the contract's programs."""
+
+from __future__ import annotations
+
+import pickle
+import select
+from concurrent.futures.process import _CallItem, _ResultItem
+from types import SimpleNamespace
+
+import pytest
+
+from transparent_mp.primitives.executor import CallQueue, CallResults, init, wait_result
+from transparent_mp.primitives.queues import SimpleQueue
+
+pytestmark = pytest.mark.usefixtures("ours")
+
+
+class Executor:
+    """Its two queues, one process, and what its stock queue of calls was told."""
+
+    def __init__(self, player, pickled):
+        self.failed = []
+        instead = SimpleNamespace(_maxsize=2, _on_queue_feeder_error=lambda *what: self.failed.append(what))
+        self.calls = CallQueue(instead)
+        self.results = CallResults(self.calls)
+        self.process = player()
+        content = pickled((self.calls, self.results), self.process.uid)
+        self.taken, self.answers = self.process(pickle.loads, content)
+
+    def put(self, *numbers):
+        for number in numbers:
+            self.calls.put(_CallItem(number, str, (number,), {}), block=True)
+        self.calls.tasks.flush()
+
+    def run(self, *numbers):
+        for number in numbers:
+            assert self.process(self.taken.get).work_id == number
+            self.process(self.answers.put, _ResultItem(number, result=str(number)))
+        self.process(self.taken._send)
+        self.process(self.process.session.store.settle)
+
+    def readable(self, timeout=0):
+        return bool(select.select([self.results], [], [], timeout)[0])
+
+
+@pytest.fixture
+def executor(player, pickled):
+    return Executor(player, pickled)
+
+
+def test_it_is_full_when_each_process_has_one_and_the_queue_has_its_bound(executor):
+    executor.put(1, 2)
+    assert not executor.calls.full()
+    executor.put(3)
+    assert executor.calls.full()
+    executor.run(1)
+    assert executor.calls.full()
+    assert executor.results.recv().work_id == 1
+    assert not executor.calls.full()
+
+
+def test_a_call_that_cannot_be_pickled_is_told_as_by_the_feeder_and_takes_no_place(executor):
+    for number in range(5):
+        executor.calls.put(_CallItem(number, lambda: None, (), {}))
+    assert [item.work_id for _, item in executor.failed] == list(range(5))
+    assert not executor.calls.full()
+
+
+def test_the_fd_tells_of_results_and_they_come_together(executor):
+    executor.put(1, 2, 3)
+    assert not executor.readable()
+    executor.run(1, 2)
+    assert executor.readable(20)
+    assert executor.results.recv().work_id == 1
+    # What is at hand is asked for first; the fd tells of what is not.
+    assert executor.results.at_hand
+    assert not executor.readable()
+    assert executor.results.get().work_id == 2
+    executor.run(3)
+    assert executor.readable(20)
+    assert executor.results.recv().work_id == 3
+
+
+def test_an_fd_that_told_too_much(executor):
+    executor.readable()
+    assert executor.results.recv() is None
+
+
+def test_what_came_is_given_before_anything_is_waited_for(executor):
+    waits = wait_result(lambda _: "waited")
+    thread = SimpleNamespace(result_queue=executor.results, call_queue=executor.calls)
+    assert waits(thread) == "waited"
+    executor.put(1, 2)
+    executor.run(1, 2)
+    assert executor.readable(20)
+    executor.results.recv()
+    item, broken, cause = waits(thread)
+    assert (item.work_id, broken, cause) == (2, False, None)
+    assert waits(thread) == "waited"
+
+
+def test_what_was_put_is_sent_before_anything_is_waited_for(executor):
+    thread = SimpleNamespace(result_queue=executor.results, call_queue=executor.calls)
+    executor.calls.tasks._since = float("inf")
+    executor.calls.put(_CallItem(1, str, (), {}))
+    assert executor.calls.tasks._messages
+    wait_result(lambda _: None)(thread)
+    assert not executor.calls.tasks._messages
+
+
+def test_an_executor_with_queues_of_its_own_keeps_them():
+    made = SimpleNamespace(_call_queue="calls", _result_queue="results")
+    init(lambda self: None)(made)
+    assert (made._call_queue, made._result_queue) == ("calls", "results")
+
+
+def test_one_with_ours_has_others_instead():
+    import multiprocessing
+
+    results = SimpleQueue(ctx=multiprocessing.get_context("fork"))
+    made = SimpleNamespace(_call_queue=SimpleNamespace(_maxsize=3), _result_queue=results)
+    init(lambda self: None)(made)
+    assert type(made._call_queue) is CallQueue
+    assert type(made._result_queue) is CallResults
+    results.close()

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import pickle
+import queue
+import time
+
+import pytest
+
+from tests.unit.primitives.test_tasks import LONG, SHORT, Pool
+from transparent_mp.primitives import taking
+
+pytestmark = pytest.mark.usefixtures("ours")
+
+
+@pytest.fixture
+def pool(player, pickled):
+    pool = Pool(player, pickled)
+    pool.first = pool.process()
+    return pool
+
+
+def test_nothing_comes_in_time(pool):
+    with pytest.raises(queue.Empty):
+        pool.first.get(SHORT)
+    pool.put("a")
+    assert pool.first.get() == "a"
+
+
+def test_a_process_that_waits_gets_what_is_put_later(pool):
+    found = pool.first.player.begin(pool.first.taker.get)
+    pool.put("a")
+    assert found.result(LONG) == "a"
+
+
+def test_the_pool_is_gone(pool):
+    theirs = pool.tasks.ours, pool.tasks.theirs
+    pool.tasks = pool.results = None
+    for end in theirs:
+        end.close()
+    for _ in range(2):
+        with pytest.raises(EOFError):
+            pool.first.get()
+
+
+def test_no_process_takes_more_than_its_share(pool):
+    second = pool.process()
+    pool.first.many(100)
+    pool.put(*range(10))
+    pool.first.get()
+    assert len(pool.first.taker._ahead) == 4
+    assert second.get() == 5
+
+
+def test_what_was_taken_behind_a_long_task_is_given_back(pool):
+    second = pool.process()
+    pool.first.many(100)
+    pool.put(*range(6))
+    assert pool.first.get() == 0
+    assert [second.get() for _ in range(3)] == [3, 4, 5]
+    # The first goes on with its task; what it had taken comes back, in its order.
+    for name, following in zip((5, 1), (1, 2)):
+        second.done(name)
+        assert second.get() == following
+    second.done(2)
+    pool.first.done(0)
+    with pytest.raises(queue.Empty):
+        pool.first.get(SHORT)
+
+
+def test_who_leaves_gives_back_what_it_has_not_begun(pool):
+    pool.first.many(100)
+    pool.put("a", "b", "c")
+    assert pool.first.get() == "a"
+    pool.first.done("a")
+    assert pool.first.get() == "b"
+    pool.first.player(pool.first.taker.leave)
+    assert pool.ended(pool.first) == "b"
+    assert pool.process().get() == "c"
+    assert pool.results.get() == "a"
+
+
+def test_a_result_is_not_held_back_while_the_next_task_runs(pool):
+    pool.first.many(100)
+    pool.put("a", "b")
+    pool.first.get()
+    pool.first.done("a")
+    assert pool.first.get() == "b"
+    assert pool.results.get() == "a"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "trip", "many"),
+    [
+        (0.0, 0.0001, 1),
+        (0.0001, 0.0001, 10),
+        (0.000001, 0.0001, taking.MOST),
+        (0.002, 0.0001, 1),
+        (0.002, 0.005, 5),
+    ],
+    ids=["not known", "short", "very short", "long", "long, and the store is far"],
+)
+def test_how_many_are_taken_at_once(seconds, trip, many):
+    taker = taking.Taker.__new__(taking.Taker)
+    taker._typical, taker._trip = seconds, trip
+    assert taker._several() == many
+
+
+def test_how_long_tasks_last_is_learned_at_once_when_one_is_long(pool):
+    taker = pool.first.taker
+    taker._typical = 0.0001
+    pool.put("a", "b")
+    pool.first.get()
+    # It began a while ago.
+    taker._since = time.monotonic() - 1
+    pool.first.done("a")
+    pool.first.get()
+    assert 1 <= taker._typical < 10
+
+
+def test_an_unpickled_task_is_a_begun_one(pool):
+    pool.put(Unwanted())
+    with pytest.raises(ZeroDivisionError):
+        pool.first.get()
+    assert pool.ended(pool.first) is not None
+
+
+class Unwanted:
+    def __reduce__(self):
+        return divmod, (1, 0)
+
+    def __hash__(self):
+        return 1
+
+
+def test_a_process_begun_again_takes_under_the_same_name(pool, pickled):
+    # As one that passes on: from the same pickle, elsewhere.
+    content = pickled(pool.tasks, pool.first.uid)
+    pool.put("a", "b")
+    assert pool.first.get() == "a"
+    pool.first.done("a")
+    pool.first.player(pool.first.taker.leave)
+    again = pool.first.player(pickle.loads, content)
+    assert pool.first.player(again.get) == "b"
+    assert pool.ended(pool.first) == "b"

@@ -1,0 +1,77 @@
+"""The results of a pool, at the process that waits for them: popped as many at once as are there.
+
+A task has one result here, whatever has become of the process that ran it (`tasks`): what answers for
+a task that had its result already is dropped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from multiprocessing import context, reduction
+from typing import Any, Callable
+
+from transparent_mp.primitives import memory
+from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.taking import Results
+from transparent_mp.primitives.tasks import Name, TaskQueue
+from transparent_mp.store.content import unpack
+
+_loads = reduction.ForkingPickler.loads
+
+#: Results popped at once at most. Larger: the store keeps more for an answer that is lost.
+BURST = 32
+
+
+class ResultQueue:
+    """The results of what was put into a TaskQueue. One thread gets them."""
+
+    def __init__(self, tasks: TaskQueue, name_of: Callable[[Any], Name]) -> None:
+        """`name_of`: the task that a result is of, None if it is of none."""
+        self.tasks = tasks
+        self._name_of = name_of
+        self._here: deque[bytes] = deque()
+        self._several = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        context.assert_spawning(self)
+        return Results, (self.tasks,)
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether a result has come that was not got yet."""
+        return bool(self._here)
+
+    def put(self, result: Any) -> None:
+        """Put what no process of the pool can: the end, or the result of one that has died."""
+        self.tasks.answer(result)
+
+    def get(self) -> Any:
+        while True:
+            message = self._here.popleft() if self._here else self._take()
+            if not message:
+                raise EOFError
+            result = _loads(unpack(sessions.current(), self.tasks.ours._shared.inbound, message))
+            name = self._name_of(result)
+            if name is None or self.tasks.has_result(name):
+                return result
+
+    def _take(self) -> bytes:
+        # A blocking pop gives one; what came with it is fetched together, as long as something comes.
+        self._several = self._several and self._fetch()
+        if self._several:
+            return self._here.popleft()
+        session, key = sessions.current(), self.tasks.ours._shared.inbound
+        replies = session.store.pop(key, None, memory.fetch())
+        assert replies is not None
+        message, *fetched = replies
+        memory.merge(fetched)
+        self._several = self.tasks.unfinished() > 1
+        return message  # type: ignore[no-any-return]
+
+    def _fetch(self) -> bool:
+        """Fetch what has come, if anything has."""
+        key = self.tasks.ours._shared.inbound
+        messages, *fetched = sessions.current().store.call(("LPOP", key, BURST), *memory.fetch())
+        memory.merge(fetched)
+        self._here.extend(messages or ())
+        return bool(messages)

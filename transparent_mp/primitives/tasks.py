@@ -1,0 +1,179 @@
+"""The tasks of a pool, at the process that puts them; `taking` is the side that runs them.
+
+Tasks and results are the two directions of one pipe in the store. What a process takes it has in a
+list of its own (`taken`) until the result is pushed, in the one step that ends the task, so:
+
+    waiting   in the list of tasks
+    taken     in the list of one process; the first of these is the one it has begun, once it says
+              that they have come
+    done      its result was pushed, and only by the process that had taken it
+
+When a process has ended, `ended` puts back what it had not begun and answers with the task that it
+had: that one may have had effects, and is not run again. So each task has exactly one result.
+
+A burst of tasks goes in one write: who puts them says when nothing more is at hand (`flush`). Tasks
+are held back (`put` waits) while more are without a result than keep every process busy.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from multiprocessing import connection, context, reduction
+from typing import Any, Callable
+
+from transparent_mp.primitives import memory
+from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.taking import Taker, taken_keys
+from transparent_mp.store.link import Command
+from transparent_mp.store.scripts import script
+from transparent_mp.store.seal import TAG
+
+_dumps = reduction.ForkingPickler.dumps
+
+#: Tasks in one write. Larger: the first of a burst waits for the last to be pickled.
+BURST = 64
+#: Seconds after which a burst is written however much is at hand. Larger: processes idle at its begin.
+HELD = 0.0003
+#: Bytes and number of tasks without a result, beyond which a put waits. Larger: more memory of the store.
+WINDOW = 4 * 1024 * 1024
+MESSAGES = 8192
+#: Tasks for each process that are put in any case: one that it runs and one that lies ready.
+EACH = 2
+
+#: What a task is known by, to its pool.
+Name = Any
+
+
+class TaskQueue:
+    """Where a pool's tasks are put. One thread puts; several may be told of results and ends."""
+
+    def __init__(self, name_of: Callable[[Any], Name], holds_back: bool = True) -> None:
+        """`name_of`: the name of what is put, None if it asks for no result."""
+        # Of the patched class: `connection.Pipe` makes it.
+        ends: tuple[Any, Any] = connection.Pipe()
+        self.ours, self.theirs = ends
+        self._name_of = name_of
+        self._holds_back = holds_back
+        self._first: list[Command] = []
+        self._messages: list[bytes] = []
+        self._since = 0.0
+        self._bytes = 0
+        self._changed = threading.Condition(threading.Lock())
+        #: Tasks without a result: name -> tag and size of the message.
+        self._open: dict[Name, tuple[bytes, int]] = {}
+        self._open_bytes = 0
+        #: Processes that take, by the names of their lists.
+        self._takers: set[str] = set()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        context.assert_spawning(self)
+        # One that passes on is begun again from the same pickle, so from the same name.
+        name = context.get_spawning_popen().uid  # type: ignore[union-attr]
+        self._takers.add(name)
+        _queues[name] = self
+        return Taker, (self.theirs, name)
+
+    def __del__(self) -> None:
+        session = sessions.attached() if sessions else None
+        shared = getattr(self.ours, "_shared", None)
+        if session is not None and shared is not None and not session.store.closed:
+            for name in self._takers:
+                keys = taken_keys(session.keys, shared.hold.oid, name)
+                session.store.soon(("DEL", *keys), ("SREM", session.keys("keys"), *keys))
+
+    def put(self, task: Any) -> None:
+        """Put a task; the last of a burst is to be followed by flush()."""
+        shared = self.ours._shared
+        if shared is None:
+            raise OSError("handle is closed")
+        content = _dumps(task)
+        first, message = self.ours.packed(content)
+        name = self._name_of(task)
+        if name is not None:
+            with self._changed:
+                self._open[name] = message[:TAG], len(content)
+                self._open_bytes += len(content)
+        self._first += first
+        self._messages.append(message)
+        self._bytes += len(content)
+        now = time.monotonic()
+        # The first of a burst goes at once: processes wait for it.
+        if now - self._since >= HELD or len(self._messages) >= BURST or self._bytes > WINDOW // 16:
+            self.flush(now)
+        if self._too_many():
+            self.flush(now)
+            with self._changed:
+                self._changed.wait_for(lambda: not self._too_many())
+
+    def flush(self, now: float = 0.0) -> None:
+        """Send what was put."""
+        if not self._messages:
+            return
+        first, messages = self._first, self._messages
+        self._first, self._messages, self._bytes = [], [], 0
+        self._since = now or time.monotonic()
+        session, shared = sessions.current(), self.ours._shared
+        shared.sent.begin(session.store)
+        push = script("push", (shared.peers, shared.outbound), (session.ttl, *messages))
+        memory.cast(*first, push, on_reply=shared.sent)
+
+    def has_result(self, name: Name) -> bool:
+        """The result of a task has come; False when it had one."""
+        with self._changed:
+            _, size = self._open.pop(name, (b"", -1))
+            if size < 0:
+                return False
+            self._open_bytes -= size
+            self._changed.notify()
+            return True
+
+    def unfinished(self) -> int:
+        """How many tasks have no result yet."""
+        return len(self._open)
+
+    def takers(self) -> int:
+        """How many processes take them."""
+        return len(self._takers)
+
+    def ended(self, taker: str, vanished: bool) -> Name | None:
+        """A process has ended; the name of the task that it had begun and whose result never comes.
+
+        `vanished`: nobody saw it end, and it may still act.
+        """
+        if taker not in self._takers:
+            return None
+        self._takers.discard(taker)
+        session, shared = sessions.current(), self.ours._shared
+        taken = taken_keys(session.keys, shared.hold.oid, taker)
+        keys = shared.outbound, *taken, session.keys("keys")
+        tag = session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished))))
+        if tag is None:
+            return None
+        with self._changed:
+            return next((name for name, (known, _) in self._open.items() if known == tag), None)
+
+    def answer(self, result: Any) -> None:
+        """Push a result that no process of the pool can."""
+        self.theirs.post(_dumps(result))
+
+    def let_through(self) -> None:
+        """Hold nothing back any more: the pool ends, and whoever puts is to see that."""
+        with self._changed:
+            self._holds_back = False
+            self._changed.notify_all()
+
+    def _too_many(self) -> bool:
+        count = len(self._open)
+        if not self._holds_back or count <= EACH * len(self._takers):
+            return False
+        return count > MESSAGES or self._open_bytes > WINDOW
+
+
+def of_taker(name: str) -> TaskQueue | None:
+    """The tasks that the process of that holder id takes, if it was given any."""
+    return _queues.get(name)
+
+
+_queues: weakref.WeakValueDictionary[str, TaskQueue] = weakref.WeakValueDictionary()

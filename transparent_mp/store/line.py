@@ -1,0 +1,446 @@
+"""A line to the store: what was sent and is not answered yet outlives the connection, and is applied once.
+
+    step    a command that changes something: numbered. The store notes the last step of each line and its
+            reply (lua/include/once.lua), so a step that is sent again is applied once, and in turn.
+    look    a command that changes nothing, or the same each time: sent again as it is
+    pop     moves an element into a list of the line's own (`taken`) and is answered with it: when the answer
+            is lost, the list has grown, or the element is still where it was
+
+When the connection is lost, a new one is made by `dial`, which has the session admit it and ends the old one
+at the server: nothing that may still lie on its way there arrives after that. Then everything unanswered is
+sent again in its order. Before a session admits its lines (`key` is empty) nothing is numbered.
+
+A line is not thread-safe, and does not know what its commands mean.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Callable, NamedTuple, Optional
+
+from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
+from transparent_mp.store.link import Arg, Command, Link, Reply
+from transparent_mp.store.refusals import Kind, explained, refusal
+from transparent_mp.store.scripts import NO_LINE, numbered, script
+
+OnReply = Optional[Callable[[Reply], None]]
+
+#: Bytes of buffers that are copied so that they can be sent again; behind more, put() waits for the answer.
+#: Larger: more is copied; smaller: large messages wait for a round trip.
+COPIED = 1024 * 1024
+#: Elements, and bytes, in `taken` after which a pop removes those before it. Larger: more memory of the
+#: store; smaller: a command more for more pops.
+TAKEN, TAKEN_BYTES = 16, 64 * 1024
+
+#: Commands that are steps; carried out by a script, several in one. All others are looks, and so is an HSET
+#: of a buffer: what they change is the same however often it is done, and nobody else's.
+_STEPS = frozenset(
+    (
+        *("LPUSH", "RPUSH", "LPOP", "RPOP", "LREM", "LTRIM", "SADD", "SREM", "ZADD", "ZREM", "ZINCRBY"),
+        *("HSET", "HDEL", "HINCRBY", "INCR", "INCRBY", "DEL", "UNLINK"),
+    )
+)
+_NO_LINE = len(NO_LINE)
+
+
+class _Kept(NamedTuple):
+    """What was sent and not answered. `number`: of a step, else 0."""
+
+    command: Command
+    on_reply: OnReply
+    number: int
+    size: int
+
+
+class Line:
+    """One line. `dial(line)` gives it a new link, or raises StoreError."""
+
+    __slots__ = (
+        "_count",
+        "_counts",
+        "_dial",
+        "_given_up",
+        "_plain",
+        "_pop",
+        "_taken_bytes",
+        "_taken_length",
+        "_trims",
+        "admitted",
+        "failed",
+        "former",
+        "kept",
+        "kept_bytes",
+        "key",
+        "link",
+        "name",
+        "number",
+        "taken",
+    )
+
+    def __init__(self, dial: Callable[[Line], None]) -> None:
+        self._dial = dial
+        self.link: Link | None = None
+        #: Name of the line in its session, and of what the store keeps for it. Set by whoever dials.
+        self.name = self.key = self.taken = ""
+        #: Whether the session has admitted it before, and the link before this one.
+        self.admitted = False
+        self.former: Link | None = None
+        #: Of the last step that was sent.
+        self.number = 0
+        self.kept: deque[_Kept] = deque()
+        self.kept_bytes = 0
+        #: Errors that answered what nobody waits for.
+        self.failed: deque[StoreReplyError] = deque()
+        # The pop that is outstanding, with what runs behind it; how many replies it will have.
+        self._pop: tuple[Command, ...] = ()
+        # As it is done where nothing may be written; whether it goes to `taken`.
+        self._plain: tuple[Command, ...] = ()
+        self._counts = False
+        self._count = 0
+        self._given_up = False
+        # Elements in `taken`, the one included that it begins with, and about how many bytes.
+        self._taken_length = 1
+        self._taken_bytes = 0
+        self._trims = False
+
+    # What is sent and answered in turn.
+
+    def put(self, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
+        """Send; `last` is given the reply to the last command, `each` those to the others."""
+        if not self.usable:
+            self._reconnect()
+        entries = self._entries(commands, each, last)
+        self.kept.extend(entries)
+        try:
+            self.link.send([entry.command for entry in entries])  # type: ignore[union-attr]
+        except StoreAwayError as error:
+            self._reconnect(error)
+        if self.kept_bytes > COPIED and any(_borrowed(entry.command) for entry in entries):
+            self.take(len(self.kept))
+
+    def take(self, count: int) -> None:
+        """Wait for `count` of the replies, or all that are missing, and hand them over."""
+        while count > 0 and self.kept:
+            self._settle(self._read())
+            count -= 1
+
+    def take_ready(self) -> None:
+        """The same with those that are here."""
+        try:
+            if self.link is not None:
+                self.link.pull()
+            while self.kept and self.link is not None and self.link.arrived:
+                self._settle(self.link.arrived.popleft())
+        except StoreAwayError as error:
+            self._reconnect(error)
+
+    def renew(self) -> None:
+        """Make a new connection in place of one that was lost; the old one is ended at the server."""
+        self._reconnect()
+
+    def close(self) -> None:
+        """End the connection without a word; what is unanswered is forgotten."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+        self.kept.clear()
+        self.kept_bytes = 0
+
+    @property
+    def usable(self) -> bool:
+        return self.link is not None and self.link.usable
+
+    def fileno(self) -> int:
+        assert self.link is not None
+        return self.link.fileno()
+
+    def lost(self) -> bool:
+        """Whether the server has ended the connection, and nothing is left to be read of it."""
+        return self.link is None or self.link.ended()
+
+    def answered(self) -> int:
+        """Number of the last step that is known to be applied."""
+        return next((entry.number - 1 for entry in self.kept if entry.number), self.number)
+
+    def _read(self) -> Reply:
+        while True:
+            if not self.usable:
+                self._reconnect()
+            try:
+                return self.link.read()  # type: ignore[union-attr]
+            except StoreAwayError as error:
+                self._reconnect(error)
+
+    def _settle(self, reply: Reply) -> None:
+        entry = self.kept.popleft()
+        self.kept_bytes -= entry.size
+        if isinstance(reply, StoreReplyError):
+            known = refusal(str(reply))
+            if str(reply).startswith("GONE") or (self.key and str(reply).startswith("GAP")):
+                self.close()
+                raise SessionLostError(f"the session is over: {LOST_KEYS}")
+            if known is not None:
+                assert self.link is not None
+                self._refused(entry, explained(self.link.address, reply), known.kind)
+                return
+        self._deliver(entry, reply)
+
+    def _deliver(self, entry: _Kept, reply: Reply) -> None:
+        if entry.on_reply is not None:
+            entry.on_reply(reply)
+        elif isinstance(reply, StoreReplyError):
+            self.failed.append(reply)
+
+    def _refused(self, entry: _Kept, error: StoreReplyError, kind: Kind) -> None:
+        """A command was refused: none of the steps behind it was applied, for they were not in their turn."""
+        again = kind in (Kind.WAIT, Kind.LOAD)
+        if not again and not entry.number:
+            self._deliver(entry, error)
+            return
+        rest = [entry, *self.kept] if again else list(self.kept)
+        try:
+            for _ in self.kept:
+                assert self.link is not None
+                self.link.read()
+        except StoreAwayError:
+            kind = Kind.WAIT
+        self._renumber(rest, (entry.number or self.answered() + 1) - 1)
+        if not again:
+            self._deliver(entry, error)
+        # A server that is about to be another, or one that needs the scripts, which a new link loads.
+        if again:
+            self._reconnect(error)
+        elif rest:
+            self._send_again()
+
+    def _renumber(self, rest: Iterable[_Kept], number: int) -> None:
+        self.kept.clear()
+        self.kept_bytes = 0
+        for entry in rest:
+            command = entry.command
+            if entry.number:
+                number += 1
+                command = (*command[:-1], number)
+                entry = entry._replace(command=command, number=number)
+            self.kept.append(entry)
+            self.kept_bytes += entry.size
+        self.number = number
+
+    def _send_again(self) -> None:
+        assert self.link is not None
+        try:
+            self.link.send([entry.command for entry in self.kept])
+        except StoreAwayError as error:
+            self._reconnect(error)
+
+    def _reconnect(self, error: StoreError | None = None) -> None:
+        """Make a new connection and send what is unanswered. Raises StoreError when the store stays away."""
+        if not self.key and self.link is not None:
+            # What is unanswered may have been done.
+            self.close()
+            if error is not None:
+                raise error
+        while True:
+            try:
+                self._dial(self)
+            except StoreError:
+                self.close()
+                raise
+            try:
+                if self.kept:
+                    self.link.send([entry.command for entry in self.kept])  # type: ignore[union-attr]
+            except StoreAwayError:
+                continue
+            return
+
+    def _entries(self, commands: Sequence[Command], each: OnReply, last: OnReply) -> list[_Kept]:
+        entries: list[_Kept] = []
+        steps: list[tuple[Command, OnReply]] = []
+        end = len(commands) - 1
+        for at, command in enumerate(commands):
+            on_reply = last if at == end else each
+            name = command[0]
+            # A chunk is put into a place of its own by a command as it is: a script would copy it.
+            if self.key and name in _STEPS and not _borrowed(command):
+                steps.append((command, on_reply))
+                continue
+            if steps:
+                entries.append(self._together(steps))
+                steps = []
+            number = 0
+            if self.key and name == "EVALSHA" and command[1] in numbered():
+                number = self.number = self.number + 1
+                command = (*command[:-_NO_LINE], self.key, number)
+            entries.append(self._keep(command, on_reply, number))
+        if steps:
+            entries.append(self._together(steps))
+        return entries
+
+    def _together(self, steps: Sequence[tuple[Command, OnReply]]) -> _Kept:
+        words: list[Arg] = []
+        for command, _ in steps:
+            words += (len(command), *command)
+        number = self.number = self.number + 1
+        whole = script("do", (), words)
+        return self._keep((*whole[:-_NO_LINE], self.key, number), _Several(steps, self.failed), number)
+
+    def _keep(self, command: Command, on_reply: OnReply, number: int) -> _Kept:
+        size = 0
+        for arg in command:
+            if arg.__class__ is bytes:
+                size += len(arg)
+            elif isinstance(arg, (bytearray, memoryview)):
+                size += memoryview(arg).nbytes
+        if size <= COPIED and _borrowed(command):
+            command = tuple(
+                bytes(arg) if isinstance(arg, (bytearray, memoryview)) else arg for arg in command
+            )
+        self.kept_bytes += size
+        return _Kept(command, on_reply, number, size)
+
+    # Pops.
+
+    def pop(self, key: str, then: Sequence[Command] = (), *, blocking: bool = True) -> None:
+        """Send a pop of that list, and `then` to run behind it; collect() has the answers."""
+        if not self.usable:
+            self._reconnect()
+        self._plain = (("BLPOP", key, 0) if blocking else ("LPOP", key), *then)
+        if not self.taken:
+            pop: Command = self._plain[0]
+        elif blocking:
+            pop = ("BLMOVE", key, self.taken, "LEFT", "LEFT", 0)
+        else:
+            pop = ("LMOVE", key, self.taken, "LEFT", "LEFT")
+        self._counts = bool(self.taken)
+        # Behind the pop: its answer is the first thing to come. Not for one element, which the next could
+        # not be told from.
+        self._trims = self._taken_length > TAKEN or (
+            self._taken_length > 1 and self._taken_bytes > TAKEN_BYTES
+        )
+        self._pop = (pop, *then, *((("LTRIM", self.taken, 0, 0),) if self._trims else ()))
+        self._count = 1 + len(then)
+        self._given_up = False
+        self._begin()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Whether an answer, or the connection's end, is here within `timeout` seconds (None: for ever)."""
+        return self.link is None or self.link.wait(timeout)
+
+    def collect(self) -> bool:
+        """Wait for the answers, which then lie in `link.arrived`; False: the pop was begun anew instead."""
+        if not self.usable:
+            return self._recovered()
+        link = self.link
+        assert link is not None
+        try:
+            link.gather(len(self._pop))
+            if (
+                self._counts
+                and isinstance(link.arrived[0], StoreReplyError)
+                and "OOM" in str(link.arrived[0])
+            ):
+                # A full store does not even move; what only takes makes room.
+                link.arrived.clear()
+                self._pop, self._counts, self._trims = self._plain, False, False
+                link.send(self._pop)
+                return False
+            return True
+        except StoreAwayError:
+            return self._recovered()
+
+    def complete(self) -> bool:
+        """Whether all answers are here."""
+        return self.link is not None and len(self.link.arrived) >= len(self._pop)
+
+    def give_up(self) -> None:
+        """The pop is being ended: if its connection is lost it is not begun anew."""
+        self._given_up = True
+
+    def answers(self) -> list[Reply]:
+        """Take what collect() has found: [element or None, *replies]."""
+        assert self.link is not None
+        replies = [self.link.arrived[at] for at in range(self._count)]
+        first = replies[0]
+        if self._counts and isinstance(first, bytes):
+            self._taken_length = 1 if self._trims else self._taken_length + 1
+            self._taken_bytes = len(first) + (0 if self._trims else self._taken_bytes)
+        elif isinstance(first, list):
+            # BLPOP names the list.
+            replies[0] = first[1]
+        self.link.arrived.clear()
+        self._pop = ()
+        return [
+            explained(self.link.address, reply) if isinstance(reply, StoreReplyError) else reply
+            for reply in replies
+        ]
+
+    def _begin(self) -> None:
+        try:
+            assert self.link is not None
+            self.link.send(self._pop)
+        except StoreAwayError:
+            self._recovered()
+
+    def _recovered(self) -> bool:
+        """After a loss: whether the pop had been served, or is not to be begun anew."""
+        while True:
+            address = "" if self.link is None else self.link.address
+            if not self._counts:
+                self.close()
+                raise StoreError(
+                    f"lost the connection to the store at {address} while something was taken from it"
+                )
+            self._reconnect()
+            link = self.link
+            assert link is not None
+            try:
+                link.send([("LLEN", self.taken), ("LINDEX", self.taken, 0)])
+                length, element = link.read(), link.read()
+                if length == self._taken_length and self._given_up:
+                    link.arrived.extend([None] * len(self._pop))
+                    return True
+                if length == self._taken_length:
+                    link.send(self._pop)
+                    return False
+                # Trimmed or not, it is the first; what was to be read behind it is read now.
+                rest = self._pop[1:]
+                if rest:
+                    link.send(rest)
+                    link.gather(len(rest))
+                link.arrived.appendleft(element)
+                if not self._trims:
+                    self._taken_length = length - 1
+                return True
+            except StoreAwayError:
+                continue
+
+
+#: What it means that the store does not know a line, or less of it than it has answered.
+LOST_KEYS = (
+    "the store has lost its keys; it was restarted without its data or emptied, or another took its place "
+    "that had not received them"
+)
+
+
+class _Several:
+    """Hands the replies of one script to those who wait for those of each command."""
+
+    __slots__ = ("_callbacks", "_failed")
+
+    def __init__(self, steps: Sequence[tuple[Command, OnReply]], failed: deque[StoreReplyError]) -> None:
+        self._callbacks = [on_reply for _, on_reply in steps]
+        self._failed = failed
+
+    def __call__(self, reply: Reply) -> None:
+        several = isinstance(reply, list) and len(reply) == len(self._callbacks)
+        if isinstance(reply, StoreReplyError) and not any(self._callbacks):
+            self._failed.append(reply)
+        for at, on_reply in enumerate(self._callbacks):
+            if on_reply is not None:
+                on_reply(reply[at] if several else reply)
+
+
+def _borrowed(command: Command) -> bool:
+    """Whether an argument is memory that its owner may change."""
+    return any(arg.__class__ is memoryview or arg.__class__ is bytearray for arg in command)
