@@ -20,8 +20,7 @@ def leaf(stock: Any) -> Any:
     if stock.__name__ != "_multiprocessing":
         return stock
     semlock: Any = original("_multiprocessing", "SemLock")
-    # Where it looks for the function first.
-    restored = type(
-        "SemLock", (semlock,), {"sem_unlink": staticmethod(original("_multiprocessing", "sem_unlink"))}
-    )
+    # Where it looks for the function first. Without slots Python 3.9 frees such objects as what they are not.
+    members = {"__slots__": (), "sem_unlink": staticmethod(original("_multiprocessing", "sem_unlink"))}
+    restored = type("SemLock", (semlock,), members)
     return types.SimpleNamespace(**{**vars(stock), "SemLock": restored})
