@@ -13,7 +13,7 @@ if __name__ == "__main__":
     print("RESULT", list(pool.imap(lambda x: x ** 2, range(5))), sorted(pool.uimap(lambda x: -x, range(5))))
     print("RESULT", pool.amap(lambda x: (lambda y: x + y), [1, 2]).get()[1](10))
     print("RESULT", Model(4).run(4))
-    print("RESULT", pool.pipe(Model(5).scaled, 6), ThreadPool(2).map(abs, [-1]), SerialPool().map(abs, [-2]))
+    print("RESULT", pool.pipe(Model(5).scaled, 6), list(ThreadPool(2).map(abs, [-1])), list(SerialPool().map(abs, [-2])))
     pool.close(); pool.join(); pool.clear()
     q, out = mp.Queue(), mp.Value("i", 0)
     def child(q, out):

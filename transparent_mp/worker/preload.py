@@ -67,11 +67,11 @@ def modules() -> None:
 
 #: Packages that are imported ahead: nothing of the machine or the program is in what their import makes,
 #: but for numpy's seed, and the environment's OF_LIBRARIES.
-AHEAD = frozenset({"numpy", "pandas", "scipy", "sklearn", "torch"})
+#: Not torch: its import may take longer than a lease where it is read for the first time.
+AHEAD = frozenset({"numpy", "pandas", "scipy", "sklearn"})
 #: How the names of variables begin that they, and the libraries they load, read when imported.
 _READ = (
-    "BLIS_ CUDA_ GOMP_ GOTO_ JOBLIB_ KMP_ LOKY_ MKL_ NPY_ NUMEXPR_ NUMPY_ OMP_ OPENBLAS_ PANDAS_ PYTORCH_ "
-    "SCIPY_ SKLEARN_ TORCH"
+    "BLIS_ GOMP_ GOTO_ JOBLIB_ KMP_ LOKY_ MKL_ NPY_ NUMEXPR_ NUMPY_ OMP_ OPENBLAS_ PANDAS_ SCIPY_ SKLEARN_"
 )
 OF_LIBRARIES = tuple(_READ.split())
 

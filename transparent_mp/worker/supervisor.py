@@ -154,8 +154,8 @@ class Supervisor:
         happened = self._selector.select(0)
         if not happened:
             if self._wanted:
-                self._import_ahead()
                 self._see_to_lease()
+                self._import_ahead()
                 return begun
             if self._spare is None and self.state is not State.RETIRED:
                 self._spare = self._fork()
@@ -264,6 +264,9 @@ class Supervisor:
         """One module, then a look whether something has come; the spare that lacks it is replaced."""
         word = self._wanted.pop(0)
         if word not in sys.modules:
+            if word in preload.AHEAD:
+                # It takes its time, in which nothing else is seen to.
+                self._membership.renew()
             preload.also(word)
             self._drop_spare()
 

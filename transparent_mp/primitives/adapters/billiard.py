@@ -20,8 +20,12 @@ def leaf(stock: Any) -> Any:
     if stock.__name__ != "_multiprocessing":
         return stock
     semlock: Any = original("_multiprocessing", "SemLock")
-    # Where it looks for the function first.
-    restored = type(
-        "SemLock", (semlock,), {"sem_unlink": staticmethod(original("_multiprocessing", "sem_unlink"))}
-    )
+    # Not a subclass, whose objects Python 3.9 frees as what they are not.
+    members = {
+        "__new__": lambda _cls, *args, **kwargs: semlock(*args, **kwargs),
+        "SEM_VALUE_MAX": semlock.SEM_VALUE_MAX,
+        "_rebuild": staticmethod(semlock._rebuild),
+        "sem_unlink": staticmethod(original("_multiprocessing", "sem_unlink")),
+    }
+    restored = type("SemLock", (), members)
     return types.SimpleNamespace(**{**vars(stock), "SemLock": restored})

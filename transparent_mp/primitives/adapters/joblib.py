@@ -78,7 +78,7 @@ def _send_once(reducer: Any, array: Any, *, writeable: bool) -> Any:
         sent = call.arrays.get(array)
     except KeyError:
         sent = _store(array, *_content(array))
-        call.arrays.set(array, sent)
+        call.sent(reducer, array, sent)
     return fetch, (*sent, writeable)
 
 
@@ -93,7 +93,7 @@ def _send_repeated(reducer: Any, array: Any) -> Any:
     except KeyError:
         again = False
     if not again:
-        call.arrays.set(array, _store(array, head, content, digest))
+        call.sent(reducer, array, _store(array, head, content, digest))
     return fetch, (head, digest, array.flags.writeable)
 
 
@@ -108,6 +108,13 @@ class _Call:
         self.arrays = arrays
         #: The same of those that went by value.
         self.contents: set[tuple[bytes, str]] = set()
+        #: Arrays of tasks that nobody keeps: multiprocessing's Pool, unlike loky, forgets them once sent.
+        self.kept: list[Any] = []
+
+    def sent(self, reducer: Any, array: Any, entry: tuple[bytes, str]) -> None:
+        self.arrays.set(array, entry)
+        if not reducer._unlink_on_gc_collect:
+            self.kept.append(array)
 
 
 def _call(reducer: Any) -> _Call:
@@ -162,7 +169,7 @@ class _Arrays:
             self._held[digest] += 1
 
     def drop(self, session: Session, digest: str) -> None:
-        """An array is gone, and with it every task that had it: tasks keep their arguments."""
+        """An array is gone, and with it every task that had it: loky's keep their arguments, `_Call` others."""
         with self._lock:
             self._held[digest] -= 1
             if self._held[digest] > 0 or sessions.attached() is not session:

@@ -13,7 +13,9 @@ from transparent_mp.primitives.adapters import billiard as adapter
 def test_the_leaf_is_that_of_plain_python() -> None:
     stock = sys.modules["_multiprocessing"]
     restored = adapter.leaf(stock)
-    assert issubclass(restored.SemLock, original("_multiprocessing", "SemLock"))
+    assert type(restored.SemLock(1, 1, 1, "/tmp_billiard_test", True)) is original(
+        "_multiprocessing", "SemLock"
+    )
     assert restored.SemLock.sem_unlink is original("_multiprocessing", "sem_unlink")
     compiled = types.ModuleType("_billiard")
     assert adapter.leaf(compiled) is compiled

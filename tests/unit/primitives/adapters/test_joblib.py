@@ -70,10 +70,13 @@ def test_parallel_makes_no_files(program: Callable[..., str], backend: str) -> N
             with joblib.parallel_backend({backend!r}):
                 print(joblib.Parallel(n_jobs=2, temp_folder=".")(
                     joblib.delayed(sum_of)(array) for _ in range(2)))
+                # Arrays that are gone as soon as they are sent.
+                print(joblib.Parallel(n_jobs=2)(joblib.delayed(sum_of)(array * i) for i in range(3)))
             print(glob.glob("joblib_memmapping_folder_*/*"))
     """
     got = program(app, "-W", "ignore", "-m", "transparent_mp", "app.py")
-    assert got == "[(200000.0, False), (200000.0, False)]\n[]\n"
+    sums = [(0.0, False), (200000.0, False), (400000.0, False)]
+    assert got == f"[(200000.0, False), (200000.0, False)]\n{sums}\n[]\n"
 
 
 def test_what_is_sent_by_digest_is_gone_with_its_array(program: Callable[..., str]) -> None:
