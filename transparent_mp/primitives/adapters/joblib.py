@@ -169,7 +169,7 @@ class _Arrays:
             self._held[digest] += 1
 
     def drop(self, session: Session, digest: str) -> None:
-        """An array is gone, and with it every task that had it: loky's keep their arguments, `_Call` others."""
+        """An array is gone, and every task that had it: loky's keep their arguments, `_Call` others'."""
         with self._lock:
             self._held[digest] -= 1
             if self._held[digest] > 0 or sessions.attached() is not session:
