@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from transparent_mp.config import Config
-from transparent_mp.errors import StoreReplyError
+from transparent_mp.errors import StoreAwayError, StoreReplyError
 from transparent_mp.store import keeper
 from transparent_mp.store.connect import connect
 from transparent_mp.store.depot import Depot
@@ -235,12 +235,17 @@ def open_session(config: Config) -> OwnedSession:
 def _announce(session: Session) -> None:
     keys = session.keys
     names = [keys(part) for part in ("pids", "ready", "workers", "starting", "names")]
+    commands: tuple[Command, ...] = (
+        ("SET", keys("alive"), session.uid, "PX", int(session.lease * 1000)),
+        ("SADD", keys("keys"), *names),
+        ("PEXPIRE", keys("keys"), session.ttl),
+    )
     try:
-        session.store.call(
-            ("SET", keys("alive"), session.uid, "PX", int(session.lease * 1000)),
-            ("SADD", keys("keys"), *names),
-            ("PEXPIRE", keys("keys"), session.ttl),
-        )
+        try:
+            session.store.call(*commands)
+        except StoreAwayError:
+            # The connection was lost; a second time they change nothing. An address that is none fails again.
+            session.store.call(*commands)
     except StoreReplyError as error:
         raise type(error)(
             f"the store refuses to work for us: {error}; "

@@ -102,6 +102,7 @@ class Store:
         self._admission: Admission | None = None
         self._line: Line | None = None
         self._idle: list[Line] = []
+        self._alarm: select.epoll | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -111,6 +112,9 @@ class Store:
             if line is not None:
                 line.close()
         self._line, self._idle = None, []
+        if self._alarm is not None:
+            self._alarm.close()
+        self._alarm = None
         self._lock = threading.RLock()
         # The thread that is in the middle of an exchange on the shared link. A finaliser or signal handler
         # that runs in it just then, and uses the store, gets a link aside.
@@ -130,7 +134,10 @@ class Store:
             self._admission = admission
             if self._line is not None and self._line.link is not None:
                 self._settle()
-                self._introduce(self._line, self._line.link)
+                try:
+                    self._introduce(self._line, self._line.link)
+                except StoreAwayError:
+                    self._dial(self._line)
 
     def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
         """Send and go on. `on_reply` is given the last command's reply when it is read."""
@@ -251,22 +258,34 @@ class Store:
     def wait(self, line: Line, timeout: float | None) -> bool:
         """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not line.wait(0):
-            shared = self._line
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if left == 0 or shared is None or not shared.usable:
-                return line.wait(left)
-            poll = select.poll()
-            poll.register(line.fileno(), select.POLLIN)
-            poll.register(shared.fileno(), _ENDED)
-            happened = [fd for fd, _ in poll.poll(None if left is None else left * 1000)]
-            if not happened:
-                return False
-            if line.fileno() not in happened:
-                with self._lock, self._exchange:
-                    if self._line is not None and not self._closed:
-                        self._line.take_ready()
+        while line.link is not None and not line.link.buffered():
+            # A poll object serves one thread at a time, and costs little to make.
+            poll, fd, shared = select.poll(), line.fileno(), self._line
+            poll.register(fd, select.POLLIN)
+            if shared is not None and shared.usable and shared is not line:
+                poll.register(shared.fileno(), _ENDED)
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            happened = poll.poll(left)
+            if not happened or any(number == fd for number, _ in happened):
+                return bool(happened)
+            self.mend()
         return True
+
+    def mend(self) -> None:
+        """See to the shared line, whose connection has ended."""
+        with self._lock, self._exchange:
+            if self._line is not None and not self._closed:
+                self._line.take_ready()
+
+    def alarm(self) -> int:
+        """An fd that is readable when the shared line's connection has ended, for a selector; -1: not here."""
+        if not hasattr(select, "epoll"):
+            return -1
+        if self._alarm is None:
+            self._alarm = select.epoll()
+            if self._line is not None and self._line.usable:
+                self._alarm.register(self._line.fileno(), select.EPOLLRDHUP)
+        return self._alarm.fileno()
 
     def watch(self) -> Line:
         """A line for the caller alone, on whose fd it may wait."""
@@ -295,6 +314,9 @@ class Store:
                 self._line = None
             while self._idle:
                 self._idle.pop().close()
+            if self._alarm is not None:
+                self._alarm.close()
+                self._alarm = None
 
     def _flush(self) -> None:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
@@ -376,6 +398,8 @@ class Store:
                     link.close()
                     raise
                 line.link = link
+                if line is self._line and self._alarm is not None:
+                    self._alarm.register(link.fileno(), select.EPOLLRDHUP)
                 return
             except StoreError as error:
                 # Nobody waits for an address at which nobody has ever listened.

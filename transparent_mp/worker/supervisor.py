@@ -135,6 +135,10 @@ class Supervisor:
         self._line.pop(self._control)
         self._listen(self._line.fileno())
         self._selector.register(woken, selectors.EVENT_READ, self._on_child)
+        # An exit that was told on a connection that ends is told again at once.
+        alarm = self._session.store.alarm()
+        if alarm >= 0:
+            self._selector.register(alarm, selectors.EVENT_READ, lambda _: self._session.store.mend())
         if self._lifeline >= 0:
             self._selector.register(self._lifeline, selectors.EVENT_READ, self._on_lifeline)
         try:

@@ -39,7 +39,7 @@ def test_a_signal_handler_that_uses_the_store(session: OwnedSession) -> None:
     counted = []
     before = signal.signal(signal.SIGALRM, lambda *_: counted.append(store.ask("INCR", "rung")))
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
         for number in range(3000):
             store.cast(("SET", "mine", number))
             assert store.ask("GET", "mine") == b"%d" % number
