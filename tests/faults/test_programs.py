@@ -1,4 +1,4 @@
-"""Unmodified programs whose every connection to the store is cut again and again print what plain Python prints."""
+"""Unmodified programs whose connections to the store are cut again and again print what they print."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import forget_files
 from transparent_mp.store.session import Session
 from transparent_mp.worker import preload
+from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership
 from transparent_mp.worker.running import Running, drain, end_all
@@ -103,7 +104,6 @@ class Supervisor:
         # Modules to import before the next fork.
         self._wanted: list[str] = []
         self._selector = selectors.DefaultSelector()
-        self._control = session.keys("control", self._name)
         self._idle_since = 0.0
 
     def run(self) -> int:
@@ -131,14 +131,13 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker)
         self._woken, self._waker = woken, waker
-        self._line = self._session.store.watch()
-        self._line.pop(self._control)
-        self._listen(self._line.fileno())
+        store, key = self._session.store, self._session.keys("control", self._name)
+        self._control = Control(store, key, self._selector, self._on_control)
         self._selector.register(woken, selectors.EVENT_READ, self._on_child)
         # An exit that was told on a connection that ends is told again at once.
-        alarm = self._session.store.alarm()
+        alarm = store.alarm()
         if alarm >= 0:
-            self._selector.register(alarm, selectors.EVENT_READ, lambda _: self._session.store.mend())
+            self._selector.register(alarm, selectors.EVENT_READ, lambda _: store.mend())
         if self._lifeline >= 0:
             self._selector.register(self._lifeline, selectors.EVENT_READ, self._on_lifeline)
         try:
@@ -147,18 +146,10 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             self._selector.close()
             self._drop_spare()
-            self._line.close()
+            self._control.close()
             os.close(woken)
             os.close(waker)
             self._shelf.clear()
-
-    def _listen(self, fd: int) -> None:
-        """Let the selector have the line's connection; `fd` was that of the one it had."""
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(fd)
-        self._control_fd = self._line.fileno()
-        self._link = self._line.link
-        self._selector.register(self._control_fd, selectors.EVENT_READ, self._on_control)
 
     def _turn(self) -> int:
         """Wait for one round of happenings and see to them; returns the processes begun."""
@@ -230,18 +221,10 @@ class Supervisor:
 
     def _on_control(self, _fd: Any) -> int:
         begun = 0
-        if self._line.collect():
-            # A word that was found again after a loss makes no fd readable.
-            while self._line.complete():
-                (frame,) = self._line.answers()
-                if not isinstance(frame, bytes):
-                    raise StoreError(f"the store ended a worker's wait: {frame}")
-                self._line.pop(self._control)
-                begun += self._obey(frame)
-                if self.state is State.EXITED:
-                    return begun
-        if self._line.link is not self._link:
-            self._listen(self._control_fd)
+        for frame in self._control.words():
+            begun += self._obey(frame)
+            if self.state is State.EXITED:
+                break
         return begun
 
     def _obey(self, frame: bytes) -> int:
@@ -313,7 +296,7 @@ class Supervisor:
         if self._lifeline >= 0:
             os.close(self._lifeline)
         self._session.store.reset()
-        self._line.close()
+        self._control.close()
         stdout, stderr, parent = running.child_side()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
