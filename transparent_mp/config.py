@@ -45,8 +45,9 @@ class Config:
     #: Seconds an idle worker waits for its next process. Longer: warm starts after a pause;
     #: shorter: less is paid for waiting.
     linger: float = 30.0
-    #: Seconds after which a holder that no longer renews its lease is dead. Longer: survives a
-    #: stalled network; shorter: the dead are noticed, and their keys gone, sooner.
+    #: Seconds after which a holder that no longer renews its lease is dead, and a store that is away is
+    #: gone. Longer: survives a stalled network or a longer restart of Redis; shorter: the dead are noticed,
+    #: and their keys gone, sooner.
     lease: float = 20.0
     #: Seconds a launched worker may take until it checks in.
     launch_timeout: float = 60.0

@@ -130,18 +130,24 @@ KILLED = """
         thread = threading.Thread(target=items.get, daemon=True)
         thread.start()
         conn.send("waits")
+        # Answered, so nothing that it has sent is still on its way when it is killed.
+        conn.recv()
         os.kill(os.getpid(), signal.SIGKILL) if sys.argv[1] == "killed" else os._exit(3)
 
     if __name__ == "__main__":
         here, there = mp.Pipe()
-        items = mp.Queue()
+        got = []
         for number in range(5):
+            # One for each: the next process would take it, alive.
+            items = mp.Queue()
             process = mp.Process(target=waits, args=(items, there))
             process.start()
             here.recv()
+            here.send("end")
             process.join()
             items.put(number)
-        print([items.get(timeout=60) for _ in range(5)])
+            got.append(items.get(timeout=20))
+        print(got)
     """
 
 

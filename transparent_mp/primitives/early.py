@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from transparent_mp import background
 from transparent_mp.errors import StoreReplyError
 from transparent_mp.primitives import memory
-from transparent_mp.store.line import Line
 from transparent_mp.store.link import Command, Reply
+from transparent_mp.store.pops import PopLine
 from transparent_mp.store.store import Store
 
 
@@ -32,7 +32,7 @@ class Early:
         self._key = key
         self._ttl = ttl
         self._pid = os.getpid()
-        self._link: Line | None = None
+        self._link: PopLine | None = None
         # Replies that have been read and not asked for.
         self._came: list[Reply] | None = None
         self._asked = self._answered = False

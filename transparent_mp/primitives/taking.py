@@ -28,6 +28,7 @@ from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import memory
 from transparent_mp.primitives import session as sessions
+from transparent_mp.store.attempts import attempt
 from transparent_mp.store.content import unpack
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Command, Reply
@@ -182,7 +183,7 @@ class Taker:
 
     def _asked(self, commands: Sequence[Command], timeout: float | None) -> list[Reply]:
         """What the store answers; what it could not give in time is not taken."""
-        return self._session.store.attempt(commands, timeout, self._found)
+        return attempt(self._session.store, commands, timeout, self._found)
 
     def _found(self) -> list[Reply] | None:
         """The answers that were lost: nothing was begun, so all that lies there was taken just now."""

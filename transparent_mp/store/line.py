@@ -3,19 +3,18 @@
     step    a command that changes something: numbered. The store notes the last step of each line and its
             reply (lua/include/once.lua), so a step that is sent again is applied once, and in turn.
     look    a command that changes nothing, or the same each time: sent again as it is
-    pop     moves an element into a list of the line's own (`taken`) and is answered with it: when the answer
-            is lost, the list has grown, or the element is still where it was
 
 When the connection is lost, a new one is made by `dial`, which has the session admit it and ends the old one
 at the server: nothing that may still lie on its way there arrives after that. Then everything unanswered is
 sent again in its order. Before a session admits its lines (`key` is empty) nothing is numbered.
 
-A line is not thread-safe, and does not know what its commands mean.
+A line is not thread-safe, and does not know what its commands mean. Pops are for `pops`.
 """
 
 from __future__ import annotations
 
-import itertools
+import errno
+import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Callable, NamedTuple, Optional
@@ -30,13 +29,9 @@ OnReply = Optional[Callable[[Reply], None]]
 #: Bytes of buffers that are copied so that they can be sent again; behind more, put() waits for the answer.
 #: Larger: more is copied; smaller: large messages wait for a round trip.
 COPIED = 1024 * 1024
-#: Elements, and bytes, in `taken` after which a pop removes those before it. Larger: more memory of the
-#: store; smaller: a command more for more pops.
-TAKEN, TAKEN_BYTES = 16, 64 * 1024
-
 #: Commands that are steps; carried out by a script, several in one. All others are looks, and so is an HSET
 #: of a buffer: what they change is the same however often it is done, and nobody else's.
-_STEPS = frozenset(
+STEPS = frozenset(
     (
         *("LPUSH", "RPUSH", "LPOP", "RPOP", "LREM", "LTRIM", "SADD", "SREM", "ZADD", "ZREM", "ZINCRBY"),
         *("HSET", "HDEL", "HINCRBY", "INCR", "INCRBY", "DEL", "UNLINK"),
@@ -58,16 +53,7 @@ class Line:
     """One line. `dial(line)` gives it a new link, or raises StoreError."""
 
     __slots__ = (
-        "_count",
-        "_counts",
         "_dial",
-        "_given_up",
-        "_plain",
-        "_pop",
-        "_steps",
-        "_taken_bytes",
-        "_taken_length",
-        "_trims",
         "admitted",
         "failed",
         "former",
@@ -94,21 +80,6 @@ class Line:
         self.kept_bytes = 0
         #: Errors that answered what nobody waits for.
         self.failed: deque[StoreReplyError] = deque()
-        # The pop that is outstanding, with what runs behind it; how many replies it will have.
-        self._pop: tuple[Command, ...] = ()
-        # As it is done where nothing may be written; whether it goes to `taken`.
-        self._plain: tuple[Command, ...] = ()
-        self._counts = False
-        self._count = 0
-        # Commands of the step behind it.
-        self._steps = 0
-        self._given_up = False
-        # Elements in `taken`, the one included that it begins with, and about how many bytes.
-        self._taken_length = 1
-        self._taken_bytes = 0
-        self._trims = False
-
-    # What is sent and answered in turn.
 
     def put(self, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
         """Send; `last` is given the reply to the last command, `each` those to the others."""
@@ -156,7 +127,8 @@ class Line:
         return self.link is not None and self.link.usable
 
     def fileno(self) -> int:
-        assert self.link is not None
+        if self.link is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self.link.fileno()
 
     def lost(self) -> bool:
@@ -266,7 +238,7 @@ class Line:
             on_reply = last if at == end else each
             name = command[0]
             # A chunk is put into a place of its own by a command as it is: a script would copy it.
-            if self.key and name in _STEPS and not _borrowed(command):
+            if self.key and name in STEPS and not _borrowed(command):
                 steps.append((command, on_reply))
                 continue
             if steps:
@@ -306,133 +278,6 @@ class Line:
             )
         self.kept_bytes += size
         return _Kept(command, on_reply, number, size)
-
-    # Pops.
-
-    def pop(self, key: str, then: Sequence[Command] = (), *, blocking: bool = True) -> None:
-        """Send a pop of that list, and `then` to run behind it; collect() has the answers."""
-        if not self.usable:
-            self._reconnect()
-        then = self._in_order(then)
-        self._plain = (("BLPOP", key, 0) if blocking else ("LPOP", key), *then)
-        if not self.taken:
-            pop: Command = self._plain[0]
-        elif blocking:
-            pop = ("BLMOVE", key, self.taken, "LEFT", "LEFT", 0)
-        else:
-            pop = ("LMOVE", key, self.taken, "LEFT", "LEFT")
-        self._counts = bool(self.taken)
-        # Behind the pop: its answer is the first thing to come. Not for one element, which the next could
-        # not be told from.
-        self._trims = self._taken_length > TAKEN or (
-            self._taken_length > 1 and self._taken_bytes > TAKEN_BYTES
-        )
-        self._pop = (pop, *then, *((("LTRIM", self.taken, 0, 0),) if self._trims else ()))
-        self._count = 1 + len(then)
-        self._given_up = False
-        self._begin()
-
-    def _in_order(self, then: Sequence[Command]) -> tuple[Command, ...]:
-        """The commands behind a pop, those that change something, which come first, as one step."""
-        steps = tuple(itertools.takewhile(lambda command: command[0] in _STEPS, then))
-        self._steps = len(steps) if self.taken else 0
-        if not self._steps:
-            return tuple(then)
-        self.number += 1
-        return (self._numbered(steps), *then[len(steps) :])
-
-    def wait(self, timeout: float | None) -> bool:
-        """Whether an answer, or the connection's end, is here within `timeout` seconds (None: for ever)."""
-        return self.link is None or self.link.wait(timeout)
-
-    def collect(self) -> bool:
-        """Wait for the answers, which then lie in `link.arrived`; False: the pop was begun anew instead."""
-        if not self.usable:
-            return self._recovered()
-        link = self.link
-        assert link is not None
-        try:
-            link.gather(len(self._pop))
-            if (
-                self._counts
-                and isinstance(link.arrived[0], StoreReplyError)
-                and "OOM" in str(link.arrived[0])
-            ):
-                # A full store does not even move; what only takes makes room.
-                link.arrived.clear()
-                self._pop, self._counts, self._trims = self._plain, False, False
-                link.send(self._pop)
-                return False
-            return True
-        except StoreAwayError:
-            return self._recovered()
-
-    def complete(self) -> bool:
-        """Whether all answers are here."""
-        return self.link is not None and len(self.link.arrived) >= len(self._pop)
-
-    def give_up(self) -> None:
-        """The pop is being ended: if its connection is lost it is not begun anew."""
-        self._given_up = True
-
-    def answers(self) -> list[Reply]:
-        """Take what collect() has found: [element or None, *replies]."""
-        assert self.link is not None
-        replies = [self.link.arrived[at] for at in range(self._count)]
-        first = replies[0]
-        if self._counts and isinstance(first, bytes):
-            self._taken_length = 1 if self._trims else self._taken_length + 1
-            self._taken_bytes = len(first) + (0 if self._trims else self._taken_bytes)
-        elif isinstance(first, list):
-            # BLPOP names the list.
-            replies[0] = first[1]
-        if self._steps:
-            done = replies[1]
-            replies[1:2] = done if isinstance(done, list) else [done] * self._steps
-        self.link.arrived.clear()
-        self._pop = ()
-        return [
-            explained(self.link.address, reply) if isinstance(reply, StoreReplyError) else reply
-            for reply in replies
-        ]
-
-    def _begin(self) -> None:
-        try:
-            assert self.link is not None
-            self.link.send(self._pop)
-        except StoreAwayError:
-            self._recovered()
-
-    def _recovered(self) -> bool:
-        """After a loss: whether the pop had been served, or is not to be begun anew."""
-        while True:
-            address = "" if self.link is None else self.link.address
-            if not self._counts:
-                self.close()
-                raise StoreError(
-                    f"lost the connection to the store at {address} while something was taken from it"
-                )
-            self._reconnect()
-            link = self.link
-            assert link is not None
-            try:
-                link.send([("LLEN", self.taken), ("LINDEX", self.taken, 0)])
-                length, element = link.read(), link.read()
-                served = length != self._taken_length
-                if not served and not self._given_up:
-                    link.send(self._pop)
-                    return False
-                # Trimmed or not, it is the first; what was to be read behind it is read now.
-                rest = self._pop[1:]
-                if rest:
-                    link.send(rest)
-                    link.gather(len(rest))
-                link.arrived.appendleft(element if served else None)
-                if served and not self._trims:
-                    self._taken_length = length - 1
-                return True
-            except StoreAwayError:
-                continue
 
 
 #: What it means that the store does not know a line, or less of it than it has answered.

@@ -108,6 +108,10 @@ class Link:
         """
         return bool(self.arrived) or self._reader.has_data() or self._readable(timeout)
 
+    def buffered(self) -> bool:
+        """Whether something of a reply has been read already."""
+        return bool(self.arrived) or self._reader.has_data()
+
     def _readable(self, timeout: float | None) -> bool:
         if self._poll is None:
             self._poll = select.poll()

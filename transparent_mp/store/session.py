@@ -12,26 +12,27 @@ killed loses it at once.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from transparent_mp.config import Config
-from transparent_mp.errors import StoreReplyError, UntrustedPayloadError
+from transparent_mp.errors import StoreAwayError, StoreReplyError, UntrustedPayloadError
 from transparent_mp.hidden import Address, Hiding, Secret
 from transparent_mp.store import keeper
+from transparent_mp.store.admission import ID as ID
+from transparent_mp.store.admission import Admission
+from transparent_mp.store.admission import new_id as new_id
 from transparent_mp.store.connect import connect, for_workers
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
-from transparent_mp.store.line import Line
-from transparent_mp.store.link import Arg, Command, Link
+from transparent_mp.store.link import Arg, Command
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
-from transparent_mp.store.scripts import evaluated, loading, script
+from transparent_mp.store.scripts import loading, script
 from transparent_mp.store.seal import Seal
 from transparent_mp.store.store import Store
 
@@ -77,11 +78,8 @@ class Session:
     seal: Seal = field(init=False)
     #: Of what this process sends elsewhere than to an end of a pipe.
     numbers: Numbers = field(init=False)
-    _links: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        # A real child's links end with those of the process that has forked it.
-        self._owner = self.member[1] if self.member[0] == "worker" else self.uid
         self.keys = Keys(self.id)
         self.seal = Seal(self.secret)
         self.numbers = Numbers()
@@ -97,23 +95,6 @@ class Session:
     def script(self, name: str, parts: Sequence[str], args: Sequence[Arg] = ()) -> Command:
         """The command that runs a script over session keys."""
         return script(name, [self.keys(part) for part in parts], args)
-
-    def admission(self, link: Link, line: Line) -> Command:
-        """The command that admits a new link of a line of this process."""
-        keys, known = self.keys, str(line.answered()) if line.admitted else ""
-        if not line.key:
-            line.name = f"{self.uid}.{next(self._links)}"
-            line.key, line.taken = keys("line", line.name), keys("taken", line.name)
-        names = (keys("alive"), keys("links", self._owner), keys("keys"), line.key, line.taken)
-        place = f"{link.number} {link.name}"
-        args = (keys.base, *self.member, self._owner, line.name, place, self.ttl, known)
-        return evaluated("admit", names, args)
-
-    def retirement(self, line: Line) -> Sequence[Command]:
-        """Commands for when nothing of a line of this process is needed any more."""
-        gone = line.key, line.taken
-        forgotten = ("HDEL", self.keys("links", self._owner), line.name)
-        return forgotten, ("DEL", *gone), ("SREM", self.keys("keys"), *gone)
 
     def cut(self, links: Sequence[bytes]) -> None:
         """End links of a member that was taken for dead, as give_up and fence name them."""
@@ -162,15 +143,6 @@ class Session:
         )
 
 
-#: Length of a name.
-ID = 16
-
-
-def new_id() -> str:
-    """A name that no other process, session or object has."""
-    return secrets.token_hex(ID // 2)
-
-
 def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, str] = ("", "")) -> Session:
     """Take part in a session that another process opened; see `Session.member`."""
     url = Address(ticket["url"])
@@ -189,7 +161,7 @@ def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, st
         served=ticket.get("served", {}),
         member=member,
     )
-    session.store.admit(session)
+    session.store.admit(Admission(session.keys, session.ttl, session.uid, session.member))
     return session
 
 
@@ -267,7 +239,7 @@ def open_session(config: Config) -> OwnedSession:
     )
     try:
         _announce(session)
-        session.store.admit(session)
+        session.store.admit(Admission(session.keys, session.ttl, session.uid))
     except BaseException:
         dismiss(process)
         raise
@@ -277,12 +249,17 @@ def open_session(config: Config) -> OwnedSession:
 def _announce(session: Session) -> None:
     keys = session.keys
     names = [keys(part) for part in ("pids", "ready", "workers", "starting", "names")]
+    commands: tuple[Command, ...] = (
+        ("SET", keys("alive"), session.uid, "PX", int(session.lease * 1000)),
+        ("SADD", keys("keys"), *names),
+        ("PEXPIRE", keys("keys"), session.ttl),
+    )
     try:
-        session.store.call(
-            ("SET", keys("alive"), session.uid, "PX", int(session.lease * 1000)),
-            ("SADD", keys("keys"), *names),
-            ("PEXPIRE", keys("keys"), session.ttl),
-        )
+        try:
+            session.store.call(*commands)
+        except StoreAwayError:
+            # The connection was lost; a second time they change nothing. An address that is none fails again.
+            session.store.call(*commands)
     except StoreReplyError as error:
         raise type(error)(
             f"the store refuses to work for us: {error}; "

@@ -26,12 +26,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Callable, Protocol
+from typing import Callable
 
-from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
-from transparent_mp.store.line import LOST_KEYS, Line, OnReply
+from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.store.admission import Admission
+from transparent_mp.store.dialling import Dialler
+from transparent_mp.store.line import Line, OnReply
 from transparent_mp.store.link import Command, Link, Reply
-from transparent_mp.store.refusals import Kind, explained, refusal
+from transparent_mp.store.pops import PopLine
 
 _ident = threading.get_ident
 
@@ -42,33 +44,12 @@ OWED_READ = 64
 OWED_MAX = 1024
 #: The same in bytes of what was sent, which is kept until it is answered.
 KEPT_READ, KEPT_MAX = 1024 * 1024, 32 * 1024 * 1024
-#: Seconds, at first and at most, between attempts to reach a store that is away: nothing tells when it is
-#: back. Longer: it is noticed later; shorter: a server that starts is asked more often, by every process.
-PAUSE, PAUSE_MAX = 0.01, 0.25
 #: Seconds after which a pop that CLIENT UNBLOCK did not find, since it was still on its way, is ended again.
 UNBLOCK_AGAIN = 0.01
 
 
 #: What tells the end of a connection and nothing else; where a system lacks it, an error does.
 _ENDED = getattr(select, "POLLRDHUP", 0)
-
-#: Why a link was not admitted, by the answer of lua/admit.lua.
-_REFUSALS = {
-    0: f"the session is over: its client has ended or lost its lease, or {LOST_KEYS}",
-    -1: "this process was taken for dead, since its worker did not renew its lease in time, and may do "
-    "nothing more; TRANSPARENT_MP_LEASE is how long that takes",
-    -2: f"the session is over: {LOST_KEYS}",
-}
-
-
-class Admission(Protocol):
-    """How a session admits lines."""
-
-    def admission(self, link: Link, line: Line) -> Command:
-        """The command that admits a new link of that line, which it names if it is new."""
-
-    def retirement(self, line: Line) -> Sequence[Command]:
-        """Commands for when nothing of that line is needed any more."""
 
 
 class _Exchange:
@@ -103,12 +84,11 @@ class Store:
         `patience`: seconds that a store which is away is waited for; 0: one attempt.
         """
         self._connect = connect
-        self._prepare = tuple(prepare)
-        self._prepared = prepared
         self.patience = patience
-        self._admission: Admission | None = None
+        self._dialler = Dialler(connect, prepare, patience, prepared)
         self._line: Line | None = None
-        self._idle: list[Line] = []
+        self._idle: list[PopLine] = []
+        self._alarm: select.epoll | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -118,15 +98,16 @@ class Store:
             if line is not None:
                 line.close()
         self._line, self._idle = None, []
+        if self._alarm is not None:
+            self._alarm.close()
+        self._alarm = None
         self._lock = threading.RLock()
         # The thread that is in the middle of an exchange on the shared link. A finaliser or signal handler
         # that runs in it just then, and uses the store, gets a link aside.
         self._busy = 0
         self._later: deque[Sequence[Command]] = deque()
         self._closed = False
-        # Whether the session has admitted a line of this process; why nothing can be done any more.
-        self._met = False
-        self._gone: StoreError | None = None
+        self._dialler.reset()
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
         self._exchange = _Exchange(self)
@@ -134,10 +115,10 @@ class Store:
     def admit(self, admission: Admission) -> None:
         """From here on every line is one of a session."""
         with self._lock, self._exchange:
-            self._admission = admission
-            if self._line is not None and self._line.link is not None:
-                self._settle()
-                self._introduce(self._line, self._line.link)
+            self._settle()
+            self._dialler.admission = admission
+            if self._line is not None:
+                self._dialler.readmit(self._line)
 
     def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
         """Send and go on. `on_reply` is given the last command's reply when it is read."""
@@ -246,98 +227,61 @@ class Store:
                 raise reply
         return None if replies[0] is None else replies
 
-    def finish(self, line: Line, timeout: float | None) -> None:
+    def finish(self, line: PopLine, timeout: float | None) -> None:
         """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             if not self.wait(line, None if deadline is None else deadline - time.monotonic()):
-                self._unblock(line)
+                self.unblock(line)
             if line.collect():
                 return
 
-    def wait(self, line: Line, timeout: float | None) -> bool:
+    def wait(self, line: PopLine, timeout: float | None) -> bool:
         """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not line.wait(0):
-            shared = self._line
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if left == 0 or shared is None or not shared.usable:
-                return line.wait(left)
-            poll = select.poll()
-            poll.register(line.fileno(), select.POLLIN)
-            poll.register(shared.fileno(), _ENDED)
-            happened = [fd for fd, _ in poll.poll(None if left is None else left * 1000)]
-            if not happened:
-                return False
-            if line.fileno() not in happened:
-                with self._lock, self._exchange:
-                    if self._line is not None and not self._closed:
-                        self._line.take_ready()
+        while line.link is not None and not line.link.buffered():
+            # A poll object serves one thread at a time, and costs little to make.
+            poll, fd, shared = select.poll(), line.fileno(), self._line
+            poll.register(fd, select.POLLIN)
+            if shared is not None and shared.usable and shared is not line:
+                poll.register(shared.fileno(), _ENDED)
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            happened = poll.poll(left)
+            if not happened or any(number == fd for number, _ in happened):
+                return bool(happened)
+            self.mend()
         return True
 
-    def attempt(
-        self, commands: Sequence[Command], timeout: float | None, found: Callable[[], list[Reply] | None]
-    ) -> list[Reply]:
-        """Commands the first of which waits, up to `timeout` seconds, for an element that it moves.
+    def mend(self) -> None:
+        """See to the shared line, whose connection has ended."""
+        with self._lock, self._exchange:
+            if self._line is not None and not self._closed:
+                self._line.take_ready()
 
-        Should the connection be lost, `found` says where that element is: what it returns stands for the
-        replies, and None has the commands sent again.
-        """
-        line = self._borrow()
-        try:
-            while True:
-                try:
-                    replies = self._attempted(line, commands, timeout)
-                    break
-                except StoreAwayError:
-                    line.renew()
-                    known = found()
-                    if known is not None:
-                        replies = known
-                        break
-        except StoreError:
-            line.close()
-            raise
-        except BaseException:
-            self._end(line)
-            raise
-        self._idle.append(line)
-        for reply in replies:
-            if isinstance(reply, StoreReplyError):
-                raise reply
-        return replies
+    def alarm(self) -> int:
+        """An fd that is readable when the shared line's connection has ended; -1: there is none here."""
+        if not hasattr(select, "epoll"):
+            return -1
+        if self._alarm is None:
+            self._alarm = select.epoll()
+            if self._line is not None and self._line.usable:
+                self._alarm.register(self._line.fileno(), select.EPOLLRDHUP)
+        return self._alarm.fileno()
 
-    def _attempted(self, line: Line, commands: Sequence[Command], timeout: float | None) -> list[Reply]:
-        link = line.link
-        assert link is not None
-        link.send(commands)
-        self.waits += 1
-        if not self.wait(line, timeout):
-            self._unblock(line)
-        link.gather(len(commands))
-        replies = list(link.arrived)
-        link.arrived.clear()
-        return replies
-
-    def _end(self, line: Line) -> None:
-        """Have the store end what a line waits for: nothing is moved by it any more."""
-        if line.link is not None:
-            self.soon(("CLIENT", "KILL", "ID", line.link.number, "ADDR", line.link.name))
-        self.retire(line)
-
-    def watch(self) -> Line:
+    def watch(self) -> PopLine:
         """A line for the caller alone, on whose fd it may wait."""
         return self._borrow()
 
-    def unwatch(self, line: Line) -> None:
+    def unwatch(self, line: PopLine) -> None:
         """Take a line back on which nothing is outstanding."""
         self._idle.append(line)
 
-    def retire(self, line: Line) -> None:
+    def retire(self, line: PopLine) -> None:
         """End a line that the caller had for itself, whatever is outstanding on it."""
         line.close()
-        if self._admission is not None and line.key:
-            self.soon(*self._admission.retirement(line))
+        admission = self._dialler.admission
+        if admission is not None and line.key:
+            self.soon(*admission.retirement(line))
 
     @property
     def closed(self) -> bool:
@@ -352,6 +296,9 @@ class Store:
                 self._line = None
             while self._idle:
                 self._idle.pop().close()
+            if self._alarm is not None:
+                self._alarm.close()
+                self._alarm = None
 
     def _flush(self) -> None:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
@@ -376,14 +323,19 @@ class Store:
     def _shared(self) -> Line:
         self._check()
         if self._line is None:
-            self._line = Line(self._dial)
+            self._line = Line(self._dial_shared)
         return self._line
+
+    def _dial_shared(self, line: Line) -> None:
+        self._check()
+        self._dialler.dial(line, shared=True)
+        if self._alarm is not None:
+            self._alarm.register(line.fileno(), select.EPOLLRDHUP)
 
     def _check(self) -> None:
         if self._closed:
             raise StoreError("this process has left its session; nothing can be sent any more")
-        if self._gone is not None:
-            raise type(self._gone)(*self._gone.args)
+        self._dialler.check()
 
     def _send(self, line: Line, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
         line.put(commands, each, last)
@@ -402,7 +354,7 @@ class Store:
             self._line.failed.clear()
             raise error
 
-    def _borrow(self) -> Line:
+    def _borrow(self) -> PopLine:
         while self._idle:
             try:
                 line = self._idle.pop()
@@ -412,83 +364,24 @@ class Store:
                 return line
             line.close()
         self._check()
-        line = Line(self._dial)
-        self._dial(line)
+        line = PopLine(self._dialler.dial)
+        self._dialler.dial(line)
         return line
 
-    def _dial(self, line: Line) -> None:
-        """Give a line a new link. Raises StoreError when there is none within `patience`."""
-        if line.link is not None:
-            line.former, line.link = line.link, None
-            line.former.close()
-        deadline = time.monotonic() + self.patience
-        pause = PAUSE
-        while True:
-            try:
-                self._check()
-                link = self._connect()
-                try:
-                    self._introduce(line, link)
-                except BaseException:
-                    link.close()
-                    raise
-                line.link = link
-                return
-            except StoreError as error:
-                # Nobody waits for an address at which nobody has ever listened.
-                waits = isinstance(error, StoreAwayError) and (self._met or error.starting)
-                if not waits or time.monotonic() + pause > deadline:
-                    if self._met:
-                        self._gone = error
-                    raise
-            # Other threads' links are made meanwhile; nobody can tell us when a server listens again.
-            time.sleep(pause)
-            pause = min(2 * pause, PAUSE_MAX)
-
-    def _introduce(self, line: Line, link: Link) -> None:
-        """Have the session admit a link; what may still be on its way on the old one is not to arrive."""
-        commands: list[Command] = []
-        if self._admission is not None:
-            commands.append(self._admission.admission(link, line))
-        if line.former is not None:
-            commands.insert(0, ("CLIENT", "KILL", "ID", line.former.number, "ADDR", line.former.name))
-        if line.former is not None or (line is self._line and not self._prepared):
-            commands += self._prepare
-        link.send(commands)
-        replies = [link.read() for _ in commands]
-        for reply in replies:
-            if isinstance(reply, StoreReplyError):
-                raise _refused(link.address, reply)
-        if self._admission is not None:
-            why = _REFUSALS.get(replies[0 if line.former is None else 1])
-            if why:
-                raise SessionLostError(why)
-            line.admitted = self._met = True
-        line.former = None
-
-    def _unblock(self, line: Line) -> None:
+    def unblock(self, line: PopLine) -> None:
+        """End the wait that is outstanding on a line; its answer may come first."""
         line.give_up()
         while line.link is not None and not line.wait(0):
             if self.ask("CLIENT", "UNBLOCK", line.link.number) or line.wait(UNBLOCK_AGAIN):
                 return
 
-    def _give_back(self, line: Line, key: str) -> None:
+    def _give_back(self, line: PopLine, key: str) -> None:
         line.give_up()
         if line.usable and not line.complete():
-            self._unblock(line)
+            self.unblock(line)
         while not line.collect():
             continue
         first = line.answers()[0]
         if isinstance(first, bytes):
             self.cast(("LPUSH", key, first))
         self._idle.append(line)
-
-
-def _refused(address: str, reply: StoreReplyError) -> StoreError:
-    error = explained(address, reply)
-    known = refusal(str(reply))
-    if known is None or known.kind is not Kind.WAIT:
-        return error
-    away = StoreAwayError(*error.args)
-    away.starting = True
-    return away

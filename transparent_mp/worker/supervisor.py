@@ -33,16 +33,16 @@ import sys
 import time
 from typing import Any, Callable, NoReturn
 
-from transparent_mp.errors import StoreError
+from transparent_mp.errors import StoreError, UntrustedPayloadError
 from transparent_mp.launch.fleet import exit_of, fence, report_exit, send_signal
 from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import forget_files
 from transparent_mp.store.session import Session
 from transparent_mp.worker import preload
+from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership
-from transparent_mp.worker.orders import Orders
 from transparent_mp.worker.running import Once, Running, drain, end_all
 from transparent_mp.worker.shelf import Shelf
 
@@ -132,8 +132,8 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker)
         self._woken, self._waker = woken, waker
-        control = self._session.keys("control", self._name)
-        self._orders = Orders(self._session.store, control, self._selector, self._on_order)
+        store, key = self._session.store, self._session.keys("control", self._name)
+        self._control = Control(store, key, self._selector, self._on_control)
         self._selector.register(woken, selectors.EVENT_READ, self._on_child)
         if self._lifeline >= 0:
             self._selector.register(self._lifeline, selectors.EVENT_READ, self._on_lifeline)
@@ -143,7 +143,7 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             self._selector.close()
             self._drop_spare()
-            self._orders.close()
+            self._control.close()
             os.close(woken)
             os.close(waker)
             self._shelf.clear()
@@ -218,16 +218,20 @@ class Supervisor:
             self._idle_since = time.monotonic()
 
     def _on_order(self, frame: bytes) -> int:
-        if self.state is State.EXITED:
-            return 0
         try:
             return self._obey(decode(frame)[0], frame)
-        except StoreError:
-            raise
-        except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, UntrustedPayloadError) as error:
             self._session.refused()
             log.warning("an order was ignored: %s", error)
             return 0
+
+    def _on_control(self, _fd: Any) -> int:
+        begun = 0
+        for frame in self._control.words():
+            begun += self._on_order(frame)
+            if self.state is State.EXITED:
+                break
+        return begun
 
     def _obey(self, head: Head, frame: bytes) -> int:
         kind, running = head["kind"], self._running.get(head.get("pid", 0))
@@ -296,7 +300,7 @@ class Supervisor:
         if self._lifeline >= 0:
             os.close(self._lifeline)
         self._session.store.reset()
-        self._orders.close()
+        self._control.close()
         stdout, stderr, parent = running.child_side()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)

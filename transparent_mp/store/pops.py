@@ -1,0 +1,183 @@
+"""A line that pops: what was taken from a list is found again when the answer that brought it is lost.
+
+A pop moves the element into a list of the line's own (`taken`), and is answered with it. When the connection
+is lost meanwhile, the list has grown by the element, or it is still where it was, and the pop is begun anew.
+
+    pop        sent; `then` runs behind it, once it was served
+    collect    its answers are here, or it was begun anew: the caller waits again
+    answers    taken by the caller, and forgotten here
+
+A full store moves nothing; there an element is popped for good, at the risk of losing it with its connection.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Callable
+
+from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
+from transparent_mp.store.line import STEPS, Line
+from transparent_mp.store.link import Command, Reply
+from transparent_mp.store.refusals import explained
+
+#: Elements, and bytes, in `taken` after which a pop removes those before it. Larger: more memory of the
+#: store; smaller: a command more for more pops.
+TAKEN, TAKEN_BYTES = 16, 64 * 1024
+
+
+class PopLine(Line):
+    """A line for one pop at a time."""
+
+    __slots__ = (
+        "_count",
+        "_counts",
+        "_given_up",
+        "_plain",
+        "_pop",
+        "_steps",
+        "_taken_bytes",
+        "_taken_length",
+        "_trims",
+    )
+
+    def __init__(self, dial: Callable[[Line], None]) -> None:
+        super().__init__(dial)
+        # The pop that is outstanding, with what runs behind it; how many replies it will have.
+        self._pop: tuple[Command, ...] = ()
+        # As it is done where nothing may be written; whether it goes to `taken`.
+        self._plain: tuple[Command, ...] = ()
+        self._counts = False
+        self._count = 0
+        # Commands of the step behind it.
+        self._steps = 0
+        self._given_up = False
+        # Elements in `taken`, the one included that it begins with, and about how many bytes.
+        self._taken_length = 1
+        self._taken_bytes = 0
+        self._trims = False
+
+    def pop(self, key: str, then: Sequence[Command] = (), *, blocking: bool = True) -> None:
+        """Send a pop of that list, and `then` to run behind it; collect() has the answers."""
+        if not self.usable:
+            self._reconnect()
+        then = self._in_order(then)
+        self._plain = (("BLPOP", key, 0) if blocking else ("LPOP", key), *then)
+        if not self.taken:
+            pop: Command = self._plain[0]
+        elif blocking:
+            pop = ("BLMOVE", key, self.taken, "LEFT", "LEFT", 0)
+        else:
+            pop = ("LMOVE", key, self.taken, "LEFT", "LEFT")
+        self._counts = bool(self.taken)
+        # Behind the pop: its answer is the first thing to come. Not for one element, which the next could
+        # not be told from.
+        self._trims = self._taken_length > TAKEN or (
+            self._taken_length > 1 and self._taken_bytes > TAKEN_BYTES
+        )
+        self._pop = (pop, *then, *((("LTRIM", self.taken, 0, 0),) if self._trims else ()))
+        self._count = 1 + len(then)
+        self._given_up = False
+        self._begin()
+
+    def _in_order(self, then: Sequence[Command]) -> tuple[Command, ...]:
+        """The commands behind a pop, those that change something, which come first, as one step."""
+        steps = tuple(itertools.takewhile(lambda command: command[0] in STEPS, then))
+        self._steps = len(steps) if self.taken else 0
+        if not self._steps:
+            return tuple(then)
+        self.number += 1
+        return (self._numbered(steps), *then[len(steps) :])
+
+    def wait(self, timeout: float | None) -> bool:
+        """Whether an answer, or the connection's end, is here within `timeout` seconds (None: for ever)."""
+        return self.link is None or self.link.wait(timeout)
+
+    def collect(self) -> bool:
+        """Wait for the answers, which then lie in `link.arrived`; False: the pop was begun anew instead."""
+        if not self.usable:
+            return self._recovered()
+        link = self.link
+        assert link is not None
+        try:
+            link.gather(len(self._pop))
+            if (
+                self._counts
+                and isinstance(link.arrived[0], StoreReplyError)
+                and "OOM" in str(link.arrived[0])
+            ):
+                # A full store does not even move; what only takes makes room.
+                link.arrived.clear()
+                self._pop, self._counts, self._trims = self._plain, False, False
+                link.send(self._pop)
+                return False
+            return True
+        except StoreAwayError:
+            return self._recovered()
+
+    def complete(self) -> bool:
+        """Whether all answers are here."""
+        return self.link is not None and len(self.link.arrived) >= len(self._pop)
+
+    def give_up(self) -> None:
+        """The pop is being ended: if its connection is lost it is not begun anew."""
+        self._given_up = True
+
+    def answers(self) -> list[Reply]:
+        """Take what collect() has found: [element or None, *replies]."""
+        assert self.link is not None
+        replies = [self.link.arrived[at] for at in range(self._count)]
+        first = replies[0]
+        if self._counts and isinstance(first, bytes):
+            self._taken_length = 1 if self._trims else self._taken_length + 1
+            self._taken_bytes = len(first) + (0 if self._trims else self._taken_bytes)
+        elif isinstance(first, list):
+            # BLPOP names the list.
+            replies[0] = first[1]
+        if self._steps:
+            done = replies[1]
+            replies[1:2] = done if isinstance(done, list) else [done] * self._steps
+        self.link.arrived.clear()
+        self._pop = ()
+        return [
+            explained(self.link.address, reply) if isinstance(reply, StoreReplyError) else reply
+            for reply in replies
+        ]
+
+    def _begin(self) -> None:
+        try:
+            assert self.link is not None
+            self.link.send(self._pop)
+        except StoreAwayError:
+            self._recovered()
+
+    def _recovered(self) -> bool:
+        """After a loss: whether the pop had been served, or is not to be begun anew."""
+        while True:
+            address = "" if self.link is None else self.link.address
+            if not self._counts:
+                self.close()
+                raise StoreError(
+                    f"lost the connection to the store at {address} while something was taken from it"
+                )
+            self._reconnect()
+            link = self.link
+            assert link is not None
+            try:
+                link.send([("LLEN", self.taken), ("LINDEX", self.taken, 0)])
+                length, element = link.read(), link.read()
+                served = length != self._taken_length
+                if not served and not self._given_up:
+                    link.send(self._pop)
+                    return False
+                # Trimmed or not, it is the first; what was to be read behind it is read now.
+                rest = self._pop[1:]
+                if rest:
+                    link.send(rest)
+                    link.gather(len(rest))
+                link.arrived.appendleft(element if served else None)
+                if served and not self._trims:
+                    self._taken_length = length - 1
+                return True
+            except StoreAwayError:
+                continue

@@ -1,0 +1,56 @@
+"""A worker's control list as its supervisor hears it: a pop is always outstanding, on a line of its own.
+
+A selector tells when something has come. When the line's connection is lost, the selector is given the next
+one's fd. It does not know what the words mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+from collections.abc import Iterator
+from typing import Any, Callable
+
+from transparent_mp.errors import StoreError
+from transparent_mp.store.store import Store
+
+
+class Control:
+    """The list at `key`; `ready` is the selector's data for it."""
+
+    def __init__(
+        self, store: Store, key: str, selector: selectors.BaseSelector, ready: Callable[[Any], Any]
+    ) -> None:
+        self._line = store.watch()
+        self._key = key
+        self._selector = selector
+        self._ready = ready
+        self._line.pop(key)
+        self._listen(-1)
+        # What was told on the shared line's connection when that ends, an exit, is told again at once.
+        alarm = store.alarm()
+        if alarm >= 0:
+            selector.register(alarm, selectors.EVENT_READ, lambda _fd: store.mend())
+
+    def words(self) -> Iterator[bytes]:
+        """What has come; the fd was readable."""
+        if self._line.collect():
+            # A word that was found again after a loss makes no fd readable.
+            while self._line.complete():
+                (word,) = self._line.answers()
+                if not isinstance(word, bytes):
+                    raise StoreError(f"the store ended a worker's wait: {word}")
+                self._line.pop(self._key)
+                yield word
+        if self._line.link is not self._link:
+            self._listen(self._fd)
+
+    def close(self) -> None:
+        self._line.close()
+
+    def _listen(self, before: int) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(before)
+        self._fd = self._line.fileno()
+        self._link = self._line.link
+        self._selector.register(self._fd, selectors.EVENT_READ, self._ready)
