@@ -294,7 +294,8 @@ class Memory:
 def test_memory_is_not_written_beyond(size: int, blocks: Any, versions: Any, fresh: bool) -> None:
     memory = Memory(size)
     hold: Any = SimpleNamespace(oid="0" * 16)
-    replica = Replica("0" * 16, memory, hold, iter(range(1, 1 << 30)), lambda _replica: None)  # type: ignore[arg-type]
+    numbers = iter(range(1, 1 << 30))
+    replica = Replica("0" * 16, memory, hold, numbers, lambda _replica: None, lambda *_: None)  # type: ignore[arg-type]
     replica.fresh = fresh
     answer = [b"0" * 16, *versions, *[part for block in blocks for part in block]]
     try:

@@ -57,9 +57,13 @@ class _Follower:
 
 
 def _finder() -> _Follower:
-    for finder in sys.meta_path:
-        if isinstance(finder, _Follower):
-            return finder
-    made = _Follower()
-    sys.meta_path.insert(0, made)
-    return made
+    """The one of this process, in front of whatever was put there since it was last asked for."""
+    found = next((finder for finder in sys.meta_path if isinstance(finder, _Follower)), None)
+    if found is None:
+        found = _Follower()
+    elif sys.meta_path[0] is found:
+        return found
+    else:
+        sys.meta_path.remove(found)
+    sys.meta_path.insert(0, found)
+    return found

@@ -28,6 +28,7 @@ import itertools
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import util
 from typing import Any, Callable, Protocol
@@ -71,6 +72,7 @@ class Engine:
         self.following: Segments = ()
         self._by_oid: weakref.WeakValueDictionary[str, Replica] = weakref.WeakValueDictionary()
         self._numbers = itertools.count(1)
+        self._unused: deque[tuple[memoryview, Memory]] = deque()
         self._inherited = False
         self._exchange: Exchange | None = None
         #: How often this process has published and merged: what the exchange looks at.
@@ -157,6 +159,7 @@ class Engine:
             self.published += 1
             for replica in self._chosen(riders):
                 commands += replica.publication(session, thread)
+        self._free_unused()
         return commands
 
     def fetch(self, riders: Segments = (), under_way: bool = False) -> Sequence[Command]:
@@ -178,12 +181,13 @@ class Engine:
             for answer in itertools.chain.from_iterable(replies):
                 # A segment may have been detached meanwhile.
                 replica = self._by_oid.get(answer[0].decode())
-                if replica is None:
+                if replica is None or replica.ended:
                     continue
                 if not looked and replica.lacks(answer):
                     looked = True
                     self._merge_what_is_here()
                 self._go_on(replica, replica.merge(answer))
+        self._free_unused()
 
     def synchronise(self) -> None:
         if self.following:
@@ -251,7 +255,7 @@ class Engine:
         self._inherited = bool(self.attached)
 
     def _replica(self, hold: sharing.Hold, memory: Memory) -> Replica:
-        return Replica(hold.oid, memory, hold, self._numbers, self._publish_last)
+        return Replica(hold.oid, memory, hold, self._numbers, self._publish_last, self._free)
 
     def _attach(self, replica: Replica, lock: Lock | None) -> None:
         ref = weakref.ref(replica)
@@ -298,12 +302,27 @@ class Engine:
         if session is not None:
             session.store.soon(*replica.publication(session, threading.get_ident()))
 
+    def _free(self, view: memoryview, memory: Memory) -> None:
+        # In a finaliser too: another thread may be comparing this very memory, with the lock held.
+        self._unused.append((view, memory))
+        self._free_unused()
+
+    def _free_unused(self) -> None:
+        # Whoever holds the lock looks again after letting go of it.
+        while self._unused and self._lock.acquire(blocking=False):
+            try:
+                view, memory = self._unused.popleft()
+                view.release()
+                memory.free()
+            finally:
+                self._lock.release()
+
     def _merge_what_is_here(self) -> None:
         """Of several answers that were under way, those that nobody has asked for yet."""
         answers = [answer for look in self.looks for answer in itertools.chain.from_iterable(look())]
         for answer in sorted(answers, key=_begins):
             replica = self._by_oid.get(answer[0].decode())
-            if replica is not None and not replica.lacks(answer):
+            if replica is not None and not replica.ended and not replica.lacks(answer):
                 self._go_on(replica, replica.merge(answer))
 
     def _go_on(self, replica: Replica, after: int | None) -> None:
@@ -333,7 +352,7 @@ def _begins(answer: list[Any]) -> int:
 
 
 def _alive(segments: Segments) -> list[Replica]:
-    return [replica for ref in segments if (replica := ref()) is not None]
+    return [replica for ref in segments if (replica := ref()) is not None and not replica.ended]
 
 
 _engine = Engine()

@@ -96,8 +96,8 @@ class Replica:
     """Local memory attached to a segment; when it is collected, its last changes are published."""
 
     __slots__ = (
-        "__weakref__", "_away", "_blocks", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_twin", "_unsent", "_view", "fresh", "hold", "known", "lock", "oid",
+        "__weakref__", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
+        "_seen", "_twin", "_unsent", "_view", "ended", "fresh", "hold", "known", "lock", "oid",
     )  # fmt: skip
 
     def __init__(
@@ -107,8 +107,11 @@ class Replica:
         hold: Hold,
         numbers: Iterator[int],
         publish_last: Callable[[Replica], None],
+        free: Callable[[memoryview, Memory], None],
     ) -> None:
-        """`numbers`: of the process's parts, never twice the same; `publish_last`: called at the end."""
+        """`numbers`: of the process's parts, never twice the same. At the end `publish_last` is called, and
+        `free`, which lets go of the memory once no thread looks at it.
+        """
         self.oid = oid
         self.hold = hold
         #: What it rides on; None: it follows every release and acquire.
@@ -122,6 +125,9 @@ class Replica:
         self._view = memory.view
         self._numbers = numbers
         self._publish_last = publish_last
+        self._free = free
+        #: Being finalised: a weak reference still finds it, in other threads.
+        self.ended = False
         self._away: deque[Part] = deque()
         # Thread -> number of the first part of its publication that is still to be sent.
         self._unsent: dict[int, int] = {}
@@ -137,9 +143,9 @@ class Replica:
     def __del__(self) -> None:
         # Not with weakref.finalize: in a cycle that would free the memory before it is published.
         if hasattr(self, "_twin"):
+            self.ended = True
             self._publish_last(self)
-            self._view.release()
-            self._memory.free()
+            self._free(self._view, self._memory)
 
     def publication(self, session: Session, thread: int, whole: bool = False) -> Iterator[Command]:
         """Commands that publish what was changed here since the last publication.

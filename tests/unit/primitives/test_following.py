@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,18 @@ def test_what_is_not_there_is_not_made() -> None:
     follow("tmp_follow_none", lambda module: None)
     with pytest.raises(ModuleNotFoundError):
         __import__("tmp_follow_none")
+
+
+def test_it_goes_before_a_finder_that_came_in_front(names: list[str]) -> None:
+    happened: list[str] = []
+    follow(names[0], lambda module: happened.append(module.__name__))
+
+    class Front:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+            return PathFinder.find_spec(name) if name in names else None
+
+    sys.meta_path.insert(0, Front())  # type: ignore[arg-type]
+    follow(names[1], lambda module: happened.append(module.__name__))
+    for name in names:
+        __import__(name)
+    assert happened == names
