@@ -195,6 +195,9 @@ class Engine:
 
     def poll(self) -> None:
         """Exchange what may be read without a lock: what follows, and what is being written under one."""
+        if self._session is None and sessions.attached() is None:
+            # It has ended, and none is opened for what is left of it.
+            return
         written = self._under_way()
         if written or self.following:
             self._exchanged(self.publish(written), self.fetch())

@@ -98,18 +98,18 @@ def own_session(joined):
     session = joined()
     sessions.attach(session)
     yield session
+    # What is exchanged in the background would open a session for it.
+    exchange, memory._engine._exchange = memory._engine._exchange, None
+    if exchange is not None:
+        exchange.stop()
     sessions.attach(before)
 
 
 @pytest.fixture
 def quiet(own_session):
-    """The same, with nothing exchanged any more when the test is over."""
+    """The same, with nothing attached any more when the test is over."""
     yield own_session
     gc.collect()
-    exchange = memory._engine._exchange
-    if exchange is not None:
-        exchange.stop()
-        memory._engine._exchange = None
 
 
 @pytest.fixture
