@@ -301,7 +301,8 @@ class Engine:
 
     def _publish_last(self, replica: Replica) -> None:
         # In a finaliser, which may run anywhere: no lock is taken, and modules may be empty.
-        session = self._session or (sessions.attached() if sessions else None)
+        attached = getattr(sessions, "attached", None)
+        session = self._session or (attached() if attached else None)
         if session is not None:
             session.store.soon(*replica.publication(session, threading.get_ident()))
 

@@ -42,7 +42,8 @@ class Hold:
 
     def __del__(self) -> None:
         # The interpreter's end empties modules; the session is over then.
-        session = sessions.attached() if sessions else None
+        attached = getattr(sessions, "attached", None)
+        session = attached() if attached else None
         # What came along with a fork is the parent's to end.
         if session is not None and session.uid == self.holder:
             session.store.soon(_drop(session, session.uid, self.oid, self.side))

@@ -76,7 +76,9 @@ class TaskQueue:
         return Taker, (self.theirs, name)
 
     def __del__(self) -> None:
-        session = sessions.attached() if sessions else None
+        # The interpreter's end empties modules; the session is over then.
+        attached = getattr(sessions, "attached", None)
+        session = attached() if attached else None
         shared = getattr(self.ours, "_shared", None)
         if session is not None and shared is not None and not session.store.closed:
             for name in self._takers:
