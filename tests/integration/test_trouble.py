@@ -203,7 +203,7 @@ def test_a_store_where_its_user_may_do_nothing(program: Start, redis: Any) -> No
     server = redis()
     server.ask("ACL", "SETUSER", "guest", "on", ">pw", "~*", "+ping", "+client")
     message = told(program, "ConnectionError", REDIS_URL=f"redis://guest:pw@127.0.0.1:{server.port}")
-    assert "docs/architecture.md lists the commands and keys that its user needs" in message
+    assert "its user may not do this; give the user the rights that docs/security.md lists" in message
 
 
 def test_a_worker_command_that_does_not_exist(program: Start) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from transparent_mp.config import Config
-from transparent_mp.errors import StoreAwayError, StoreReplyError, UntrustedPayloadError
+from transparent_mp.errors import StoreAwayError, UntrustedPayloadError
 from transparent_mp.hidden import Address, Hiding, Secret
 from transparent_mp.store import keeper
 from transparent_mp.store.admission import ID as ID
@@ -255,13 +255,7 @@ def _announce(session: Session) -> None:
         ("PEXPIRE", keys("keys"), session.ttl),
     )
     try:
-        try:
-            session.store.call(*commands)
-        except StoreAwayError:
-            # The connection was lost; a second time they change nothing. An address that is none fails again.
-            session.store.call(*commands)
-    except StoreReplyError as error:
-        raise type(error)(
-            f"the store refuses to work for us: {error}; "
-            "docs/security.md lists the commands and keys that its user needs"
-        ) from None
+        session.store.call(*commands)
+    except StoreAwayError:
+        # The connection was lost; a second time they change nothing. An address that is none fails again.
+        session.store.call(*commands)
