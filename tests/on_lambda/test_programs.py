@@ -51,8 +51,9 @@ def test_the_demo_prints_what_plain_python_prints(warm: Front, store: str) -> No
 
 ORPHAN = """
     import ctypes, multiprocessing, os, subprocess, sys
-    # Of the worker's own: what Python starts sees the client's files.
-    shell = ctypes.CDLL(None).system
+    def shell(command):
+        # Of the worker's own: what Python starts sees the client's files.
+        return ctypes.CDLL(None).system(command)
     def leave_something():
         # A session of its own, as a daemon has.
         subprocess.Popen(["sleep", "1000"], start_new_session=True)
@@ -62,7 +63,7 @@ ORPHAN = """
     def look():
         reader, writer = os.pipe()
         os.set_inheritable(writer, True)
-        assert shell(b"ls /tmp >&%d" % writer) == 0
+        assert shell(b"ls /tmp >/dev/fd/%d" % writer) == 0
         os.close(writer)
         there = os.read(reader, 100_000).decode()
         # Where this environment itself is shown, if the tests lie there.
@@ -80,8 +81,10 @@ def test_an_environment_is_frozen_with_nothing_of_a_session_and_begins_clean(
     front: Callable[..., Front], run: Callable[..., Any]
 ) -> None:
     function = front(concurrency=1)
-    assert run(function, ORPHAN, "leave").out == "0\n"
-    assert run(function, ORPHAN, "look").out == "[]\nFalse False True\n0\n"
+    left = run(function, ORPHAN, "leave")
+    assert (left.out, left.err) == ("0\n", "")
+    seen = run(function, ORPHAN, "look")
+    assert (seen.out, seen.err) == ("[]\nFalse False True\n0\n", "")
     (environment,) = function.environments
     function.invocations[-1].done.wait(60)
     # Before the first invocation was there to be seen, there may have been a freeze as well.
