@@ -48,7 +48,7 @@ def test_one_that_is_not_there_is_said() -> None:
 
 
 def test_a_user_without_info_is_enough(session: OwnedSession) -> None:
-    session.store.ask("ACL", "SETUSER", "someone", "on", ">secret", "~tmp:*", "+ping")
+    session.store.ask("ACL", "SETUSER", "someone", "on", ">secret", "~tmp:*", "+ping", "+client|info")
     url = "redis://someone:secret@" + session.worker_url.rpartition("@")[2]
     first, second = store.check(Config(redis_url=url))
     assert (first.verdict, second.verdict) == (Verdict.WELL, Verdict.DOUBTFUL)
