@@ -489,3 +489,14 @@ def client(store_session, monkeypatch, until):
         if not session.store._closed:
             session.end()
     sessions.attach(before)
+
+
+@pytest.fixture
+def pool(player, pickled):
+    # Not for those who need none: it imports what a pool is made of.
+    from tests.unit.primitives.test_tasks import Pool
+
+    pool = Pool(player, pickled)
+    # It is shared from its first process on.
+    pool.first = pool.process()
+    return pool

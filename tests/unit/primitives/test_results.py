@@ -2,16 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.primitives.test_tasks import Pool
-
 pytestmark = pytest.mark.usefixtures("ours")
-
-
-@pytest.fixture
-def pool(player, pickled):
-    pool = Pool(player, pickled)
-    pool.first = pool.process()
-    return pool
 
 
 @pytest.fixture

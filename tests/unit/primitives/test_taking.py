@@ -6,17 +6,10 @@ import time
 
 import pytest
 
-from tests.unit.primitives.test_tasks import LONG, SHORT, Pool
+from tests.unit.primitives.test_tasks import LONG, SHORT
 from transparent_mp.primitives import taking
 
 pytestmark = pytest.mark.usefixtures("ours")
-
-
-@pytest.fixture
-def pool(player, pickled):
-    pool = Pool(player, pickled)
-    pool.first = pool.process()
-    return pool
 
 
 def test_nothing_comes_in_time(pool):

@@ -64,14 +64,6 @@ class Process:
         self.player(self.player.session.store.settle)
 
 
-@pytest.fixture
-def pool(player, pickled):
-    pool = Pool(player, pickled)
-    # It is shared from its first process on.
-    pool.first = pool.process()
-    return pool
-
-
 def test_tasks_are_taken_in_their_order_and_have_their_results(pool):
     pool.put("a", "b")
     for name in "ab":
