@@ -92,7 +92,7 @@ property: $(VENV)/.dev $(VENV)/.wheel  ## random programs over shared memory on 
 
 fuzz: $(VENV)/.dev $(VENV)/.wheel  ## every decoder of what comes from the store, given anything
 ##             RUNS=3000: inputs for each
-	@FUZZ_RUNS=$(RUNS) $(VENV)/bin/pytest tests/fuzz $(ARGS)
+	@TEST_HANGS=86400 FUZZ_RUNS=$(RUNS) $(VENV)/bin/pytest tests/fuzz $(ARGS)
 
 mutants: $(VENV)/.dev $(VENV)/.wheel  ## memory that breaks one promise each: the random programs must notice
 	@$(VENV)/bin/python tests/property/mutants.py $(ARGS)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
+from running import last_words
 
 import transparent_mp
 
@@ -76,14 +77,12 @@ def run(command: list[str], settings: dict[str, str], cwd: Path = PROGRAMS, type
         stdin=subprocess.PIPE if typed else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as program:
         try:
             out, err = program.communicate(typed.encode() or None, timeout=LIMIT)
         except subprocess.TimeoutExpired:
-            program.kill()
-            out, err = program.communicate()
-            said = (out + b"\n" + err).decode(errors="replace")
-            pytest.fail(f"{' '.join(command)} hangs after\n{said}", pytrace=False)
+            pytest.fail(f"{' '.join(command)} hangs after\n{last_words(program)}", pytrace=False)
     return Ran(out, err, program.returncode)
 
 

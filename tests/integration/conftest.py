@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from running import last_words
 
 import transparent_mp
 from transparent_mp.store.server import find_binary
@@ -147,8 +148,7 @@ class Program:
     def _hangs(self, what: str) -> None:
         for pid in marked(self.mark):
             os.kill(pid, signal.SIGKILL)
-        out, err = self._process.communicate()
-        pytest.fail(f"{what}\n{(self._out + out).decode()}\n{err.decode()}", pytrace=False)
+        pytest.fail(f"{what}\n{self._out.decode()}{last_words(self._process)}", pytrace=False)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any, Callable
 
 import pytest
 from lambda_front import BRIDGE, SANDBOX, Front, Function
+from running import last_words
 
 from transparent_mp.store.server import find_binary
 
@@ -100,9 +101,7 @@ class Started:
         try:
             out, err = self._process.communicate(timeout=LIMIT)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            out, err = self._process.communicate()
-            pytest.fail(f"the program hangs after\n{out}\n{err}", pytrace=False)
+            pytest.fail(f"the program hangs after\n{last_words(self._process)}", pytrace=False)
         return Ran(out, err, self._process.returncode)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from running import last_words
 
 import transparent_mp
 from transparent_mp.store.connect import connect
@@ -237,9 +238,8 @@ class Program:
         self._process.wait(LIMIT)
 
     def _hangs(self, what: str) -> None:
-        self._process.kill()
-        out, _ = self._process.communicate()
-        pytest.fail(f"{what}\n{(self._out + out).decode()}\n{self._err.read_text()}", pytrace=False)
+        said = self._out.decode() + last_words(self._process)
+        pytest.fail(f"{what}\n{said}\n{self._err.read_text()}", pytrace=False)
 
 
 @pytest.fixture
