@@ -155,7 +155,10 @@ class LambdaLauncher:
         name = self._config.function
         while True:
             try:
-                self._ready_client().invoke(FunctionName=name, InvocationType="Event", Payload=launch.payload)
+                client = self._ready_client()
+                answer = client.invoke(FunctionName=name, InvocationType="Event", Payload=launch.payload)
+                # It is empty. Until it has been read, its connection is not free for the next request.
+                answer["Payload"].read()
             except Exception as error:  # noqa: BLE001  botocore raises much; each has a message
                 if code(error) != "TooManyRequestsException" or not self._pause(launch):
                     return _refusal(name, error)
@@ -186,7 +189,12 @@ def _client(function: str, timeout: float | None = None) -> Any:
     from botocore.session import Session
 
     session = Session()
-    settings: dict[str, Any] = {"max_pool_connections": IN_FLIGHT}
+    settings: dict[str, Any] = {
+        "max_pool_connections": IN_FLIGHT,
+        # What a launch has always been given is right, and who we are does not change between two of them.
+        "parameter_validation": False,
+        "user_agent": _user_agent(session),
+    }
     if session.get_config_variable("retry_mode") in (None, "legacy"):
         settings["retries"] = {"mode": "standard"}
     if timeout is not None:
@@ -195,6 +203,12 @@ def _client(function: str, timeout: float | None = None) -> Any:
     region = function.split(":")[3] if function.startswith("arn:") else None
     region = region or session.get_config_variable("region") or os.environ.get("AWS_REGION")
     return session.create_client("lambda", region_name=region, config=Settings(**settings))
+
+
+def _user_agent(session: Any) -> str:
+    """botocore's own, which it would put together anew, twice, for each request."""
+    app = session.get_config_variable("user_agent_appid")
+    return f"{session.user_agent()} app/{app}" if app else str(session.user_agent())
 
 
 def _refusal(function: str, error: Exception) -> str:
