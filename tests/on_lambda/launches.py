@@ -149,7 +149,7 @@ def compared(config: Config, there: Front, answer: float, in_flight: int) -> str
     number = ROUNDS * in_flight
     aws.IN_FLIGHT = in_flight
     launcher = aws.LambdaLauncher(config)
-    launcher._ready_client()
+    launcher._ready_invoker()
     before = there.is_to_answer_after(answer)
     ours, our_cpu = measured(lambda: launched(launcher, number))
     between = there.is_to_answer_after(answer)
@@ -165,7 +165,7 @@ def until_all_are_there(config: Config, number: int) -> tuple[float, int]:
     """Seconds from the first process that waits until the last worker has checked in; how many there are."""
     session = open_session(config)
     fleet = Fleet(session, aws.LambdaLauncher(config))
-    fleet.launcher._ready_client()  # type: ignore[attr-defined]
+    fleet.launcher._ready_invoker()  # type: ignore[attr-defined]
     parts = ("pids", "workers", "starting", "ready", "keys")
     begun = time.perf_counter()
     for place in range(number):

@@ -27,6 +27,7 @@ from transparent_mp import background
 from transparent_mp.config import Config
 from transparent_mp.hidden import public
 from transparent_mp.launch.clients import code, explain
+from transparent_mp.launch.invoking import Invoker
 from transparent_mp.launch.launcher import OnGone
 
 #: Processes on one worker when no further worker may come: as many as the program starts.
@@ -80,7 +81,7 @@ class LambdaLauncher:
         self.limit = config.parallelism()
         self._config = config
         self._url = config.worker_redis_url or config.redis_url
-        self._client: Any = None
+        self._invoker: Invoker | None = None
         self._making = threading.Lock()
         self._waiting: deque[_Launch] = deque()
         self._changed = threading.Condition()
@@ -100,7 +101,7 @@ class LambdaLauncher:
     def explain(self) -> str:
         name = self._config.function
         try:
-            answer = self._ready_client(PROBE).invoke(
+            answer = _client(name, PROBE).invoke(
                 FunctionName=name,
                 InvocationType="RequestResponse",
                 LogType="Tail",
@@ -155,10 +156,7 @@ class LambdaLauncher:
         name = self._config.function
         while True:
             try:
-                client = self._ready_client()
-                answer = client.invoke(FunctionName=name, InvocationType="Event", Payload=launch.payload)
-                # It is empty. Until it has been read, its connection is not free for the next request.
-                answer["Payload"].read()
+                self._ready_invoker().send(launch.payload)
             except Exception as error:  # noqa: BLE001  botocore raises much; each has a message
                 if code(error) != "TooManyRequestsException" or not self._pause(launch):
                     return _refusal(name, error)
@@ -175,13 +173,11 @@ class LambdaLauncher:
             self._changed.wait_for(lambda: self._closed, pause)
             return not self._closed
 
-    def _ready_client(self, timeout: float | None = None) -> Any:
+    def _ready_invoker(self) -> Invoker:
         with self._making:
-            if timeout is not None:
-                return _client(self._config.function, timeout)
-            if self._client is None:
-                self._client = _client(self._config.function)
-            return self._client
+            if self._invoker is None:
+                self._invoker = Invoker(_client(self._config.function), self._config.function)
+            return self._invoker
 
 
 def _client(function: str, timeout: float | None = None) -> Any:

@@ -6,10 +6,8 @@ import io
 import json
 import queue
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable
 
-import botocore
 import pytest
 from botocore.exceptions import ClientError
 
@@ -182,68 +180,6 @@ def test_a_forked_child_launches_nobody(client: Client, launch: Any) -> None:
     assert not launcher._waiting
 
 
-class Accepting(BaseHTTPRequestHandler):
-    """Takes every event; keeps the connections that it came on, and the headers."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.seen.append((self.client_address, self.headers))  # type: ignore[attr-defined]
-        self.send_response(202)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def accepting(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """(connection, headers) of each event that the endpoint of a launcher's own client has had."""
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Accepting)
-    server.daemon_threads = True
-    server.seen = []
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    for name in ("AWS_PROFILE", "AWS_EXECUTION_ENV"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {
-        "ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{server.server_address[1]}",
-        "CONFIG_FILE": "/nowhere",
-        "REGION": "eu-west-1",
-        "ACCESS_KEY_ID": "x",
-        "SECRET_ACCESS_KEY": "y",
-    }.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    yield server.seen
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def test_launches_one_after_another_take_the_same_connection(accepting: Any, gone: Any) -> None:
-    launcher = LambdaLauncher(Config(backend="lambda", function="workers", redis_url="redis://store"))
-    for number in range(5):
-        launcher.launch(f"w{number}", {}, lambda *told: gone.put(told))
-        settled(launcher)
-    assert gone.empty()
-    assert len(accepting) == 5
-    assert len({connection for connection, _headers in accepting}) == 1
-    launcher._client.close()
-
-
-def test_botocore_says_who_asks(accepting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "the-app")
-    launcher = LambdaLauncher(Config(backend="lambda", function="workers", redis_url="redis://store"))
-    launcher.launch("w", {}, lambda *_told: None)
-    settled(launcher)
-    ((_connection, headers),) = accepting
-    assert headers["User-Agent"].startswith(f"Botocore/{botocore.__version__} Python/")
-    assert headers["User-Agent"].endswith(" app/the-app")
-    launcher._client.close()
-
-
 @pytest.mark.parametrize(
     ("function", "environ", "region"),
     [
@@ -263,4 +199,14 @@ def test_the_region_is_that_of_every_aws_client(
     client = aws._client(function)
     assert client.meta.region_name == region
     assert client.meta.config.retries["mode"] == "standard"
+    assert client.meta.config.user_agent.startswith("Botocore/")
+    client.close()
+
+
+def test_the_application_s_name_is_part_of_botocore_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "the-app")
+    client = aws._client("workers")
+    assert client.meta.config.user_agent.endswith(" app/the-app")
     client.close()
