@@ -31,17 +31,7 @@ from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.hidden import ADDRESSES, Hiding, without_addresses
 from transparent_mp.originals import original
-from transparent_mp.primitives import (
-    homes,
-    listener,
-    memory,
-    own_modules,
-    pids,
-    role,
-    settings,
-    spawn,
-    starter,
-)
+from transparent_mp.primitives import homes, listener, memory, overlay, pids, role, settings, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
@@ -242,7 +232,7 @@ def _surroundings() -> dict[str, Any]:
         "streams": [_stream_like(sys.__stdout__), _stream_like(sys.__stderr__)],
         "ignored": settings.ignored_signals(),
         "warnings": list(sys.warnoptions),
-        "own": [name for name in own_modules.own_names() if "." not in name],
+        "own": [name for name in overlay.own_names() if "." not in name],
     }
 
 
