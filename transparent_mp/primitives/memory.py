@@ -45,6 +45,9 @@ from transparent_mp.store.session import Session
 STOP_PRIORITY = -900
 
 
+#: Small segments up to which each is asked for by a plain command. More: one script is cheaper.
+FEW = 4
+
 #: Segments, weakly.
 Segments = tuple["weakref.ref[Replica]", ...]
 
@@ -172,13 +175,17 @@ class Engine:
         with self._lock:
             session = self._adopt()
             chosen = self._chosen(riders)
-            return (fetching(session, chosen, under_way),) if chosen else ()
+            if not chosen:
+                return ()
+            if not under_way and len(chosen) <= FEW and all(replica.small for replica in chosen):
+                return tuple(replica.look(session) for replica in chosen)
+            return (fetching(session, chosen, under_way),)
 
     def merge(self, replies: Iterable[Reply]) -> None:
         with self._lock:
             self.merged += 1
             looked = False
-            for answer in itertools.chain.from_iterable(replies):
+            for answer in self._answers(replies):
                 # A segment may have been detached meanwhile.
                 replica = self._by_oid.get(answer[0].decode())
                 if replica is None or replica.ended:
@@ -188,6 +195,16 @@ class Engine:
                     self._merge_what_is_here()
                 self._go_on(replica, replica.merge(answer))
         self._free_unused()
+
+    def _answers(self, replies: Iterable[Reply]) -> Iterator[list[Any]]:
+        for reply in replies:
+            if isinstance(reply[0], list):
+                yield from reply
+            elif reply[0] is not None:
+                # None: nothing was ever published.
+                replica = self._by_oid.get(reply[0].decode())
+                if replica is not None:
+                    yield replica.seen(self._current(), reply)
 
     def synchronise(self) -> None:
         if self.following:

@@ -41,6 +41,14 @@ PUBLISH_BLOCKS = 1024
 #: acquire; fewer: more round trips for a large change.
 FETCH_BLOCKS = 2048
 
+#: Blocks up to which a segment is small: what is known of its blocks lies beside them, and it can be read by
+#: one plain command. Larger: more bytes come that nobody changed; smaller: more is asked for by a script.
+SMALL = 8
+
+#: Answers without news after which a small segment is asked for its version only. Larger: more bytes in vain;
+#: smaller: a change after a pause is more often waited for twice.
+QUIET = 4
+
 
 class Memory(Protocol):
     """The local memory of a replica.
@@ -97,7 +105,7 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_twin", "_unsent", "_view", "ended", "fresh", "hold", "known", "lock", "oid",
+        "_quiet", "_seen", "_twin", "_unsent", "_view", "ended", "fresh", "hold", "known", "lock", "oid", "small",
     )  # fmt: skip
 
     def __init__(
@@ -134,6 +142,9 @@ class Replica:
         self._lost = False
         self._keys: tuple[str, ...] | None = None
         self._blocks = -(-len(self._view) // BLOCK)
+        self.small = self._blocks <= SMALL
+        # Answers in turn that had no news; counted for small ones.
+        self._quiet = 0
         self._twin: SmallTwin | LargeTwin
         if self._blocks > 1:
             self._twin = LargeTwin(self._view, getattr(memory, "stretches", None))
@@ -178,8 +189,29 @@ class Replica:
     def question(self, session: Session, after: int | None = None) -> tuple[Sequence[str], Sequence[Arg]]:
         """Keys and arguments of a fetch for this segment. `after`: where an answer stopped short."""
         _holders, data, version, blocks = self._names(session)
-        most = FETCH_BLOCKS if self._blocks > 1 else 0
+        most = -self._blocks if self.small else FETCH_BLOCKS
         return (data, version, blocks), (self.oid, self.known if after is None else after, most)
+
+    def look(self, session: Session) -> Command:
+        """The plain command that asks a small segment for what it is now; seen() has the answer."""
+        blocks = range(self._blocks) if self._blocks == 1 or self._quiet < QUIET else ()
+        return ("HMGET", self._names(session)[1], "o", "n", "w", "f", f"s:{session.uid}", *blocks)
+
+    def seen(self, session: Session, reply: list[Any]) -> list[Any]:
+        """The answer that merge() takes, from the reply to look()."""
+        version, applied = int(reply[1] or 0), int(reply[4] or 0)
+        others = int(reply[3] or 0) if reply[2] == session.uid.encode() else version
+        answer = [reply[0], version, version, applied, 0]
+        if others <= self.known:
+            self._quiet += 1
+        else:
+            self._quiet = 0
+            if len(reply) == 5:
+                # News that was not asked for: from here on there is some to go on with.
+                answer[1] = self.known
+            for block, data in enumerate(reply[5:]):
+                answer += (block, data)
+        return answer
 
     def lacks(self, answer: list[Any]) -> bool:
         """Whether an answer begins behind what is known here."""
@@ -281,6 +313,9 @@ class Replica:
                     busy |= int.from_bytes(diff.covered(entry, size), "little")
         theirs = (data or b"").ljust(size, b"\0")
         old = self._twin.get(block, block + 1)
+        if theirs == old:
+            # What was changed here meanwhile stays, and the rest is so already.
+            return
         kept = busy.to_bytes(size, "little") if busy else b""
         self._twin.set(block, diff.merge(view, old, theirs, kept, alone))
 
@@ -296,7 +331,7 @@ class Replica:
         return command, part.first
 
     def _publishing(self, session: Session, parts: Sequence[Part]) -> Command:
-        args: list[Arg] = [session.uid, session.ttl, int(self._blocks > 1)]
+        args: list[Arg] = [session.uid, session.ttl, self.oid if self.small else ""]
         for part in parts:
             args += (part.number, part.known, len(part.entries))
             for entry in part.entries:
@@ -318,7 +353,8 @@ class Replica:
 
     def _names(self, session: Session) -> tuple[str, ...]:
         if self._keys is None:
-            self._keys = tuple(session.keys.object(self.oid, part) for part in ("h0", "d", "v", "g"))
+            parts = ("h0", "d", "d", "g") if self.small else ("h0", "d", "v", "g")
+            self._keys = tuple(session.keys.object(self.oid, part) for part in parts)
         return self._keys
 
 
@@ -330,8 +366,9 @@ def _alone() -> bool:
     """Whether nothing else of the program can write to memory while this thread merges."""
     if background.count() > 0 or threading.get_ident() != threading.main_thread().ident:
         return False
-    # The signal module's own getsignal looks up a name for each answer.
-    return not any(callable(one) and _may_write(one) for one in map(_signal.getsignal, _SIGNALS))
+    # The signal module's own getsignal looks up a name for each answer. Numbers stand for no handler.
+    handlers = [one for one in map(_signal.getsignal, _SIGNALS) if one.__class__ is not int]
+    return not any(callable(one) and _may_write(one) for one in handlers)
 
 
 def _may_write(handler: Any) -> bool:

@@ -15,12 +15,13 @@ from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import exchange, memory, replica
 from transparent_mp.primitives.diff import BLOCK
-from transparent_mp.primitives.memory import Engine
+from transparent_mp.primitives.memory import FEW, Engine
+from transparent_mp.primitives.replica import QUIET
 
 # Programs fork as they like; the exchange's thread does not run in the child.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-SIZES = [1, 40, BLOCK, 3 * BLOCK + 7]
+SIZES = [1, 40, BLOCK, 3 * BLOCK + 7, 9 * BLOCK + 7]
 
 
 class Plain:
@@ -242,9 +243,8 @@ def test_synchronise_that_fails_loses_nothing(processes, monkeypatch):
     assert other.view[0] == 1
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_an_unchanged_segment_costs_few_bytes(processes, size):
-    one, other = processes(bytes(range(1, 251)) * (size // 250 + 1))
+def test_an_unchanged_segment_costs_few_bytes(processes):
+    one, other = processes(bytes(range(1, 251)) * (9 * BLOCK // 250 + 1))
     for process in (one, other):
         assert process.engine.publish() == []
         ((reply,),) = process.acquire()
@@ -257,6 +257,37 @@ def test_an_unchanged_segment_costs_few_bytes(processes, size):
     ((reply,),) = other.acquire()
     assert reply[5] == 0
     assert len(reply[6]) <= BLOCK
+
+
+def test_a_small_segment_that_nobody_changes_costs_few_bytes_after_a_while(processes):
+    one, other = processes(bytes(range(1, 251)) * (3 * BLOCK // 250 + 1))
+    for _ in range(QUIET):
+        (reply,) = other.acquire()
+        assert len(reply) == 5 + 4
+    (reply,) = other.acquire()
+    assert len(reply) == 5
+    # A change is missed by nobody, and from then on asked for at once.
+    one.view[2 * BLOCK] ^= 255
+    one.release()
+    (reply,) = other.acquire()
+    assert len(reply) == 5
+    assert bytes(other.view) == bytes(one.view)
+    one.view[BLOCK] ^= 255
+    one.release()
+    (reply,) = other.acquire()
+    assert len(reply) == 5 + 4
+    assert bytes(other.view) == bytes(one.view)
+
+
+def test_more_small_segments_than_a_few_are_asked_for_by_one_command(joined):
+    session = joined()
+    engine = Engine(session)
+    replicas = [engine.share(Plain(b"x")) for _ in range(FEW)]
+    assert len(engine.fetch()) == FEW
+    replicas.append(engine.share(Plain(b"x")))
+    assert len(engine.fetch()) == 1
+    engine.merge(session.store.call(*engine.fetch()))
+    assert all(replica.known for replica in replicas)
 
 
 @pytest.mark.parametrize("size", [1, BLOCK * 3])
@@ -316,7 +347,7 @@ def test_zeros_do_not_travel(joined):
 
 
 def test_every_key_expires(processes):
-    one, _other = processes(b"x" * (2 * BLOCK))
+    one, _other = processes(b"x" * (9 * BLOCK))
     for part in ("h0", "d", "v", "g"):
         left = one.session.store.ask("PTTL", one.session.keys.object(one.replica.oid, part))
         assert 0 < left <= one.session.ttl
@@ -520,10 +551,10 @@ def test_the_child_of_a_fork_goes_on_by_itself(processes, joined):
 
 def test_one_command_asks_for_all_segments(processes):
     one, other = processes(b"....")
-    again = Plain(bytes(2 * BLOCK))
+    again = Plain(bytes(9 * BLOCK))
     two = one.engine.share(again)
     again.view[BLOCK] = 3
-    theirs = Plain(bytes(2 * BLOCK))
+    theirs = Plain(bytes(9 * BLOCK))
     other.replica2 = other.engine.replicate(two.oid, theirs)
     one.view[1] = 5
     one.release()

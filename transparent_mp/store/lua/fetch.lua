@@ -1,8 +1,8 @@
 -- A process fetches what others changed in segments.
--- KEYS: of each segment 1 data  2 version  3 blocks
+-- KEYS: of each segment 1 data  2 version  3 blocks; of a small one data and version are one hash
 -- ARGV: 1 reader, "" to be given its own changes too  2 "1" for one of several that are under way; of
 --       each segment object id, version that it has seen, blocks after which its answer may stop short
---       (0 for a segment of one block)
+--       (of a small one, the number of its blocks as a negative)
 -- RETURNS: an answer for each: {object id, version that the answer reaches, version now, number of the
 --          reader's last part that was applied, version from which on, block, bytes, block, bytes, ...};
 --          bytes lack trailing zeros.
@@ -19,8 +19,15 @@ local function look(data, versions, changed, oid, known, most)
   if under_way then known = math.max(known, tonumber(meta[5] or '0')) end
   local answer = {oid, now, now, tonumber(meta[4] or '0'), known}
   if (meta[2] == reader and tonumber(meta[3]) or now) <= known then return answer end
-  if most == 0 then
-    answer[6], answer[7] = 0, redis.call('HGET', data, 0)
+  if most < 0 then
+    local names, wanted = {}, {}
+    for block = 0, -most - 1 do names[#names + 1] = 'b:' .. block end
+    for at, claim in ipairs(redis.call('HMGET', versions, unpack(names))) do
+      local last, other, by = string.match(claim or '', '^(%d+) (%d+) (.*)$')
+      if tonumber((by == reader and other or last) or '0') > known then wanted[#wanted + 1] = at - 1 end
+    end
+    local found = #wanted > 0 and redis.call('HMGET', data, unpack(wanted)) or {}
+    for at, block in ipairs(wanted) do answer[4 + 2 * at], answer[5 + 2 * at] = block, found[at] end
     if under_way then redis.pcall('HSET', versions, 'e:' .. reader, now) end
     return answer
   end
