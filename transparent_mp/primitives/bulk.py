@@ -13,7 +13,7 @@ from transparent_mp.primitives import diff
 from transparent_mp.primitives.diff import Entry
 
 #: Neighbouring blocks from which it is worth the calls.
-WORTH = 4
+WORTH = 2
 #: Blocks at once. More: what is compared does not stay in the processor's cache; fewer: more calls.
 MOST = 64
 

@@ -21,7 +21,7 @@ import _signal  # type: ignore[import-not-found]
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
@@ -105,7 +105,8 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_quiet", "_seen", "_twin", "_unsent", "_view", "ended", "fresh", "hold", "known", "lock", "oid", "small",
+        "_quiet", "_seen", "_twin", "_unsent", "_view", "bringers", "ended", "fresh", "hold", "known", "lock",
+        "oid", "small",
     )  # fmt: skip
 
     def __init__(
@@ -143,6 +144,8 @@ class Replica:
         self._keys: tuple[str, ...] | None = None
         self._blocks = -(-len(self._view) // BLOCK)
         self.small = self._blocks <= SMALL
+        #: How many ends bring it with their answers (`memory.Brings`).
+        self.bringers = 0
         # Answers in turn that had no news; counted for small ones.
         self._quiet = 0
         self._twin: SmallTwin | LargeTwin
@@ -192,9 +195,13 @@ class Replica:
         most = -self._blocks if self.small else FETCH_BLOCKS
         return (data, version, blocks), (self.oid, self.known if after is None else after, most)
 
-    def look(self, session: Session) -> Command:
-        """The plain command that asks a small segment for what it is now; seen() has the answer."""
-        blocks = range(self._blocks) if self._blocks == 1 or self._quiet < QUIET else ()
+    def look(self, session: Session, brings: Container[str] | None = None) -> Command:
+        """The plain command that asks a small segment for what it is now; seen() has the answer.
+
+        `brings`: segments that are likely to have changed, others are asked for their version only.
+        """
+        likely = self._quiet < QUIET if brings is None else self.oid in brings
+        blocks = range(self._blocks) if likely or self._blocks == 1 else ()
         return ("HMGET", self._names(session)[1], "o", "n", "w", "f", f"s:{session.uid}", *blocks)
 
     def seen(self, session: Session, reply: list[Any]) -> list[Any]:
@@ -204,13 +211,13 @@ class Replica:
         answer = [reply[0], version, version, applied, 0]
         if others <= self.known:
             self._quiet += 1
-        else:
-            self._quiet = 0
-            if len(reply) == 5:
-                # News that was not asked for: from here on there is some to go on with.
-                answer[1] = self.known
-            for block, data in enumerate(reply[5:]):
-                answer += (block, data)
+            return answer
+        self._quiet = 0
+        if len(reply) == 5:
+            # What there is begins behind all news.
+            answer[4] = version
+        for block, data in enumerate(reply[5:]):
+            answer += (block, data)
         return answer
 
     def lacks(self, answer: list[Any]) -> bool:
@@ -261,14 +268,16 @@ class Replica:
         for first, stop in _spans(self._twin.changed()):
             now = self._view[first * BLOCK : stop * BLOCK].tobytes()
             old = self._twin.get(first, stop)
-            if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not len(now) % BLOCK and not whole:
-                found = bulk.entries(numpy, first, old, now)
-            else:
-                found = []
-                for at in range(0, len(now), BLOCK):
-                    block, was, has = first + at // BLOCK, old[at : at + BLOCK], now[at : at + BLOCK]
-                    if was != has:
-                        found += [(block, "=", has)] if whole else diff.entries(block, was, has)
+            found: list[Entry] = []
+            done = 0
+            if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not whole:
+                # The last block may be short.
+                done = len(now) - len(now) % BLOCK
+                found = bulk.entries(numpy, first, old[:done], now[:done])
+            for at in range(done, len(now), BLOCK):
+                block, was, has = first + at // BLOCK, old[at : at + BLOCK], now[at : at + BLOCK]
+                if was != has:
+                    found += [(block, "=", has)] if whole else diff.entries(block, was, has)
             self._twin.set(first, now)
             yield found, stop - first
 

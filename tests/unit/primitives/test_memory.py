@@ -15,7 +15,7 @@ from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import exchange, memory, replica
 from transparent_mp.primitives.diff import BLOCK
-from transparent_mp.primitives.memory import FEW, Engine
+from transparent_mp.primitives.memory import FEW, Brings, Engine
 from transparent_mp.primitives.replica import QUIET
 
 # Programs fork as they like; the exchange's thread does not run in the child.
@@ -290,12 +290,75 @@ def test_more_small_segments_than_a_few_are_asked_for_by_one_command(joined):
     assert all(replica.known for replica in replicas)
 
 
-@pytest.mark.parametrize("size", [1, BLOCK * 3])
+class TestBrings:
+    """Of two ends whose answers are under way, each brings the small segment that its other side writes."""
+
+    @pytest.fixture
+    def ends(self, joined):
+        """A process with two segments, and one process that writes each."""
+        readers = joined()
+        reader = Engine(readers)
+        replicas = [reader.share(Plain(bytes(3 * BLOCK))) for _ in range(2)]
+        readers.store.settle()
+        writers = [Process(joined(), bytes(3 * BLOCK), replica.oid) for replica in replicas]
+        return reader, replicas, writers, [Brings(), Brings()]
+
+    def step(self, ends, order=(0, 1)):
+        """Both are asked, answer in that order, and are heard in turn; returns the bytes of memory in each."""
+        reader, replicas, writers, brings = ends
+        store = reader._session.store
+        commands = [reader.fetch(brings=one) for one in brings]
+        came = {}
+        for which in order:
+            writers[which].view[2 * BLOCK] += 1
+            writers[which].release()
+            came[which] = store.call(*commands[which])
+        reader.looks[:] = [lambda: came.pop(1, ())]
+        sizes = []
+        for which in (0, 1):
+            replies = came.pop(which, None)
+            if replies is None:
+                # Looked for already.
+                continue
+            sizes.append(sum(len(data or b"") for reply in replies for data in reply[5:]))
+            reader.merge(replies, brings[which])
+            assert replicas[which]._view == writers[which].view
+        return sizes
+
+    def test_after_a_while_each_segment_comes_once(self, ends):
+        store = ends[0]._session.store
+        for _ in range(8):
+            self.step(ends)
+        waits = store.waits
+        assert self.step(ends) == [1, 1]
+        # Two questions; nothing had to be fetched besides.
+        assert store.waits == waits + 2
+
+    def test_who_answers_first_makes_no_round_trip_of_it(self, ends):
+        for _ in range(8):
+            self.step(ends)
+        store = ends[0]._session.store
+        waits = store.waits
+        self.step(ends, order=(1, 0))
+        assert store.waits == waits + 2
+
+    def test_what_nobody_changes_any_more_is_not_asked_for(self, ends):
+        reader, _replicas, _writers, (one, two) = ends
+        for _ in range(4):
+            self.step(ends)
+        for _ in range(2 * QUIET):
+            for brings in (one, two):
+                reader.merge(reader._session.store.call(*reader.fetch(brings=brings)), brings)
+        replies = reader._session.store.call(*reader.fetch(brings=one))
+        assert [len(reply) for reply in replies] == [5, 5]
+
+
+@pytest.mark.parametrize("size", [BLOCK * 9])
 @pytest.mark.parametrize("looked_for", [False, True])
 def test_of_several_answers_under_way_each_begins_where_another_ended(processes, size, looked_for):
     one, other = processes(bytes(size))
     answers = []
-    commands = [other.engine.fetch(under_way=True) for _ in range(2)]
+    commands = [other.engine.fetch(brings=Brings()) for _ in range(2)]
     for place, command in zip((0, size - 1), commands):
         one.view[place] += 1
         one.release()

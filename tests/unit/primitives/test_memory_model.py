@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from transparent_mp.primitives import bulk, diff, replica, twins
-from transparent_mp.primitives.memory import Engine
+from transparent_mp.primitives.memory import Brings, Engine
 
 #: Small, so that a hundred bytes are several blocks and a few blocks an answer that stops short.
 BLOCK, PUBLISH_BLOCKS, FETCH_BLOCKS, RUNS, STRIDE = 16, 2, 2, 1, 32
@@ -166,7 +166,7 @@ class Processes(RuleBasedStateMachine):
 
     @rule(e=engines)
     def fetch(self, e, under_way=False):
-        commands = self.real[e].fetch(under_way=under_way)
+        commands = self.real[e].fetch(brings=Brings() if under_way else None)
         self.answers.append((e, self.sessions[e].store.call(*commands), self.model[e].fetch()))
 
     @rule(e=engines)
