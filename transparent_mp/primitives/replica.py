@@ -265,19 +265,21 @@ class Replica:
     def _changes(self, whole: bool) -> Iterator[tuple[list[Entry], int]]:
         """What differs from the twin, some neighbouring blocks at a time, and how many they are."""
         numpy = diff.loaded_numpy() if self._blocks >= bulk.WORTH else None
-        for first, stop in _spans(self._twin.changed()):
+        changed = iter(self._twin.changed())
+        if numpy is not None and self.small and next(changed, None) is not None:
+            # To look which block it is takes as long as to compare them all.
+            changed = iter(range(self._blocks))
+        for first, stop in _spans(changed):
             now = self._view[first * BLOCK : stop * BLOCK].tobytes()
             old = self._twin.get(first, stop)
-            found: list[Entry] = []
-            done = 0
             if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not whole:
-                # The last block may be short.
-                done = len(now) - len(now) % BLOCK
-                found = bulk.entries(numpy, first, old[:done], now[:done])
-            for at in range(done, len(now), BLOCK):
-                block, was, has = first + at // BLOCK, old[at : at + BLOCK], now[at : at + BLOCK]
-                if was != has:
-                    found += [(block, "=", has)] if whole else diff.entries(block, was, has)
+                found = bulk.entries(numpy, first, old, now)
+            else:
+                found = []
+                for at in range(0, len(now), BLOCK):
+                    block, was, has = first + at // BLOCK, old[at : at + BLOCK], now[at : at + BLOCK]
+                    if was != has:
+                        found += [(block, "=", has)] if whole else diff.entries(block, was, has)
             self._twin.set(first, now)
             yield found, stop - first
 

@@ -304,7 +304,7 @@ class TestBrings:
         return reader, replicas, writers, [Brings(), Brings()]
 
     def step(self, ends, order=(0, 1)):
-        """Both are asked, answer in that order, and are heard in turn; returns the bytes of memory in each."""
+        """Both are asked, answer in that order, and are heard in turn; returns the bytes in each."""
         reader, replicas, writers, brings = ends
         store = reader._session.store
         commands = [reader.fetch(brings=one) for one in brings]

@@ -39,49 +39,53 @@ local function blend(old, mask, new)
   return table.concat(out)
 end
 
--- The version in which somebody else last changed the block.
-local function claim(block)
-  local last = tonumber(redis.call('ZSCORE', KEYS[4], block) or '0')
-  local other, by = string.match(redis.call('HGET', KEYS[3], block) or '', '^(%d+) (.*)$')
-  other = tonumber(other or '0')
-  if by ~= writer then
-    other = last
-    redis.call('HSET', KEYS[3], block, string.format('%d %s', other, writer))
+-- Of the blocks of a part, what is known of each, and what becomes of it. A call takes no more than STRETCH.
+local STRETCH = 1000
+local claims, contents, order = {}, {}, {}
+
+local function look(first, last)
+  for from = first, last, 3 * STRETCH do
+    local names = {}
+    for at = from, math.min(last, from + 3 * STRETCH - 1), 3 do names[#names + 1] = 'b:' .. ARGV[at] end
+    for at, claim in ipairs(redis.call('HMGET', KEYS[3], unpack(names))) do
+      local block = ARGV[from + 3 * (at - 1)]
+      if not claims[block] then
+        claims[block] = claim or ''
+        order[#order + 1] = block
+      end
+    end
   end
-  if last < version then redis.call('ZADD', KEYS[4], version, block) end
-  return other
 end
 
--- The same in a small segment, where b:BLOCK is "VERSION OTHER WRITER" (as claims has it).
-local function claim_small(claims, block)
-  local last, other, by = string.match(claims[block] or '', '^(%d+) (%d+) (.*)$')
+local function content(block) return contents[block] or redis.call('HGET', KEYS[2], block) or '' end
+
+local function put(known, block, where, bytes)
+  local last, other, by = string.match(claims[block], '^(%d+) (%d+) (.*)$')
   if by ~= writer then other = last or '0' end
-  claims[block] = string.format('%d %d %s', version, other, writer)
-  return tonumber(other)
-end
-
-local function put(known, block, where, bytes, claims)
-  local other = claims and claim_small(claims, block) or claim(block)
+  claims[block] = string.format('%d %s %s', version, other, writer)
   local kind = string.sub(where, 1, 1)
-  if kind == 'm' and other > known then
-    bytes = blend(redis.call('HGET', KEYS[2], block) or '', string.sub(where, 2), bytes)
-  elseif kind ~= 'm' and kind ~= '=' then
-    bytes = splice(redis.call('HGET', KEYS[2], block) or '', tonumber(where), bytes)
+  if kind == 'm' then
+    -- The version in which somebody else last changed the block.
+    if tonumber(other) > known then bytes = blend(content(block), string.sub(where, 2), bytes) end
+  elseif kind ~= '=' then
+    bytes = splice(content(block), tonumber(where), bytes)
   end
-  if claims then
-    grown = grown + redis.call('HSET', KEYS[2], block, bytes, 'b:' .. block, claims[block])
-  else
-    grown = grown + redis.call('HSET', KEYS[2], block, bytes)
-  end
+  contents[block] = bytes
 end
 
--- What is known of the blocks of a part, at once.
-local function claims_of(first, last)
-  local names, claims = {}, {}
-  for at = first, last, 3 do names[#names + 1] = 'b:' .. ARGV[at] end
-  local found = #names > 0 and redis.call('HMGET', KEYS[2], unpack(names)) or {}
-  for at = 1, #names do claims[ARGV[first + 3 * (at - 1)]] = found[at] end
-  return claims
+local function write()
+  for from = 1, #order, STRETCH do
+    local data, known, versions = {}, {}, {}
+    for at = from, math.min(#order, from + STRETCH - 1) do
+      local block, n = order[at], #data
+      data[n + 1], data[n + 2] = block, contents[block]
+      known[n + 1], known[n + 2] = 'b:' .. block, claims[block]
+      versions[n + 1], versions[n + 2] = version, block
+    end
+    grown = grown + redis.call('HSET', KEYS[2], unpack(data))
+    redis.call('HSET', KEYS[3], unpack(known))
+    if not small then redis.call('ZADD', KEYS[4], unpack(versions)) end
+  end
 end
 
 local i = 4
@@ -91,12 +95,13 @@ while i <= #ARGV do
   if number > applied then
     applied, fresh = number, true
     local last = i + 3 * count - 1
-    local claims = small and claims_of(i, last)
-    for at = i, last, 3 do put(known, ARGV[at], ARGV[at + 1], ARGV[at + 2], claims) end
+    look(i, last)
+    for at = i, last, 3 do put(known, ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
   end
   i = i + 3 * count
 end
 if not fresh then return before end
+write()
 redis.call('HSET', KEYS[3], 'n', version, 'w', writer, 's:' .. writer, applied,
            'f', owner == writer and foreign or before, 'o', ARGV[3])
 if grown > 0 then
