@@ -31,11 +31,20 @@ from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.hidden import ADDRESSES, Hiding, without_addresses
 from transparent_mp.originals import original
-from transparent_mp.primitives import homes, listener, memory, own_modules, pids, settings, spawn, starter
+from transparent_mp.primitives import (
+    homes,
+    leaving,
+    listener,
+    memory,
+    own_modules,
+    pids,
+    settings,
+    spawn,
+    starter,
+)
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
-from transparent_mp.primitives.reduction import dump
 from transparent_mp.primitives.snapshot import Snapshot
 from transparent_mp.ship import contents
 from transparent_mp.ship.frames import encode
@@ -135,7 +144,7 @@ class _ByValue(RemotePopen):
 
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
         pickled = io.BytesIO()
-        pickler = dump(process_obj, pickled, 5)
+        pickler = leaving.dump(process_obj, pickled)
         set_here = settings.capture()
         captured = capture(
             pickler.names | set_here.names,
