@@ -32,6 +32,7 @@ from transparent_mp.errors import StoreError
 from transparent_mp.hidden import ADDRESSES, Hiding, without_addresses
 from transparent_mp.originals import original
 from transparent_mp.primitives import (
+    ahead,
     homes,
     leaving,
     listener,
@@ -66,6 +67,8 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         #: Holder id of the process being started: what its pickle hands over is held under it.
         self.uid = new_id()
         self._contents: Mapping[str, Any] = {}
+        #: Modules that what was pickled refers to, as far as known.
+        self._referred: set[str] = set()
         self._snapshot: Snapshot | None = None
         super().__init__(process_obj)
 
@@ -121,8 +124,9 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         before = contents.put(session, self._contents, starting.stored)
         # Its buffers are the program's own, and are sent by now or never.
         with memory.sending():
-            starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
-        self._contents = {}
+            word = ahead.word(session, self.uid, self._referred)
+            starting.start(child, self.uid, (*memory.publish(), *before, *first), word + message)
+        self._contents, self._referred = {}, set()
         self.pid = child.pid
 
     def _release(self) -> None:
@@ -152,6 +156,7 @@ class _ByValue(RemotePopen):
             self._keep if starter.current().snapshots else None,
         )
         self._contents = captured.externals
+        self._referred = pickler.modules | captured.modules
         current = process.current_process()
         prepared = {
             "image": captured.image,

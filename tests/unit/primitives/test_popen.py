@@ -13,7 +13,7 @@ import pytest
 
 from transparent_mp import background
 from transparent_mp.errors import LaunchError
-from transparent_mp.primitives import popen, sharing
+from transparent_mp.primitives import ahead, popen, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.content import unpack
 from transparent_mp.store.keys import FIRST_PID
@@ -76,7 +76,7 @@ class TestLaunch:
         assert started.pid == head["pid"] >= FIRST_PID
         assert (head["uid"], head["name"], head["parent"]) == (started.uid, "the process", one.session.uid)
         around, how, _prepared, _process = pickle.loads(
-            unpack(one.session, "process:" + started.uid, message)
+            unpack(one.session, "process:" + started.uid, ahead.split(message)[1])
         )
         assert how == method
         assert around["environ"]["A_VARIABLE"] == "its value"
