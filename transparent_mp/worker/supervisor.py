@@ -43,7 +43,7 @@ from transparent_mp.worker import preload
 from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership
-from transparent_mp.worker.running import Once, Running, drain, end_all
+from transparent_mp.worker.running import Once, Running, drain, end_all, wind_up
 from transparent_mp.worker.shelf import Shelf
 
 log = logging.getLogger("transparent_mp")
@@ -347,8 +347,7 @@ class Supervisor:
                 pass
             if fd in running.outputs:
                 self._selector.unregister(fd)
-        self._wanted += running.said()
-        running.close()
+        self._wanted += wind_up(self._session, running)
         del self._running[pid]
         if not running.outlived:
             # No lock on a file is held any more when its exit is told.
