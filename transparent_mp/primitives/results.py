@@ -34,7 +34,6 @@ class ResultQueue:
         self._name_of = name_of
         self._here: deque[bytes] = deque()
         self._opened: deque[Buffer] = deque()
-        self._several = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         context.assert_spawning(self)
@@ -63,16 +62,16 @@ class ResultQueue:
                 return result
 
     def _take(self) -> bytes:
-        # A blocking pop gives one; what came with it is fetched together, as long as something comes.
-        self._several = self._several and self._fetch()
-        if self._several:
-            return self._here.popleft()
+        # A blocking pop gives one, and behind it what came with it. On a link of its own, since whoever puts
+        # tasks uses the shared one meanwhile.
         session, key = sessions.current(), self.tasks.ours._shared.inbound
-        replies = session.store.pop(key, None, memory.fetch())
+        more = (("LPOP", key, BURST),) if self.tasks.unfinished() > 1 else ()
+        replies = session.store.pop(key, None, (*more, *memory.fetch()))
         assert replies is not None
         message, *fetched = replies
+        if more:
+            self._here.extend(fetched.pop(0) or ())
         memory.merge(fetched)
-        self._several = self.tasks.unfinished() > 1
         return message  # type: ignore[no-any-return]
 
     def _fetch(self) -> bool:
