@@ -83,7 +83,7 @@ class Taker:
         self._begun = False
         self._tag = b""
         #: Whether there were more tasks than were taken.
-        self._more = True
+        self._more = self._crowded = True
         #: Results that are held back, of tasks one after the other from that tag on; with the lock held.
         self._held: list[bytes] = []
         self._held_from = b""
@@ -216,7 +216,8 @@ class Taker:
         self._send()
         commands = (
             ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0),
-            self._taking(self._several() - 1, waited=True),
+            # Where one came alone the next may; a script takes longer to find that than the list's length.
+            self._taking(self._several() - 1, waited=True) if self._crowded else ("LLEN", self._list),
             *memory.fetch(),
         )
         message, taken, *fetched = self._asked(commands, timeout)
@@ -239,10 +240,11 @@ class Taker:
         begun = 1 if self._untold is None else 2
         return script("take", keys, (count, self._session.ttl, int(waited), begun))
 
-    def _has(self, taken: list[Any]) -> None:
-        """What the script has moved, behind what is left."""
-        left, *messages = taken
+    def _has(self, taken: Any) -> None:
+        """What the script has moved, behind what is left; or what is left."""
+        left, *messages = taken if isinstance(taken, list) else (taken,)
         self._more = left > 0
+        self._crowded = self._more or bool(messages)
         if messages:
             with self._lock:
                 self._ahead.extend(messages)

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from transparent_mp.errors import StoreReplyError
+from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import tasks as module
 from transparent_mp.primitives.results import ResultQueue
 from transparent_mp.primitives.tasks import TaskQueue, of_taker
@@ -36,6 +37,8 @@ class Pool:
         for name in names:
             self.tasks.put(name)
         self.tasks.flush()
+        # The processes have links of their own, which may be quicker.
+        sessions.current().store.settle()
 
     def ended(self, process, *, vanished=False):
         process.settle()
