@@ -43,7 +43,7 @@ from transparent_mp.worker import preload
 from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership
-from transparent_mp.worker.running import Once, Running, drain, end_all
+from transparent_mp.worker.running import Once, Running, drain, end_all, wind_up
 from transparent_mp.worker.shelf import Shelf
 
 log = logging.getLogger("transparent_mp")
@@ -343,15 +343,14 @@ class Supervisor:
                 pass
             if fd in running.outputs:
                 self._selector.unregister(fd)
-        self._imports.wait += running.said()
         del self._running[pid]
         if code:
             # What it sent has arrived, and a pop that waits is of no effect any more, when its exit is told.
             fence(self._session, pid, self._name, running.links())
+        self._imports.wait += wind_up(self._session, running)
         if not running.outlived:
             # No lock on a file is held any more, either.
             forget_files(self._session, pid)
-        running.close()
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
             self._idle_since = time.monotonic()
