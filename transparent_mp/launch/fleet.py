@@ -186,7 +186,8 @@ class Fleet:
             log=session.config.log,
         )
         starting = session.keys("starting")
-        session.store.cast(("SADD", starting, worker), ("PEXPIRE", starting, session.ttl))
+        # Waited for: it may check in before a cast has arrived, and would be refused.
+        session.store.call(("SADD", starting, worker), ("PEXPIRE", starting, session.ttl))
         with self._changed:
             self._states[worker] = State.LAUNCHED
             self._deadlines[worker] = time.monotonic() + session.config.launch_timeout
