@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def ask(server: Server, *words: str) -> Any:
 
 
 @contextmanager
-def _directory(place: Path) -> Iterator[Path]:
+def in_directory(place: Path) -> Iterator[Path]:
     """A program's own, with its modules and a place for temporary files."""
     inside = place / "program"
     shutil.copytree(PROGRAMS, inside, ignore=shutil.ignore_patterns("__pycache__"))
@@ -121,7 +122,7 @@ def run(trial: Trial, leftovers: Leftovers) -> Found:
     # What a killed server has written is in the system's memory: it need not be on the disk.
     server = Server(place / "data", "--appendfsync", "no")
     server.start()
-    with Proxy(("127.0.0.1", server.port)) as proxy, _directory(place) as directory:
+    with Proxy(("127.0.0.1", server.port)) as proxy, in_directory(place) as directory:
         maker = Maker(trial, proxy, server)
         _observe(found, trial, maker, proxy, directory)
         found.did = maker.did
@@ -141,7 +142,7 @@ def _observe(found: Found, trial: Trial, maker: Maker, proxy: Proxy, directory: 
     mark = secrets.token_hex(8)
     before = set(os.listdir("/dev/shm"))
     begun = time.monotonic()
-    program = _start(trial, proxy, directory, mark)
+    program = start(trial.program, (trial.method,), proxy, directory, mark, trial.lease)
     family = Family(mark, program.pid)
     maker.begin(family)
     try:
@@ -151,7 +152,7 @@ def _observe(found: Found, trial: Trial, maker: Maker, proxy: Proxy, directory: 
         found.err = last_words(program)
         found.wrong.append(f"it hangs; there are {sorted(left.values())}")
         for pid in left:
-            _end(pid)
+            stop(pid)
     found.seconds = time.monotonic() - begun
     maker.end()
     if not found.wrong:
@@ -162,32 +163,34 @@ def _observe(found: Found, trial: Trial, maker: Maker, proxy: Proxy, directory: 
     while (left := family.kinds()) and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY)
     for pid in left:
-        _end(pid)
+        stop(pid)
     if left:
         found.wrong.append(f"left are {sorted(left.values())}")
     # Code for later sessions; the shelf of a worker that was killed, which the next one removes.
     kept = ("transparent_mp-code-", *((PREFIX,) if maker.befallen == "worker" else ()))
     files = {path.name for path in (directory / "tmp").iterdir() if not path.name.startswith(kept)}
     files |= {name for name in set(os.listdir("/dev/shm")) - before if mark in name}
-    # As in plain Python, whose killed client leaves them too.
-    if files and not (maker.befallen == "client" and trial.trouble is Trouble.KILL):
+    # As in plain Python, where whoever is killed leaves them too.
+    if files and not (maker.befallen in ("client", "helper") and trial.trouble is Trouble.KILL):
         found.wrong.append(f"files are left: {sorted(files)}")
 
 
-def _start(trial: Trial, proxy: Proxy, directory: Path, mark: str) -> subprocess.Popen[str]:
+def start(
+    name: str, args: tuple[str, ...], proxy: Proxy, directory: Path, mark: str, lease: float
+) -> subprocess.Popen[str]:
+    """Start one of the programs."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("TRANSPARENT_MP", "PYTHON"))}
     if str(PACKAGE.parent) not in site.getsitepackages():
         clean["PYTHONPATH"] = str(PACKAGE.parent)
     ours = {
         "TRANSPARENT_MP_REDIS_URL": proxy.url(),
         "TRANSPARENT_MP_WORKERS": "2",
-        "TRANSPARENT_MP_LEASE": str(trial.lease),
+        "TRANSPARENT_MP_LEASE": str(lease),
         "TMPDIR": str(directory / "tmp"),
         MARK: mark,
     }
-    command = [sys.executable, "-m", "transparent_mp", f"{trial.program}.py", trial.method]
     return subprocess.Popen(
-        command,
+        [sys.executable, "-m", "transparent_mp", f"{name}.py", *args],
         cwd=directory,
         env={**clean, **ours},
         stdout=subprocess.PIPE,
@@ -197,11 +200,13 @@ def _start(trial: Trial, proxy: Proxy, directory: Path, mark: str) -> subprocess
     )
 
 
-def _end(pid: int) -> None:
+def stop(pid: int, number: int = signal.SIGKILL) -> bool:
+    """Send that signal; whether there was somebody."""
     try:
-        os.kill(pid, 9)
+        os.kill(pid, number)
     except ProcessLookupError:
-        return
+        return False
+    return True
 
 
 def judge(trial: Trial, befallen: str, status: int | None, out: str, err: str) -> list[str]:
