@@ -24,6 +24,7 @@ import select
 import signal
 import sys
 from collections.abc import Mapping
+from functools import partial
 from multiprocessing import context, popen_fork, process, reduction, util
 from typing import Any
 
@@ -33,6 +34,7 @@ from transparent_mp.hidden import ADDRESSES, Hiding, without_addresses
 from transparent_mp.originals import original
 from transparent_mp.primitives import (
     ahead,
+    beside,
     homes,
     leaving,
     listener,
@@ -205,8 +207,13 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     if pids.ancestor() is not None:
         # A worker has no file of the main module for a fresh interpreter to run.
         local = original("multiprocessing.context", "ForkProcess._Popen").__func__
-    with sessions.naming_child(uid), spawn.passing_on(Hiding(session.ticket(), uid=uid)):
-        popen = local(process_obj)
+    target = process_obj._target
+    process_obj._target = partial(beside.run, beside.defining(process_obj), target)
+    try:
+        with sessions.naming_child(uid), spawn.passing_on(Hiding(session.ticket(), uid=uid)):
+            popen = local(process_obj)
+    finally:
+        process_obj._target = target
     background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))
     starting.witness(process_obj.name, "beside", session.machine)
     return popen

@@ -98,7 +98,6 @@ class Supervisor:
         self._lifeline = lifeline
         self._name = ticket["worker"]
         self._membership = Membership(session, ticket)
-        self._shelf = Shelf(session.depot)
         self._running: dict[int, Running] = {}
         self._once = Once()
         self._spare: Running | None = None
@@ -136,6 +135,7 @@ class Supervisor:
         self._selector.register(woken, selectors.EVENT_READ, self._on_child)
         if self._lifeline >= 0:
             self._selector.register(self._lifeline, selectors.EVENT_READ, self._on_lifeline)
+        self._shelf = Shelf(self._session.depot)
         try:
             yield
         finally:
