@@ -90,7 +90,7 @@ def test_a_line_that_comes_back_when_the_store_is_closed_is_ended(store: Store) 
     """Its thread was taking something while another left the session."""
     line = store.watch()
     line.pop("popped")
-    store.cast(("RPUSH", "popped", "x"), ("DEL", "popped"))
+    store.cast(("RPUSH", "popped", "x"))
     store.finish(line, 20)
     assert line.answers() == [b"x"]
     store.close()
