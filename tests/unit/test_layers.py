@@ -16,6 +16,7 @@ PACKAGE = "transparent_mp"
 LAYERS = (
     "errors",
     "hidden",
+    "json_text",
     "originals",
     "background",
     "config",

@@ -26,6 +26,7 @@ from typing import Any
 from transparent_mp import background
 from transparent_mp.config import Config
 from transparent_mp.hidden import public
+from transparent_mp.json_text import dumps
 from transparent_mp.launch import hashing
 from transparent_mp.launch.clients import code, explain
 from transparent_mp.launch.invoking import Invoker
@@ -92,7 +93,7 @@ class LambdaLauncher:
         self._pid = os.getpid()
 
     def launch(self, worker: str, ticket: dict[str, Any], on_gone: OnGone) -> None:
-        payload = json.dumps({"ticket": ticket, "hash_seed": self._hash_seed}).encode()
+        payload = dumps({"ticket": ticket, "hash_seed": self._hash_seed}).encode()
         launch = _Launch(worker, payload, on_gone, time.monotonic() + self._config.launch_timeout)
         with self._changed:
             self._waiting.append(launch)
