@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from transparent_mp.config import Config
 from transparent_mp.errors import ConfigError
+from transparent_mp.launch.hashing import LAMBDA_SEED
 
 USAGE = "usage: python [flags] -m transparent_mp (app.py | -m module | -c code | -) [args ...]"
 
@@ -35,7 +36,7 @@ def main() -> int:
     if sys.flags.no_site:
         return _refuse("transparent_mp: python -S skips what switches us on: leave -S out")
     try:
-        Config.from_environ()
+        config = Config.from_environ()
     except ConfigError as error:
         return _refuse(f"transparent_mp: {error}")
     if not _is_installed(root):
@@ -44,8 +45,9 @@ def main() -> int:
         os.environ["PYTHONPATH"] = _python_path(root)
     os.environ["TRANSPARENT_MP"] = "1"
     if os.environ.get("PYTHONHASHSEED", "random") == "random" and not sys.flags.ignore_environment:
-        # Random as ever, and the same in processes on workers, as in forked ones.
-        os.environ["PYTHONHASHSEED"] = str(int.from_bytes(os.urandom(4), "big") or 1)
+        # The same in processes on workers, as in forked ones; random as ever where workers begin with us.
+        chosen = str(int.from_bytes(os.urandom(4), "big") or 1)
+        os.environ["PYTHONHASHSEED"] = LAMBDA_SEED if config.backend == "lambda" else chosen
     return _exec([sys.executable, *_flags(), *arguments])
 
 
