@@ -13,10 +13,12 @@ import io
 import os
 import site
 import sys
-from typing import NoReturn
 
-from transparent_mp.config import Config
-from transparent_mp.errors import ConfigError
+from transparent_mp import shadows
+
+TYPE_CHECKING = False  # see `_check_settings`
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 USAGE = "usage: python [flags] -m transparent_mp (app.py | -m module | -c code | -) [args ...]"
 
@@ -34,10 +36,9 @@ def main() -> int:
         return _refuse("transparent_mp: sys.executable is empty: call Python by its path")
     if sys.flags.no_site:
         return _refuse("transparent_mp: python -S skips what switches us on: leave -S out")
-    try:
-        Config.from_environ()
-    except ConfigError as error:
-        return _refuse(f"transparent_mp: {error}")
+    why = _check_settings()
+    if why:
+        return _refuse(f"transparent_mp: {why}")
     if not _is_installed(root):
         if sys.flags.ignore_environment:
             return _refuse("transparent_mp: -E and -I need transparent_mp installed: PYTHONPATH is ignored")
@@ -47,6 +48,20 @@ def main() -> int:
         # Random as ever, and the same in processes on workers, as in forked ones.
         os.environ["PYTHONHASHSEED"] = str(int.from_bytes(os.urandom(4), "big") or 1)
     return _exec([sys.executable, *_flags(), *arguments])
+
+
+def _check_settings() -> str:
+    """What is wrong with them."""
+    # `-m` has put the current directory in front, where the program may have a `dataclasses.py`.
+    shadows.step_aside()
+    from transparent_mp.config import Config
+    from transparent_mp.errors import ConfigError
+
+    try:
+        Config.from_environ()
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _exec(command: list[str]) -> NoReturn:

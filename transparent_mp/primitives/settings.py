@@ -1,7 +1,7 @@
 """What a forked process inherits beside its program's memory: settings of the interpreter and of libraries.
 
 Each row of the table is captured at `start()` and set in the process once `__main__` is there. A value
-that cannot be pickled, or not be set over there, is left at what the process has: none of them is worth a
+that cannot be had, pickled or set over there is left at what the process has: none of them is worth a
 process that does not start.
 
 It does not hold what every process has whichever way it starts; `worker.surroundings` does.
@@ -53,7 +53,11 @@ def capture() -> Settings:
     found = Settings({}, set(), set())
     plain = {}
     for row in _TABLE:
-        value = row.get()
+        try:
+            value = row.get()
+        except Exception as error:  # noqa: BLE001 - see the module's head
+            log.debug("%s of this process cannot be had: %s", row.name, error)
+            continue
         if value is _NOTHING:
             continue
         if not row.any_object:

@@ -42,7 +42,7 @@ def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
     Raises StoreError when the embedded server cannot be started.
     """
     paths = [str(Path(__file__).parents[2]), *_site_paths()]
-    code = f"import sys; sys.path[:0] = {paths!r}; from transparent_mp.store.keeper import main; main()"
+    code = f"import sys; sys.path += {paths!r}; from transparent_mp.store.keeper import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", code],
         stdin=subprocess.PIPE,
@@ -141,7 +141,8 @@ def _read_line() -> bytes:
 
 
 def _site_paths() -> list[str]:
-    # -I -S starts in a third of the time, but without site-packages; redis is found through these.
+    # -I -S starts in a third of the time, but without site-packages; redis is found through these. They come
+    # last, for what the program has beside its script may hide the standard library's.
     return [path for path in sys.path if path and os.path.isdir(path)]
 
 
