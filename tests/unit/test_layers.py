@@ -37,7 +37,7 @@ OWNERS = {
     "redis": ("store/",),
     "hiredis": ("store/",),
     "boto3": ("launch/aws.py", "launch/clients.py"),
-    "botocore": ("launch/aws.py", "launch/clients.py"),
+    "botocore": ("launch/aws.py", "launch/clients.py", "launch/invoking.py"),
 }
 
 #: These run before the program has imported anything. Importing multiprocessing (or what pulls it

@@ -31,7 +31,7 @@ from transparent_mp import background, shadows
 from transparent_mp.errors import StoreError
 from transparent_mp.hidden import ADDRESSES, Hiding, without_addresses
 from transparent_mp.originals import original
-from transparent_mp.primitives import homes, listener, memory, overlay, pids, settings, spawn, starter
+from transparent_mp.primitives import homes, listener, memory, overlay, pids, role, settings, spawn, starter
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
@@ -92,7 +92,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         homes.enter_all(session)
         _context.set_spawning_popen(self)
         try:
-            environ = self._environ(process_obj)
+            environ = role.without_its_own(self._environ(process_obj))
             around = {**_surroundings(), "environ": without_addresses(environ), "code": _current_code()}
             around["addresses"] = [name for name in ADDRESSES if name in environ]
             around.update(_files(starter.current(), around["cwd"], self.method))
