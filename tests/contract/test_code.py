@@ -73,6 +73,7 @@ RUNS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "evolving": ((), ("evolving.py",), BOTH),
     "registering": ((), ("registering.py",), ("fork",)),
     "settings": ((), ("settings.py",), BOTH),
+    "registered": ((), ("registered.py",), ("fork",)),
     "optimized": (("-O", "-b"), ("settings.py",), ("fork",)),
 }
 
