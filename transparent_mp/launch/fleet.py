@@ -33,6 +33,9 @@ log = logging.getLogger("transparent_mp")
 #: Exit code of a process whose worker vanished: as if killed.
 VANISHED = -9
 
+#: Of a list.
+_ALL = 2**31
+
 #: Seconds without the first worker after which its launcher is asked why. Most come within three.
 PATIENCE = 10.0
 
@@ -189,7 +192,8 @@ class Fleet:
             log=session.config.log,
         )
         starting = session.keys("starting")
-        session.store.cast(("SADD", starting, worker), ("PEXPIRE", starting, session.ttl))
+        # Waited for: it may check in before a cast has arrived, and would be refused.
+        session.store.call(("SADD", starting, worker), ("PEXPIRE", starting, session.ttl))
         with self._changed:
             self._states[worker] = State.LAUNCHED
             self._deadlines[worker] = time.monotonic() + session.config.launch_timeout
@@ -227,10 +231,8 @@ class Fleet:
                 return
         log.error("no worker can be started: %s", self._why)
         session = self._session
-        frames, _ = session.store.call(
-            ("LRANGE", session.keys("ready"), 0, -1), ("DEL", session.keys("ready"))
-        )
-        for frame in frames:
+        # In one step: what was read and then removed would be gone with a lost answer.
+        for frame in session.store.ask("LPOP", session.keys("ready"), _ALL) or ():
             pid = loads(frame.partition(b"\n")[0])["pid"]
             report_exit(session, pid, VANISHED, "")
 

@@ -96,9 +96,10 @@ class Line:
 
     def take(self, count: int) -> None:
         """Wait for `count` of the replies, or all that are missing, and hand them over."""
-        while count > 0 and self.kept:
+        # Not counted by what is read: a command that was refused for a moment is sent again.
+        left = len(self.kept) - count
+        while self.kept and len(self.kept) > left:
             self._settle(self._read())
-            count -= 1
 
     def take_ready(self) -> None:
         """The same with those that are here."""
