@@ -184,11 +184,11 @@ class OwnFinder:
     Compiled ones are left to be found here first: they may have been deployed.
     """
 
-    def __init__(self, finder: ClientFinder, names: list[str]) -> None:
+    def __init__(self, finder: ClientFinder, names: set[str]) -> None:
         self._finder = finder
-        self._names = set(names)
-        for name in names:
-            sys.modules.pop(name, None)
+        self._names = names
+        for name in [name for name in sys.modules if name.partition(".")[0] in names]:
+            del sys.modules[name]
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         del path, target
