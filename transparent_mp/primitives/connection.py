@@ -288,7 +288,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if replies is None or replies[0] is None:
             return None
         message, *rest = replies
-        memory.merge(rest, None if early is None or shared.early is None else shared.early.brings)
+        memory.merge(rest, shared.early.brings if early and shared.early else None)
         if not message:
             session.store.cast(("LPUSH", shared.inbound, b""), ("PEXPIRE", shared.inbound, session.ttl))
             raise EOFError
