@@ -328,7 +328,7 @@ TABLE: tuple[Patch, ...] = (
     Patch("os", "system", _F + "natives:system", sides=WORKER, wraps=True, why="as subprocess.Popen"),
     *(Patch(module, name, _F + "arrow:" + ours, sides=WORKER, wraps=True, optional=True,
             why="opens files by their paths, in C++")
-      for module, name, ours in (("pyarrow._fs", "LocalFileSystem", "local_file_system"),
+      for module, name, ours in (("pyarrow.fs", "LocalFileSystem", "local_file_system"),
                                  ("pyarrow.fs", "_ensure_filesystem", "ensuring"),
                                  ("pyarrow.fs", "_resolve_filesystem_and_path", "resolving"))),
     *(Patch(module, name, _F + "arrow:reading", sides=WORKER, wraps=True, optional=True, why="as pyarrow.fs")
