@@ -24,6 +24,7 @@ import select
 import signal
 import sys
 from collections.abc import Mapping
+from functools import partial
 from multiprocessing import context, popen_fork, process, reduction, util
 from typing import Any
 
@@ -33,12 +34,14 @@ from transparent_mp.hidden import ADDRESSES, Hiding, without_addresses
 from transparent_mp.originals import original
 from transparent_mp.primitives import (
     ahead,
+    beside,
     homes,
     leaving,
     listener,
     memory,
-    own_modules,
+    overlay,
     pids,
+    role,
     settings,
     spawn,
     starter,
@@ -104,7 +107,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         homes.enter_all(session)
         _context.set_spawning_popen(self)
         try:
-            environ = self._environ(process_obj)
+            environ = role.without_its_own(self._environ(process_obj))
             around = {**_surroundings(), "environ": without_addresses(environ), "code": _current_code()}
             around["addresses"] = [name for name in ADDRESSES if name in environ]
             around.update(_files(starter.current(), around["cwd"], self.method))
@@ -204,8 +207,13 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     if pids.ancestor() is not None:
         # A worker has no file of the main module for a fresh interpreter to run.
         local = original("multiprocessing.context", "ForkProcess._Popen").__func__
-    with sessions.naming_child(uid), spawn.passing_on(Hiding(session.ticket(), uid=uid)):
-        popen = local(process_obj)
+    target = process_obj._target
+    process_obj._target = partial(beside.run, beside.defining(process_obj), target)
+    try:
+        with sessions.naming_child(uid), spawn.passing_on(Hiding(session.ticket(), uid=uid)):
+            popen = local(process_obj)
+    finally:
+        process_obj._target = target
     background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))
     starting.witness(process_obj.name, "beside", session.machine)
     return popen
@@ -246,7 +254,7 @@ def _surroundings() -> dict[str, Any]:
         "streams": [_stream_like(sys.__stdout__), _stream_like(sys.__stderr__)],
         "ignored": settings.ignored_signals(),
         "warnings": list(sys.warnoptions),
-        "own": [name for name in own_modules.own_names() if "." not in name],
+        "own": [name for name in overlay.own_names() if "." not in name],
     }
 
 

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import ahead, lifetime, memory, pids, sharing
+from transparent_mp.primitives import ahead, lifetime, memory, pids, sharing, untold
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import decode, encode
 from transparent_mp.ship.served import sees_the_same
@@ -61,7 +61,9 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         head, body = decode(frame)
         config = Config(lease=ticket["lease"], log=ticket["log"])
         session = join(ticket, head["uid"], config, ("process", str(head["pid"])))
+        session.store.hold(channel.hold)
         session.depot, session.shelf = shelf.depot, shelf.content
+        untold.become_own(channel.untold)
         sessions.attach(session)
         _, body = ahead.split(body)
         content = unpack(session, "process:" + session.uid, body)

@@ -43,7 +43,7 @@ from transparent_mp.worker import preload
 from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership
-from transparent_mp.worker.running import Once, Running, drain, end_all
+from transparent_mp.worker.running import Once, Running, drain, end_all, wind_up
 from transparent_mp.worker.shelf import Shelf
 
 log = logging.getLogger("transparent_mp")
@@ -98,7 +98,6 @@ class Supervisor:
         self._lifeline = lifeline
         self._name = ticket["worker"]
         self._membership = Membership(session, ticket)
-        self._shelf = Shelf(session.depot)
         self._running: dict[int, Running] = {}
         self._once = Once()
         self._spare: Running | None = None
@@ -136,6 +135,7 @@ class Supervisor:
         self._selector.register(woken, selectors.EVENT_READ, self._on_child)
         if self._lifeline >= 0:
             self._selector.register(self._lifeline, selectors.EVENT_READ, self._on_lifeline)
+        self._shelf = Shelf(self._session.depot)
         try:
             yield
         finally:
@@ -296,7 +296,7 @@ class Supervisor:
         if self._lifeline >= 0:
             os.close(self._lifeline)
         self._session.store.reset()
-        self._control.close()
+        self._control.drop()
         stdout, stderr, parent = running.child_side()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
@@ -343,15 +343,14 @@ class Supervisor:
                 pass
             if fd in running.outputs:
                 self._selector.unregister(fd)
-        self._imports.wait += running.said()
-        running.close()
         del self._running[pid]
-        if not running.outlived:
-            # No lock on a file is held any more when its exit is told.
-            forget_files(self._session, pid)
         if code:
-            # What it has sent, or a pop that waits, is of no effect any more when its exit is told.
-            fence(self._session, pid, self._name)
+            # What it sent has arrived, and a pop that waits is of no effect any more, when its exit is told.
+            fence(self._session, pid, self._name, running.links())
+        self._imports.wait += wind_up(self._session, running)
+        if not running.outlived:
+            # No lock on a file is held any more, either.
+            forget_files(self._session, pid)
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
             self._idle_since = time.monotonic()

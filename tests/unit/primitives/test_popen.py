@@ -7,7 +7,6 @@ import select
 import signal
 import sys
 from multiprocessing import context
-from types import SimpleNamespace
 
 import pytest
 
@@ -251,12 +250,16 @@ class TestBeside:
         class Local:
             def __init__(self, obj):
                 self.obj, self.sentinel = obj, sentinel
+                given["target"] = obj._target
                 given["uid"] = sessions._place.child_uid
                 given["prepared"] = multiprocessing.spawn.get_preparation_data("server")
 
-        server = SimpleNamespace(name="server")
+        server = multiprocessing.Process(name="server", target=len)
         started = popen.start_beside(Local, server)
         assert started.obj is server
+        # In the child it ends with its parent, and knows nothing of that here.
+        assert given["target"].args == ("multiprocessing.process", len)
+        assert server._target is len
         assert witness.read_text().split()[:3] == [one.session.id, "server", "beside"]
         assert given["uid"] not in ("", one.session.uid)
         assert sessions._place.child_uid == ""
@@ -277,7 +280,7 @@ class TestBeside:
             def __init__(self, _obj):
                 self.sentinel = sentinel
 
-        popen.start_beside(Local, SimpleNamespace(name="server"))
+        popen.start_beside(Local, multiprocessing.Process(name="server"))
         ours = background._Ours.running
         one.session.end()
         os.close(alive)
