@@ -283,6 +283,7 @@ TABLE: tuple[Patch, ...] = (
 
     *_files("builtins", "open"),
     *_files("io", "open open_code"),
+    Patch("io", "FileIO", _F + "raw:file_io", sides=WORKER, wraps=True, why="opens files by their paths"),
     *_files("os", _OF_PATHS),
     *_files("os", _OF_DESCRIPTORS, "a descriptor of the client's file is that of a copy"),
     # After importlib has its own, so that what it finds by itself stays this machine's.
