@@ -72,7 +72,7 @@ conformance: $(CONFORMANCE)/.wheel  ## CPython's own tests on workers, scored ag
 	    $(if $(filter net,$(SANDBOX)),--known tests/gate/known_differences_net.txt) \
 	    $(if $(METHODS),$(addprefix --launches ,$(wildcard tests/conformance/launches-$(VERSION).json)))
 
-apps: .apps/venv/.wheel  ## thirty programs on libraries from PyPI, under plain Python and on workers
+apps: .apps/venv/.wheel  ## forty programs on libraries from PyPI, under plain Python and on workers
 ##             APPS="emcee_app tqdm_app": only these; SANDBOX=1: workers in the sandbox (root)
 	@tests/apps/run --python "$(CURDIR)/.apps/venv/bin/python" --plain --witness \
 	    --prefix '"$(CURDIR)/.apps/venv/bin/python" -m transparent_mp' $(call sandboxed,.apps/venv) $(APPS)
