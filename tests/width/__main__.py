@@ -1,4 +1,4 @@
-"""`make width`: sessions of 125 to 1,000 processes on this machine, each on a worker of its own, in one table.
+"""`make width`: sessions of 125 to 1,000 processes on this machine, each on a worker of its own.
 
 What belongs to one process (connections, memory of the store, commands) must not grow with their number:
 twice as much with all of them as with the fewest is a failure.
