@@ -22,7 +22,7 @@ unexport TRANSPARENT_MP
 .DELETE_ON_ERROR:
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help demo check test conformance apps paper property fuzz mutants leaks bench width launches rie wheel clean
+.PHONY: help demo check test conformance apps paper property fuzz mutants leaks faults soak bench width launches rie wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "     " substr($$0, 3) }' Makefile
@@ -100,6 +100,15 @@ mutants: $(VENV)/.dev $(VENV)/.wheel  ## memory that breaks one promise each: th
 leaks: $(VENV)/.dev $(VENV)/.wheel  ## long rounds of everything, and what is left after: memory, keys, fds
 ##             ARGS="--quick", ARGS="queue_messages sessions": shorter, only these
 	@$(VENV)/bin/python -m tests.leaks $(ARGS)
+
+faults: $(VENV)/.dev $(VENV)/.wheel  ## 500 seeded runs of short programs under faults, each judged
+##             ARGS="--seed 17": one that failed, with what it prints; ARGS="--first 500 --runs 100"
+	@cd tests && ../$(VENV)/bin/python -m faults $(ARGS)
+
+MINUTES ?= 20
+soak: $(VENV)/.dev $(VENV)/.wheel  ## messages for 20 minutes under faults, every one of them accounted for
+##             MINUTES=20; Ctrl-C ends it early and judges what there was; ARGS="--seed 7"
+	@cd tests && ../$(VENV)/bin/python -m faults.soak --minutes $(MINUTES) $(ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.wheel  ## speed, beside the standard library's in the same run
 	@$(VENV)/bin/python -m tests.bench $(ARGS)

@@ -35,6 +35,10 @@ class Server:
         while b"Ready to accept connections" not in (line := self._process.stdout.readline()):
             assert line, "the server has ended"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def kill(self) -> None:
         """End it at once."""
         self._process.kill()

@@ -6,6 +6,7 @@
         proxy.cut()                               or now: every connection
         proxy.refuse(); proxy.accept()            nobody listens; somebody does again
         proxy.target = other                      where later connections lead
+        proxy.watch = seen                        is called with each piece of data before it goes on
 
 It serves in a thread of its own. What it does not cut it forwards unchanged and in order. It knows bytes, not
 commands: a request is what one read finds.
@@ -50,6 +51,8 @@ OF_REPLIES = frozenset((Fault.REPLY_LOST, Fault.REPLY_TORN))
 
 #: Whether a piece of data is to suffer; `upward`: it goes to the server.
 Plan = Callable[[bool], Optional[Fault]]
+#: Port of the client's side of its connection, whether it goes to the server, the data.
+Watch = Callable[[int, bool, bytes], None]
 
 
 class Seeded:
@@ -74,6 +77,8 @@ class _End:
         if sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
+        #: Of the client's side.
+        self.port = 0
         #: Whether what is read here goes to the server.
         self.upward = upward
         self.other: _End = self
@@ -95,6 +100,7 @@ class Proxy:
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
         self.plan: Plan | None = None
+        self.watch: Watch | None = None
         self.happened: Counter[Fault] = Counter()
         self._planned: list[tuple[int, Fault]] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -179,7 +185,7 @@ class Proxy:
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _connected(self) -> None:
-        near, _ = self._listener.accept()
+        near, (_, port) = self._listener.accept()
         try:
             if self._refusing:
                 raise ConnectionRefusedError
@@ -189,6 +195,7 @@ class Proxy:
             return
         one, two = _End(near, upward=True), _End(far, upward=False)
         one.other, two.other = two, one
+        one.port = two.port = port
         for end in (one, two):
             self._ends.add(end)
             self._listen(end)
@@ -207,6 +214,8 @@ class Proxy:
         if not data:
             self._ended(end)
             return
+        if self.watch is not None:
+            self.watch(end.port, end.upward, data)
         fault = self._fault(end.upward)
         if fault is None:
             self._forward(end.other, data)

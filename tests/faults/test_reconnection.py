@@ -120,7 +120,7 @@ def test_nothing_is_lost_doubled_or_reordered(session: OwnedSession, proxy: Prox
 
 
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.value.replace(" ", "-"))
-@pytest.mark.parametrize("operation", ["put", "count", "get", "look", "add"])
+@pytest.mark.parametrize("operation", ["put", "count", "get", "note", "look", "add"])
 def test_one_operation_and_one_fault(
     session: OwnedSession, proxy: Proxy, fault: Fault, operation: str
 ) -> None:
@@ -138,15 +138,17 @@ def test_one_operation_and_one_fault(
         assert objects.count(one) == 1
     elif operation == "get":
         assert objects.get(one) == b"1"
+    elif operation == "note":
+        assert one.store.pop(objects.queue, None, [("INCR", objects.counter)]) == [b"1", 1]
     elif operation == "look":
         assert objects.get(one, 0) == b"1"
     else:
         objects.add(one)
         one.store.settle()
     assert proxy.happened[fault] == 1
-    left = {"put": [b"1", b"2", b"3"], "get": [b"2"], "look": [b"2"]}.get(operation, [b"1", b"2"])
+    left = [b"1", b"2", b"3"][operation in ("get", "note", "look") : 3 if operation == "put" else 2]
     assert session.store.ask("LRANGE", objects.queue, 0, -1) == left
-    assert session.store.ask("GET", objects.counter) == (b"1" if operation == "count" else None)
+    assert session.store.ask("GET", objects.counter) == (b"1" if operation in ("count", "note") else None)
     assert session.store.ask("HGET", objects.number, "n") == (b"1" if operation == "add" else None)
     assert session.store.ask("LLEN", objects.tokens) == 1
     one.store.close()

@@ -175,6 +175,35 @@ def test_everything_is_gone_soon_after_the_client_is_killed(
     assert server is None or server.empty_within(2 * SOON)
 
 
+#: Its manager's server, and a manager of a process's own.
+MANAGING = """
+    import multiprocessing as mp, sys
+
+    def manage(conn):
+        manager = mp.Manager()
+        conn.send(manager._process.ident)
+        conn.recv()
+
+    if __name__ == "__main__":
+        mp.set_start_method(sys.argv[1])
+        here, there = mp.Pipe()
+        manager = mp.Manager()
+        process = mp.Process(target=manage, args=(there,))
+        process.start()
+        here.recv()
+        print("ready")
+        process.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_manager_s_server_ends_with_who_made_it(program: Start, survivors: Survivors, method: str) -> None:
+    running = program(MANAGING, method, WORKERS="1")
+    assert running.hear() == "ready"
+    running.signal(signal.SIGKILL)
+    assert survivors(running.mark, SOON) == {}
+
+
 def test_a_child_that_the_program_forked_keeps_nothing_alive(program: Start) -> None:
     running = program(WAITING, "forks", WORKERS="2")
     crew(running)

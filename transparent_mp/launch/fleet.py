@@ -14,14 +14,17 @@ import enum
 import json
 import logging
 import math
+import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 from transparent_mp.errors import LaunchError, StoreError, WorkerMismatchError
 from transparent_mp.hidden import Hiding, public
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.store.link import Command
+from transparent_mp.store.remains import read_out
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session, new_id
 
@@ -29,6 +32,9 @@ log = logging.getLogger("transparent_mp")
 
 #: Exit code of a process whose worker vanished: as if killed.
 VANISHED = -9
+
+#: Of a list.
+_ALL = 2**31
 
 #: Seconds without the first worker after which its launcher is asked why. Most come within three.
 PATIENCE = 10.0
@@ -186,7 +192,8 @@ class Fleet:
             log=session.config.log,
         )
         starting = session.keys("starting")
-        session.store.cast(("SADD", starting, worker), ("PEXPIRE", starting, session.ttl))
+        # Waited for: it may check in before a cast has arrived, and would be refused.
+        session.store.call(("SADD", starting, worker), ("PEXPIRE", starting, session.ttl))
         with self._changed:
             self._states[worker] = State.LAUNCHED
             self._deadlines[worker] = time.monotonic() + session.config.launch_timeout
@@ -224,10 +231,8 @@ class Fleet:
                 return
         log.error("no worker can be started: %s", self._why)
         session = self._session
-        frames, _ = session.store.call(
-            ("LRANGE", session.keys("ready"), 0, -1), ("DEL", session.keys("ready"))
-        )
-        for frame in frames:
+        # In one step: what was read and then removed would be gone with a lost answer.
+        for frame in session.store.ask("LPOP", session.keys("ready"), _ALL) or ():
             pid = json.loads(frame.partition(b"\n")[0])["pid"]
             report_exit(session, pid, VANISHED, "")
 
@@ -257,10 +262,15 @@ def exit_of(session: Session, pid: int, code: int, worker: str) -> Command:
     return session.script("exited", parts, args)
 
 
-def fence(session: Session, pid: int, worker: str) -> None:
-    """End the links of a process that `worker` has seen end: that may be told before they are closed."""
+def fence(session: Session, pid: int, worker: str, held: Sequence[socket.socket]) -> None:
+    """See that what a process had sent has arrived, which `worker` has seen end, and that no more will.
+
+    `held`: copies of its connections, which are closed.
+    """
     command = script("fence", (session.keys("running", worker),), (session.keys.base, pid))
-    session.cut(session.store.ask(*command))
+    links = session.store.ask(*command)
+    read_out(held)
+    session.cut(links)
 
 
 def send_signal(session: Session, pid: int, sig: int) -> bool:

@@ -24,6 +24,7 @@ import select
 import signal
 import sys
 from collections.abc import Mapping
+from functools import partial
 from multiprocessing import context, popen_fork, process, reduction, util
 from typing import Any
 
@@ -31,11 +32,23 @@ from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.hidden import ADDRESSES, Hiding, without_addresses
 from transparent_mp.originals import original
-from transparent_mp.primitives import homes, listener, memory, own_modules, pids, settings, spawn, starter
+from transparent_mp.primitives import (
+    ahead,
+    beside,
+    homes,
+    leaving,
+    listener,
+    memory,
+    overlay,
+    pids,
+    role,
+    settings,
+    spawn,
+    starter,
+)
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
-from transparent_mp.primitives.reduction import dump
 from transparent_mp.primitives.snapshot import Snapshot
 from transparent_mp.ship import contents
 from transparent_mp.ship.frames import encode
@@ -57,6 +70,8 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         #: Holder id of the process being started: what its pickle hands over is held under it.
         self.uid = new_id()
         self._contents: Mapping[str, Any] = {}
+        #: Modules that what was pickled refers to, as far as known.
+        self._referred: set[str] = set()
         self._snapshot: Snapshot | None = None
         super().__init__(process_obj)
 
@@ -92,7 +107,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         homes.enter_all(session)
         _context.set_spawning_popen(self)
         try:
-            environ = self._environ(process_obj)
+            environ = role.without_its_own(self._environ(process_obj))
             around = {**_surroundings(), "environ": without_addresses(environ), "code": _current_code()}
             around["addresses"] = [name for name in ADDRESSES if name in environ]
             around.update(_files(starter.current(), around["cwd"], self.method))
@@ -112,8 +127,9 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         before = contents.put(session, self._contents, starting.stored)
         # Its buffers are the program's own, and are sent by now or never.
         with memory.sending():
-            starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
-        self._contents = {}
+            word = ahead.word(session, self.uid, self._referred)
+            starting.start(child, self.uid, (*memory.publish(), *before, *first), word + message)
+        self._contents, self._referred = {}, set()
         self.pid = child.pid
 
     def _release(self) -> None:
@@ -135,7 +151,7 @@ class _ByValue(RemotePopen):
 
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
         pickled = io.BytesIO()
-        pickler = dump(process_obj, pickled, 5)
+        pickler = leaving.dump(process_obj, pickled)
         set_here = settings.capture()
         captured = capture(
             pickler.names | set_here.names,
@@ -143,6 +159,7 @@ class _ByValue(RemotePopen):
             self._keep if starter.current().snapshots else None,
         )
         self._contents = captured.externals
+        self._referred = pickler.modules | captured.modules
         current = process.current_process()
         prepared = {
             "image": captured.image,
@@ -190,8 +207,13 @@ def start_beside(local: Any, process_obj: Any) -> Any:
     if pids.ancestor() is not None:
         # A worker has no file of the main module for a fresh interpreter to run.
         local = original("multiprocessing.context", "ForkProcess._Popen").__func__
-    with sessions.naming_child(uid), spawn.passing_on(Hiding(session.ticket(), uid=uid)):
-        popen = local(process_obj)
+    target = process_obj._target
+    process_obj._target = partial(beside.run, beside.defining(process_obj), target)
+    try:
+        with sessions.naming_child(uid), spawn.passing_on(Hiding(session.ticket(), uid=uid)):
+            popen = local(process_obj)
+    finally:
+        process_obj._target = target
     background.start(_forget_when_gone, session, uid, os.dup(popen.sentinel))
     starting.witness(process_obj.name, "beside", session.machine)
     return popen
@@ -232,7 +254,7 @@ def _surroundings() -> dict[str, Any]:
         "streams": [_stream_like(sys.__stdout__), _stream_like(sys.__stderr__)],
         "ignored": settings.ignored_signals(),
         "warnings": list(sys.warnoptions),
-        "own": [name for name in own_modules.own_names() if "." not in name],
+        "own": [name for name in overlay.own_names() if "." not in name],
     }
 
 

@@ -25,13 +25,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from transparent_mp.errors import StoreError
+from transparent_mp.errors import StoreAwayError, StoreError
 from transparent_mp.hidden import Address, Hiding, without_addresses
+from transparent_mp.json_text import dumps
 from transparent_mp.store import server
 from transparent_mp.store.server import Server
 
-#: Renewals in the time of one lease: two may fail before it is lost.
+#: Renewals in the time of one lease.
 RENEWALS = 3
+#: Attempts, in the time between two renewals, when one has failed: nobody tells when the store is back.
+ATTEMPTS = 20
 
 
 def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
@@ -51,7 +54,7 @@ def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(json.dumps(task).encode() + b"\n")
+    process.stdin.write(dumps(task).encode() + b"\n")
     process.stdin.flush()
     with process.stdout:
         line = process.stdout.readline()
@@ -82,7 +85,7 @@ def main() -> None:
     embedded = None if task["url"] else _serve(task)
     print(json.dumps({"url": task["url"]}), flush=True)
     try:
-        _keep(_Keeper(task), task["lease"] / RENEWALS, woken)
+        _keep(_Keeper(task, waits=embedded is None), task["lease"] / RENEWALS, woken)
     finally:
         if embedded is not None:
             # Its data goes with it, and workers see their connections end.
@@ -108,12 +111,13 @@ def _keep(keeper: _Keeper, pause: float, woken: int) -> None:
                 keeper.run(keeper.interruption(number))
         elif readable:
             if not os.read(0, 64):
-                keeper.clean()
+                keeper.clean(pause / ATTEMPTS)
             return
         else:
-            due = time.monotonic() + pause
-            if keeper.run(keeper.renewal()) == 0:
+            answer = keeper.run(keeper.renewal())
+            if answer == 0:
                 return
+            due = time.monotonic() + (pause if answer else pause / ATTEMPTS)
 
 
 def _listen_to_terminal() -> int:
@@ -145,17 +149,21 @@ def _site_paths() -> list[str]:
 
 
 class _Keeper:
-    """What the keeper does in the store; imports it when there is something to do."""
+    """What the keeper does in the store; imports it when there is something to do.
 
-    def __init__(self, task: dict[str, Any]) -> None:
+    `waits`: the store may be away, and come back.
+    """
+
+    def __init__(self, task: dict[str, Any], *, waits: bool) -> None:
         from transparent_mp.store.keys import Keys
 
+        self._patience = task["lease"] if waits else 0.0
         self._task = task
         self._keys = Keys(task["session"])
         self._store: Any = None
 
     def run(self, command: tuple[Any, ...]) -> Any:
-        """The script's answer, or None when the store cannot be reached now."""
+        """The script's answer, or None when the store cannot be reached now, or has perhaps not heard it."""
         from transparent_mp.store.connect import connect
         from transparent_mp.store.scripts import loading
         from transparent_mp.store.store import Store
@@ -163,6 +171,9 @@ class _Keeper:
         try:
             if self._store is None:
                 self._store = Store(lambda: connect(self._task["url"]), loading())
+            # A connection that was lost since is not to cost this command: seen, it is made anew.
+            with contextlib.suppress(StoreAwayError):
+                self._store.mend()
             return self._store.ask(*command)
         except OSError:
             return None
@@ -175,11 +186,15 @@ class _Keeper:
     def interruption(self, number: int) -> tuple[Any, ...]:
         return self._script("interrupt", ("workers",), (self._keys.base, number, self._task["ttl"]))
 
-    def clean(self) -> None:
+    def clean(self, pause: float) -> None:
+        """End the session; a store that is away is waited for as long as the lease lasts."""
         from transparent_mp.store.session import END_MS
 
         parts = ("alive", "keys", "objects", "workers", "starting")
-        self.run(self._script("end_session", parts, (self._keys.base, self._keys.any_object, END_MS)))
+        end = self._script("end_session", parts, (self._keys.base, self._keys.any_object, END_MS))
+        deadline = time.monotonic() + self._patience
+        while self.run(end) is None and time.monotonic() < deadline:
+            time.sleep(pause)
 
     def _script(self, name: str, parts: tuple[str, ...], args: tuple[Any, ...]) -> tuple[Any, ...]:
         from transparent_mp.store.scripts import script

@@ -96,9 +96,10 @@ class Line:
 
     def take(self, count: int) -> None:
         """Wait for `count` of the replies, or all that are missing, and hand them over."""
-        while count > 0 and self.kept:
+        # Not counted by what is read: a command that was refused for a moment is sent again.
+        left = len(self.kept) - count
+        while self.kept and len(self.kept) > left:
             self._settle(self._read())
-            count -= 1
 
     def take_ready(self) -> None:
         """The same with those that are here."""
@@ -113,6 +114,12 @@ class Line:
     def renew(self) -> None:
         """Make a new connection in place of one that was lost; the old one is ended at the server."""
         self._reconnect()
+
+    def drop(self) -> None:
+        """In the child of a fork: leave the connection to the parent."""
+        if self.link is not None:
+            self.link.drop()
+            self.link = None
 
     def close(self) -> None:
         """End the connection without a word; what is unanswered is forgotten."""

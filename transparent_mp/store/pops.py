@@ -89,6 +89,10 @@ class PopLine(Line):
         self.number += 1
         return (self._numbered(steps), *then[len(steps) :])
 
+    def answered(self) -> int:
+        """Number of the last step that is known to be applied: not of one behind a pop that still waits."""
+        return self.number - 1 if self._pop and self._steps else super().answered()
+
     def wait(self, timeout: float | None) -> bool:
         """Whether an answer, or the connection's end, is here within `timeout` seconds (None: for ever)."""
         return self.link is None or self.link.wait(timeout)

@@ -4,6 +4,9 @@ A content lies in a file named by its digest, in a directory of this worker alon
 copy-on-write: a process may change its view, and processes that do not share its pages. When the
 directory is full, or there is none, a process keeps its own copy in memory. What was not used for longest
 goes when the shelf is; who has mapped it keeps its pages.
+
+The directory is locked while the worker or a process of it lives. One that nobody has locked is that of a
+worker that was killed, and the next worker on this machine removes it.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from transparent_mp.worker.pantry import Pantry
 #: Bytes on a shelf; a content that was just fetched stays, whatever its size. Larger: more contents are not
 #: fetched again; smaller: less of the worker's disk, or of its memory where that is what /tmp is.
 ROOM = 256 * 1024 * 1024
+#: What the names of these directories begin with.
+PREFIX = "transparent_mp-shelf-"
 
 
 class Shelf:
@@ -35,11 +40,11 @@ class Shelf:
         #: Code, which outlives this worker.
         self.pantry = Pantry()
         self.pantry.trim()
-        #: Its directory, or '' when there can be none.
-        try:
-            self.place = tempfile.mkdtemp(prefix="transparent_mp-")
-        except OSError:
-            self.place = ""
+        #: Its directory, or '' when there can be none; what holds its lock.
+        self.place, self._lock = "", -1
+        with contextlib.suppress(OSError):
+            _sweep()
+            self._make()
 
     def content(self, session: Session, digest: str) -> Any:
         """A writable buffer of the content."""
@@ -52,6 +57,19 @@ class Shelf:
         """At the worker's end."""
         if self.place:
             shutil.rmtree(self.place, ignore_errors=True)
+            os.close(self._lock)
+            self.place = ""
+
+    def _make(self) -> None:
+        while not self.place:
+            place = tempfile.mkdtemp(prefix=PREFIX)
+            lock = os.open(place, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            # Another worker may have found it in between, without a lock.
+            if os.path.isdir(place):
+                self.place, self._lock = place, lock
+            else:
+                os.close(lock)
 
     def _shared(self, session: Session, digest: str) -> Any:
         path = os.path.join(self.place, digest)
@@ -92,3 +110,19 @@ class Shelf:
             for each in (path, path + ".lock"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(each)
+
+
+def _sweep() -> None:
+    """Remove the shelves of workers that were killed."""
+    with os.scandir(tempfile.gettempdir()) as entries:
+        found = [entry for entry in entries if entry.name.startswith(PREFIX)]
+    for entry in found:
+        with contextlib.suppress(OSError):
+            if entry.stat(follow_symlinks=False).st_uid != os.getuid():
+                continue
+            lock = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(entry.path, ignore_errors=True)
+            finally:
+                os.close(lock)

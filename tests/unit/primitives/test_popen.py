@@ -7,13 +7,12 @@ import select
 import signal
 import sys
 from multiprocessing import context
-from types import SimpleNamespace
 
 import pytest
 
 from transparent_mp import background
 from transparent_mp.errors import LaunchError
-from transparent_mp.primitives import popen, sharing
+from transparent_mp.primitives import ahead, popen, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.content import unpack
 from transparent_mp.store.keys import FIRST_PID
@@ -22,8 +21,10 @@ LONG = 20
 
 
 class Unpicklable:
+    """Under `fork`, one object that cannot travel would stay behind: this one means the whole process."""
+
     def __reduce__(self):
-        raise TypeError("this one cannot travel")
+        raise RecursionError("recursion: this one cannot travel")
 
 
 def target(*args):
@@ -74,7 +75,7 @@ class TestLaunch:
         assert started.pid == head["pid"] >= FIRST_PID
         assert (head["uid"], head["name"], head["parent"]) == (started.uid, "the process", one.session.uid)
         around, how, _prepared, _process = pickle.loads(
-            unpack(one.session, "process:" + started.uid, message)
+            unpack(one.session, "process:" + started.uid, ahead.split(message)[1])
         )
         assert how == method
         assert around["environ"]["A_VARIABLE"] == "its value"
@@ -119,7 +120,7 @@ class TestLaunch:
         before = set(one.keys("*"))
         queue = multiprocessing.get_context(method).Queue()
         lock = multiprocessing.get_context(method).Lock()
-        with pytest.raises(TypeError, match="this one cannot travel"):
+        with pytest.raises((RecursionError, pickle.PicklingError), match=r"recursion|this one cannot travel"):
             start(method, queue, lock, Unpicklable())
         assert context.get_spawning_popen() is None
         mine = one.session.keys("holds", one.session.uid)
@@ -249,12 +250,16 @@ class TestBeside:
         class Local:
             def __init__(self, obj):
                 self.obj, self.sentinel = obj, sentinel
+                given["target"] = obj._target
                 given["uid"] = sessions._place.child_uid
                 given["prepared"] = multiprocessing.spawn.get_preparation_data("server")
 
-        server = SimpleNamespace(name="server")
+        server = multiprocessing.Process(name="server", target=len)
         started = popen.start_beside(Local, server)
         assert started.obj is server
+        # In the child it ends with its parent, and knows nothing of that here.
+        assert given["target"].args == ("multiprocessing.process", len)
+        assert server._target is len
         assert witness.read_text().split()[:3] == [one.session.id, "server", "beside"]
         assert given["uid"] not in ("", one.session.uid)
         assert sessions._place.child_uid == ""
@@ -275,7 +280,7 @@ class TestBeside:
             def __init__(self, _obj):
                 self.sentinel = sentinel
 
-        popen.start_beside(Local, SimpleNamespace(name="server"))
+        popen.start_beside(Local, multiprocessing.Process(name="server"))
         ours = background._Ours.running
         one.session.end()
         os.close(alive)

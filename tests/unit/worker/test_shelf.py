@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +15,7 @@ from transparent_mp.ship import contents
 from transparent_mp.store.depot import LARGE
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import OwnedSession
-from transparent_mp.worker.shelf import Shelf
+from transparent_mp.worker.shelf import PREFIX, Shelf
 
 CONTENT = b"content" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -32,8 +35,9 @@ def test_a_content_is_fetched_once_and_each_view_is_its_own(stored: OwnedSession
     second = shelf.content(stored, DIGEST)
     assert (bytes(first[:7]), bytes(second[:7])) == (b"Content", b"content")
     assert bytes(second[:]) == CONTENT
+    place = shelf.place
     shelf.clear()
-    assert not os.path.exists(shelf.place)
+    assert not os.path.exists(place)
 
 
 def test_what_was_not_used_for_longest_makes_room(
@@ -52,6 +56,41 @@ def test_what_was_not_used_for_longest_makes_room(
     assert [bytes(view[:]) for view in views] == list(parts.values())
     assert bytes(shelf.content(session, next(iter(parts)))[:]) == bytes(1000)
     shelf.clear()
+
+
+def test_the_shelf_of_a_worker_that_was_killed_goes_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    reader, writer = os.pipe()
+    killed = os.fork()
+    if not killed:
+        Path(Shelf().place, "content").write_bytes(CONTENT)
+        # A process of it, which lives on for a moment.
+        if os.fork():
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    os.waitpid(killed, 0)
+    os.close(reader)
+    (left,) = shelves(tmp_path)
+    second = Shelf()
+    assert {left, Path(second.place).name} == shelves(tmp_path)
+    # Its last process ends, which nobody here is told.
+    os.close(writer)
+    lock = os.open(tmp_path / left, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.close(lock)
+    third = Shelf()
+    assert shelves(tmp_path) == {Path(one.place).name for one in (second, third)}
+    for one in (second, third):
+        one.clear()
+    assert shelves(tmp_path) == set()
+
+
+def shelves(place: Path) -> set[str]:
+    return {name for name in os.listdir(place) if name.startswith(PREFIX)}
 
 
 def test_without_a_directory_a_process_has_its_own_copy(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable, NoReturn
 
 import pytest
@@ -43,11 +45,15 @@ def test_an_idle_worker_leaves_after_its_time(session: OwnedSession, supervisor:
 
 
 @pytest.mark.parametrize("why", ["not awaited", "session over"])
-def test_a_worker_that_is_not_needed_says_nothing(session: OwnedSession, supervisor: Any, why: str) -> None:
+def test_a_worker_that_is_not_needed_says_nothing(
+    session: OwnedSession, supervisor: Any, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     session.store.call(("DEL", session.keys("starting" if why == "not awaited" else "alive")))
     worker = supervisor(linger=600)
     assert (worker.run(), worker.state) == (0, State.EXITED)
     assert session.store.ask("EXISTS", session.keys("inbox", session.client)) == 0
+    assert os.listdir(tmp_path) == []
 
 
 def test_the_end_of_its_lifeline_ends_it_and_leaves_no_key(session: OwnedSession, supervisor: Any) -> None:

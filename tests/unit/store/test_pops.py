@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+
+from transparent_mp.errors import StoreError
+from transparent_mp.store.connect import connect
+from transparent_mp.store.line import Line
+from transparent_mp.store.pops import TAKEN, TAKEN_BYTES, PopLine
+from transparent_mp.store.session import OwnedSession
+
+Make = Callable[..., Any]
+Lose = Callable[[Line], None]
+
+
+@pytest.fixture
+def key(session: OwnedSession) -> str:
+    return session.keys.object("o", "q0")
+
+
+@pytest.fixture
+def one(line: Make) -> PopLine:
+    made: PopLine = line(PopLine)
+    return made
+
+
+def answers(one: PopLine) -> list[Any]:
+    while not one.collect():
+        continue
+    return one.answers()
+
+
+def test_elements_come_in_order_with_what_runs_behind(session: OwnedSession, one: PopLine, key: str) -> None:
+    session.store.call(("RPUSH", key, "a", "b"))
+    one.pop(key, [("LLEN", key)])
+    assert answers(one) == [b"a", 1]
+    one.pop(key, blocking=False)
+    assert answers(one) == [b"b"]
+    one.pop(key, blocking=False)
+    assert answers(one) == [None]
+
+
+@pytest.mark.parametrize("size", [1, TAKEN_BYTES])
+def test_what_was_taken_is_let_go_of(session: OwnedSession, one: PopLine, key: str, size: int) -> None:
+    lengths = []
+    for number in range(2 * TAKEN + 4):
+        session.store.call(("RPUSH", key, b"%d" % (number % 10) * size))
+        one.pop(key)
+        assert answers(one) == [b"%d" % (number % 10) * size]
+        lengths.append(session.store.ask("LLEN", one.taken))
+    assert max(lengths) <= (TAKEN + 1 if size == 1 else 3)
+    assert lengths[-1] < TAKEN
+
+
+def test_an_element_whose_answer_is_lost_is_found_again(
+    session: OwnedSession, one: PopLine, lose: Lose, key: str
+) -> None:
+    for number in range(TAKEN + 3):
+        session.store.call(("RPUSH", key, b"%d" % number, "next"))
+        one.pop(key, [("LLEN", key)])
+        # It was served before the loss, once even with the list of what was taken cut short behind it.
+        while session.store.ask("LLEN", key) > 1:
+            continue
+        lose(one)
+        assert one.collect()
+        assert one.complete()
+        assert one.answers() == [b"%d" % number, 1]
+        assert session.store.ask("LPOP", key) == b"next"
+
+
+def test_a_pop_that_was_not_served_is_begun_anew(
+    session: OwnedSession, one: PopLine, lose: Lose, key: str
+) -> None:
+    counter = session.keys.object("o", "g")
+    one.pop(key, [("INCR", counter)])
+    # What stands behind a pop that waits is no step that was applied.
+    assert one.answered() == one.number - 1
+    lose(one)
+    assert not one.collect()
+    session.store.call(("RPUSH", key, "late"))
+    assert answers(one) == [b"late", 1]
+    assert one.answered() == one.number
+    assert session.store.ask("GET", counter) == b"1"
+
+
+def test_a_pop_that_was_given_up_takes_nothing_after_a_loss(
+    session: OwnedSession, one: PopLine, lose: Lose, key: str
+) -> None:
+    one.pop(key)
+    one.give_up()
+    lose(one)
+    assert one.collect()
+    assert one.answers() == [None]
+    session.store.call(("RPUSH", key, "stays"))
+    assert session.store.ask("LLEN", key) == 1
+
+
+def test_without_a_session_a_lost_pop_is_an_error(session: OwnedSession, lose: Lose, key: str) -> None:
+    def dial(line: Line) -> None:
+        line.link = connect(session.worker_url)
+
+    one = PopLine(dial)
+    one.pop(key)
+    lose(one)
+    with pytest.raises(StoreError, match="while something was taken from it"):
+        one.collect()
+    one.close()
+
+
+def test_an_error_says_what_to_do(session: OwnedSession, one: PopLine, key: str) -> None:
+    session.store.call(("SET", key, 1))
+    one.pop(key)
+    assert "WRONGTYPE" in str(answers(one)[0])
+    session.store.call(("DEL", key))
