@@ -20,7 +20,6 @@ to be right.
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -129,20 +128,20 @@ def _blob(session: Session, content: Buffer, name: str) -> tuple[list[Command], 
 def _fetch(session: Session, rest: memoryview) -> Buffer:
     name, size, digest = _BLOB.unpack_from(rest)
     key = session.keys("blob", name.decode())
-    whole, found = io.BytesIO(), hashlib.sha256()
+    whole, store = memoryview(bytearray(size)), session.store
     # One chunk at a time: neither side holds it twice. No more than what the sender has put there.
-    for number in range(-(-size // CHUNK)):
-        chunk = session.store.ask("HGET", key, number) or b""
-        found.update(chunk)
-        whole.write(chunk)
+    for number, at in enumerate(range(0, size, CHUNK)):
+        part, get = whole[at : at + CHUNK], ("HGET", key, number)
+        if not store.load(get, part):
+            chunk = store.ask(*get) or b""
+            part[: len(chunk)] = chunk[: len(part)]
     # Only now: should an answer be lost, it is asked for again.
     session.store.cast(("UNLINK", key), ("SREM", session.keys("keys"), key))
-    if found.digest() != digest:
+    if hashlib.sha256(whole).digest() != digest:
         raise UntrustedPayloadError(
             f"a large message's content at {key!r} is gone or another than was sent; it was not unpickled"
         )
-    # Not copied, here or by who makes a BytesIO of it.
-    return whole.getvalue()
+    return whole
 
 
 def goes_to_depot(session: Session, size: int) -> bool:
