@@ -21,6 +21,7 @@ It does not know what keys and values mean.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import threading
 import time
@@ -176,7 +177,7 @@ class Store:
         except BaseException:
             line.close()
             raise
-        self._idle.append(line)
+        self.unwatch(line)
         return replies
 
     def ask(self, *command: object) -> Reply:
@@ -229,7 +230,7 @@ class Store:
                 line.close()
             raise
         replies = line.answers()
-        self._idle.append(line)
+        self.unwatch(line)
         for reply in replies:
             if isinstance(reply, StoreReplyError):
                 raise reply
@@ -287,6 +288,9 @@ class Store:
     def unwatch(self, line: PopLine) -> None:
         """Take a line back on which nothing is outstanding."""
         self._idle.append(line)
+        if self._closed:
+            # Meanwhile, by another thread.
+            self._end_idle()
 
     def retire(self, line: PopLine) -> None:
         """End a line that the caller had for itself, whatever is outstanding on it."""
@@ -306,8 +310,7 @@ class Store:
             if self._line is not None:
                 self._line.close()
                 self._line = None
-            while self._idle:
-                self._idle.pop().close()
+            self._end_idle()
             if self._alarm is not None:
                 self._alarm.close()
                 self._alarm = None
@@ -366,6 +369,11 @@ class Store:
             self._line.failed.clear()
             raise error
 
+    def _end_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
     def _borrow(self) -> PopLine:
         while self._idle:
             try:
@@ -396,4 +404,4 @@ class Store:
         first = line.answers()[0]
         if isinstance(first, bytes):
             self.cast(("LPUSH", key, first))
-        self._idle.append(line)
+        self.unwatch(line)
