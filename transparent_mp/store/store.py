@@ -184,6 +184,14 @@ class Store:
         """`call` for a single command."""
         return self.call(command)[0]  # type: ignore[arg-type]
 
+    def load(self, command: Command, into: memoryview) -> bool:
+        """As `Line.load`; False also for a lost connection: ask() tells."""
+        if self._busy == _ident():
+            return False
+        with self._lock, self._exchange:
+            self.waits += 1
+            return self._turn().load(command, into)
+
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""
         if self._busy == _ident():
