@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from operations import Measure, each, mp, once, operation, shared
 
-#: A grid's side, and the sweeps of one measurement.
+#: A grid's side, and the sweeps of one measurement; of a wide one, which has twice as many rows.
 LOOPS, DENSE, SWEEPS = 96, 512, 10
+WIDE, WIDE_SWEEPS = 1000, 2
 #: Steps of the environments in one measurement.
 STEPS = 50
 #: Bytes of what is made and never sent.
@@ -64,12 +66,31 @@ class Game:
         return self._frame
 
 
-def play(end: Any, buffer: Any) -> None:
+class Atari:
+    """One whose step computes for a millisecond of CPU, with four frames of 84 x 84 as of Atari."""
+
+    def __init__(self) -> None:
+        import numpy
+
+        self._frames = numpy.random.default_rng(1).integers(0, 255, (84, 84, 4), numpy.uint8)
+
+    def step(self, action: int) -> Any:
+        end = time.thread_time() + 0.001
+        while time.thread_time() < end:
+            pass
+        # The oldest goes, and the newest differs from the last in places.
+        self._frames[..., :3] = self._frames[..., 1:]
+        self._frames[action::3, ::2, 3] += 1
+        return self._frames
+
+
+def play(end: Any, buffer: Any, game: Any) -> None:
     """A process of ShmemVecEnv (of Baselines): the frame goes through shared memory, the rest by pipe."""
     import numpy
 
-    frame = numpy.frombuffer(buffer.get_obj(), numpy.uint8).reshape(84, 84)
-    game = Game()
+    game = game()
+    first = game.step(0)
+    frame = numpy.frombuffer(buffer.get_obj(), numpy.uint8).reshape(first.shape)
     while True:
         action = end.recv()
         if action is None:
@@ -78,15 +99,14 @@ def play(end: Any, buffer: Any) -> None:
         end.send((0.0, False, {}))
 
 
-@operation("env_shmem")
-def _env_shmem() -> Iterator[Measure]:
+def _shmem(game: Any, size: int) -> Iterator[Measure]:
     import numpy
 
-    buffers = [mp.Array(ctypes.c_uint8, 84 * 84) for _ in range(2)]
+    buffers = [mp.Array(ctypes.c_uint8, size) for _ in range(2)]
     frames = [numpy.frombuffer(buffer.get_obj(), numpy.uint8) for buffer in buffers]
     pipes = [mp.Pipe() for _ in buffers]
     processes = [
-        mp.Process(target=play, args=(theirs, buffer)) for (_, theirs), buffer in zip(pipes, buffers)
+        mp.Process(target=play, args=(theirs, buffer, game)) for (_, theirs), buffer in zip(pipes, buffers)
     ]
     for process in processes:
         process.start()
@@ -97,7 +117,7 @@ def _env_shmem() -> Iterator[Measure]:
                 mine.send(turn % 2)
             for mine, _ in pipes:
                 mine.recv()
-            if frames[0][0] != frames[1][5]:
+            if (frames[0] != frames[1]).any():
                 raise RuntimeError("a frame is not what was sent for")
 
     steps()
@@ -106,6 +126,16 @@ def _env_shmem() -> Iterator[Measure]:
         mine.send(None)
     for process in processes:
         process.join()
+
+
+@operation("env_shmem")
+def _env_shmem() -> Iterator[Measure]:
+    return _shmem(Game, 84 * 84)
+
+
+@operation("env_atari")
+def _env_atari() -> Iterator[Measure]:
+    return _shmem(Atari, 84 * 84 * 4)
 
 
 def _gymnasium(name: str) -> Iterator[Measure]:
@@ -135,7 +165,7 @@ def _env_acrobot() -> Iterator[Measure]:
 
 
 def sweep_loops(old: Any, new: Any, side: int, first: int, last: int) -> None:
-    """One Jacobi sweep over some rows, cell by cell."""
+    """One Jacobi sweep over some rows of `side` columns, cell by cell."""
     for row in range(first, last):
         at = row * side
         for cell in range(at + 1, at + side - 1):
@@ -146,52 +176,62 @@ def sweep_dense(old: Any, new: Any, side: int, first: int, last: int) -> None:
     """The same by numpy."""
     import numpy
 
-    a = numpy.frombuffer(old).reshape(side, side)
-    b = numpy.frombuffer(new).reshape(side, side)
+    a = numpy.frombuffer(old).reshape(-1, side)
+    b = numpy.frombuffer(new).reshape(-1, side)
     b[first:last, 1:-1] = 0.25 * (
         a[first:last, :-2] + a[first:last, 2:] + a[first - 1 : last - 1, 1:-1] + a[first + 1 : last + 1, 1:-1]
     )
 
 
-def relax(sweep: Any, grids: Any, side: int, barrier: Any, go: Any) -> None:
+def relax(sweep: Any, grids: Any, side: int, rows: int, count: int, barrier: Any, go: Any) -> None:
     """The process that has the lower half of the grid."""
     while go.recv():
-        sweeps(sweep, grids, side, side // 2, side - 1, barrier)
+        sweeps(sweep, grids, side, rows // 2, rows - 1, count, barrier)
 
 
-def sweeps(sweep: Any, grids: Any, side: int, first: int, last: int, barrier: Any) -> None:
-    for turn in range(SWEEPS):
+def sweeps(sweep: Any, grids: Any, side: int, first: int, last: int, count: int, barrier: Any) -> None:
+    for turn in range(count):
         sweep(grids[turn % 2], grids[1 - turn % 2], side, first, last)
         barrier.wait()
 
 
-def _stencil(sweep: Any, side: int) -> Iterator[Measure]:
-    grids = [mp.RawArray("d", side * side) for _ in range(2)]
-    for grid in grids:
-        grid[:side] = [1.0] * side
+def _stencil(sweep: Any, side: int, rows: int, count: int) -> Iterator[Measure]:
+    grids = [mp.RawArray("d", side * rows) for _ in range(2)]
+    # All of it changes in each sweep, which zeros would not.
+    grids[0][:] = grids[1][:] = [at * 7919 % 1009 / 1000 for at in range(side * rows)]
     barrier = mp.Barrier(2)
     mine, theirs = mp.Pipe()
-    process = mp.Process(target=relax, args=(sweep, grids, side, barrier, theirs))
+    process = mp.Process(target=relax, args=(sweep, grids, side, rows, count, barrier, theirs))
     process.start()
 
     def op() -> None:
         mine.send(True)
-        sweeps(sweep, grids, side, 1, side // 2, barrier)
+        sweeps(sweep, grids, side, 1, rows // 2, count, barrier)
 
     op()
-    yield lambda: once(op) / SWEEPS
+    yield lambda: once(op) / count
     mine.send(None)
     process.join()
 
 
 @operation("stencil_loops")
 def _stencil_loops() -> Iterator[Measure]:
-    return _stencil(sweep_loops, LOOPS)
+    return _stencil(sweep_loops, LOOPS, LOOPS, SWEEPS)
 
 
 @operation("stencil_dense")
 def _stencil_dense() -> Iterator[Measure]:
-    return _stencil(sweep_dense, DENSE)
+    return _stencil(sweep_dense, DENSE, DENSE, SWEEPS)
+
+
+@operation("wide_loops")
+def _wide_loops() -> Iterator[Measure]:
+    return _stencil(sweep_loops, WIDE, 2 * WIDE, WIDE_SWEEPS)
+
+
+@operation("wide_dense")
+def _wide_dense() -> Iterator[Measure]:
+    return _stencil(sweep_dense, WIDE, 2 * WIDE, SWEEPS)
 
 
 def look(end: Any, array: Any) -> None:

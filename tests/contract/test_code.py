@@ -70,6 +70,7 @@ RUNS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "failing": ((), ("failing.py",), BOTH),
     "models": ((), ("models.py",), BOTH),
     "evolving": ((), ("evolving.py",), BOTH),
+    "registering": ((), ("registering.py",), ("fork",)),
     "settings": ((), ("settings.py",), BOTH),
     "optimized": (("-O", "-b"), ("settings.py",), ("fork",)),
 }

@@ -24,6 +24,7 @@ CROSSWISE = ("fork local", "spawn sandbox")
 PROGRAMS = {
     "at_exit.py": CROSSWISE,
     "commands.py": CROSSWISE,
+    "compiled.py": CROSSWISE,
     "concurrently.py": CROSSWISE,
     "contexts.py": CROSSWISE,
     "daemons.py": CROSSWISE,

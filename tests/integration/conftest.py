@@ -205,6 +205,9 @@ class Redis:
             time.sleep(LOOK_EVERY)
         return True
 
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -155,3 +156,62 @@ KILLED = """
 def test_a_process_that_ends_while_it_waits_takes_nothing_after_its_end(program: Start, how: str) -> None:
     ran = program(KILLED, how, WORKERS="2").finish(60)
     assert (ran.status, ran.out) == (0, "[0, 1, 2, 3, 4]\n"), ran.err
+
+
+SENT = """
+    import multiprocessing as mp, os, signal, sys
+
+    def last_words(conn):
+        with open("/proc/self/stat") as stat:
+            conn.send(stat.read().split()[0])
+        conn.recv()
+        # Opened here and there at once; what it sends from now on waits for the server.
+        open("go").close()
+        for number in range(60):
+            conn.send((number, b"x" * 1000))
+        if sys.argv[1] == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(3)
+
+    if __name__ == "__main__":
+        here, there = mp.Pipe()
+        process = mp.Process(target=last_words, args=(there,))
+        process.start()
+        there.close()
+        print(here.recv())
+        here.send("go")
+        process.join()
+        print(process.exitcode)
+        heard = []
+        try:
+            while True:
+                heard.append(here.recv()[0])
+        except EOFError:
+            print(heard == list(range(60)), len(heard))
+    """
+
+
+def reaped(pid: int) -> None:
+    """Wait until its parent has seen a process end."""
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, "the process does not end"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("how", "code"), [("killed", "-9"), ("exits", "3")])
+def test_what_a_process_sent_before_it_was_killed_arrives_before_its_exit(
+    program: Start, redis: Any, tmp_path: Path, how: str, code: str
+) -> None:
+    os.mkfifo(tmp_path / "go")
+    server = redis()
+    running = program(SENT, how, REDIS_URL=server.address)
+    process = int(running.hear())
+    with open(tmp_path / "go", "w"):
+        server.signal(signal.SIGSTOP)
+    # More than it reads at a time waits for the server, and the supervisor's word behind it.
+    reaped(process)
+    server.signal(signal.SIGCONT)
+    assert running.hear() == code
+    assert running.hear() == "True 60"
+    assert running.finish().status == 0

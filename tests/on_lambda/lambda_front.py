@@ -87,6 +87,7 @@ class Function:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_EXECUTION_ENV": "AWS_Lambda_python3.11",
             "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "of-the-function",
             "AWS_SECRET_ACCESS_KEY": "of-the-function",
             "AWS_SESSION_TOKEN": "of-the-function",

@@ -1,15 +1,18 @@
 """How fast workers are launched: `make launches`.
 
-    invokes per second at 1, 16 and 64 in flight      the launcher, and beside it a client that only sends
-                                                      the same bytes, which is what the front can take
+    invokes per second at 1, 16 and 64 in flight      the launcher; beside it a client that sends the same
+                                                      bytes, and what there would be if neither took any time
+    CPU of an invoke                                  in the launcher, in that client, in the front
     seconds until the last of 200 has checked in      the launcher; a worker is what checks in, no more
 
-The front runs in a process of its own, and answers after 80 ms, as AWS does.
+The front runs in a process of its own and has room: it is one thread, and answers each request so many
+milliseconds after it came; AWS takes some tens of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import http.client
 import json
 import os
@@ -19,10 +22,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
-from lambda_front import Front, Function
+from typing import Any, Callable
 
 from transparent_mp.config import Config
 from transparent_mp.launch import aws
@@ -30,20 +30,46 @@ from transparent_mp.launch.fleet import Fleet
 from transparent_mp.store.keys import FIRST_PID
 from transparent_mp.store.session import join, open_session
 
-#: Seconds after which AWS answers an invocation.
-ANSWER = 0.08
+#: Seconds after which the front answers.
+ANSWERS = (0.08, 0.03, 0.01)
+IN_FLIGHT = (1, 16, 64)
+#: Requests of each that is in flight.
+ROUNDS = 12
 USUAL = aws.IN_FLIGHT
 PATH = "/2015-03-31/functions/workers/invocations"
+FILLER = {"filler": "x" * 400}
+ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
 
 
-class Bare(Front):
-    """Environments are a check-in each, from a thread."""
+class Api(asyncio.Protocol):
+    """One connection to a function whose environments are a check-in each, from a thread."""
 
-    def submit(self, payload: bytes) -> None:
-        time.sleep(ANSWER)
-        ticket = json.loads(payload)["ticket"]
+    answer = 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._read = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        head, found, body = self._read.partition(b"\r\n\r\n")
+        if not found or len(body) < int(head.lower().partition(b"\r\ncontent-length:")[2].split()[0]):
+            return
+        self._read = b""
+        asyncio.get_running_loop().call_later(self.answer, self._transport.write, ACCEPTED)
+        ticket = json.loads(body)["ticket"]
         if "session" in ticket:
             threading.Thread(target=check_in, args=(ticket,), daemon=True).start()
+
+
+async def serve() -> None:
+    """Says its address, then for each line of input how much CPU it has had, until there is no more."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Api, "127.0.0.1", 0, backlog=256)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        Api.answer = float(line)
+        print(time.process_time(), flush=True)
 
 
 def check_in(ticket: dict[str, Any]) -> None:
@@ -55,19 +81,37 @@ def check_in(ticket: dict[str, Any]) -> None:
     session.store.close()
 
 
+class Front:
+    """The other process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.url = self._said()
+
+    def is_to_answer_after(self, seconds: float) -> float:
+        """From now on. Returns the CPU time that it has had."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{seconds}\n")
+        self._process.stdin.flush()
+        return float(self._said())
+
+    def _said(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
 @contextmanager
-def front() -> Iterator[str]:
+def front() -> Iterator[Front]:
     command = [sys.executable, __file__, "--serve"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
+        yield Front(process)
         process.stdin.close()
 
 
-def sent_bare(url: str, number: int, in_flight: int) -> float:
-    """Seconds that the front takes for so many requests of the same size."""
-    payload = json.dumps({"ticket": {"filler": "x" * 400}})
+def sent_bare(url: str, number: int, in_flight: int) -> None:
+    """So many requests of the same size."""
+    payload = json.dumps({"ticket": FILLER})
     left = list(range(number))
 
     def send() -> None:
@@ -78,33 +122,50 @@ def sent_bare(url: str, number: int, in_flight: int) -> float:
             link.getresponse().read()
         link.close()
 
-    begun = time.perf_counter()
     threads = [threading.Thread(target=send) for _ in range(in_flight)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return time.perf_counter() - begun
 
 
-def launched(config: Config, number: int, in_flight: int) -> float:
-    """Seconds that the launcher takes for so many."""
-    aws.IN_FLIGHT = in_flight
-    launcher = aws.LambdaLauncher(config)
-    launcher._ready_client()
-    begun = time.perf_counter()
+def launched(launcher: aws.LambdaLauncher, number: int) -> None:
+    """So many by the launcher."""
     for place in range(number):
-        launcher.launch(str(place), {"filler": "x" * 400}, lambda *told: sys.exit(str(told)))
+        launcher.launch(str(place), FILLER, lambda *told: os._exit(print(told) or 1))
     with launcher._changed:
         launcher._changed.wait_for(lambda: not launcher._threads)
-    return time.perf_counter() - begun
+
+
+def measured(work: Callable[[], None]) -> tuple[float, float]:
+    """Its seconds, and those of CPU that this process had meanwhile."""
+    cpu, begun = time.process_time(), time.perf_counter()
+    work()
+    return time.perf_counter() - begun, time.process_time() - cpu
+
+
+def compared(config: Config, there: Front, answer: float, in_flight: int) -> str:
+    """A line on both."""
+    number = ROUNDS * in_flight
+    aws.IN_FLIGHT = in_flight
+    launcher = aws.LambdaLauncher(config)
+    launcher._ready_invoker()
+    before = there.is_to_answer_after(answer)
+    ours, our_cpu = measured(lambda: launched(launcher, number))
+    between = there.is_to_answer_after(answer)
+    bare, bare_cpu = measured(lambda: sent_bare(there.url, number, in_flight))
+    after = there.is_to_answer_after(answer)
+    cpu = " + ".join(f"{1000 * used / number:.2f}" for used in (our_cpu, between - before))
+    beside = " + ".join(f"{1000 * used / number:.2f}" for used in (bare_cpu, after - between))
+    rates = f"{number / ours:5.0f} invokes/s of {in_flight / answer:5.0f} ({cpu} ms)"
+    return f"{in_flight:3} in flight: {rates}, the front alone {number / bare:5.0f}/s ({beside} ms)"
 
 
 def until_all_are_there(config: Config, number: int) -> tuple[float, int]:
     """Seconds from the first process that waits until the last worker has checked in; how many there are."""
     session = open_session(config)
     fleet = Fleet(session, aws.LambdaLauncher(config))
-    fleet.launcher._ready_client()  # type: ignore[attr-defined]
+    fleet.launcher._ready_invoker()  # type: ignore[attr-defined]
     parts = ("pids", "workers", "starting", "ready", "keys")
     begun = time.perf_counter()
     for place in range(number):
@@ -129,23 +190,21 @@ def main() -> None:
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        print(Bare(Function()).url, flush=True)
-        sys.stdin.read()
-        os._exit(0)
-    with front() as url:
-        os.environ.update(AWS_ENDPOINT_URL_LAMBDA=url, AWS_REGION="us-east-1")
+        asyncio.run(serve())
+        return
+    with front() as there:
+        os.environ.update(AWS_ENDPOINT_URL_LAMBDA=there.url, AWS_REGION="us-east-1")
         os.environ.update(AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="y", AWS_CONFIG_FILE="/nowhere")
         config = Config(backend="lambda", function="workers", workers=options.workers)
-        number = options.workers
-        for in_flight in (1, 16, 64):
-            ours, bare = launched(config, number, in_flight), sent_bare(url, number, in_flight)
-            rates = f"{number / ours:6.0f} invokes/s, the front alone {number / bare:6.0f}/s"
-            print(f"{in_flight:3} in flight: {rates}", flush=True)
-        aws.IN_FLIGHT = USUAL
-        seconds, workers = until_all_are_there(config, number)
-        print(f"{workers} workers: the last has checked in after {seconds:.2f} s")
+        print("in brackets the CPU of one invoke: of who asks + of the front")
+        for answer in ANSWERS:
+            print(f"the front answers after {1000 * answer:.0f} ms")
+            for in_flight in IN_FLIGHT:
+                print(compared(config, there, answer, in_flight), flush=True)
+            aws.IN_FLIGHT = USUAL
+            seconds, workers = until_all_are_there(config, options.workers)
+            print(f"{workers} workers: the last has checked in after {seconds:.2f} s", flush=True)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -123,3 +124,36 @@ def test_processes_run_side_by_side_as_the_memory_gives_cpus(
     function = front(memory=memory)
     assert run(function, program, WORKERS="4").out == "[0, 0, 0, 0]\n"
     assert len(function.asked) == invocations
+
+
+AS_WHOM = """
+    import multiprocessing, os
+    def say(depth):
+        import botocore.session
+        session = botocore.session.Session()
+        print(depth, session.get_credentials().access_key, session.get_config_variable("region"), flush=True)
+        if depth < 2:
+            child = multiprocessing.Process(target=say, args=(depth + 1,))
+            child.start()
+            child.join()
+    say(0)
+"""
+
+
+@pytest.mark.parametrize("by", ["profile", "environment"])
+def test_processes_are_the_function_s_role_unless_the_environment_holds_credentials(
+    front: Callable[..., Front], store: str, tmp_path: Path, by: str
+) -> None:
+    (tmp_path / "app.py").write_text(textwrap.dedent(AS_WHOM))
+    (tmp_path / "config").write_text(
+        "[profile dev]\nregion = us-east-1\naws_access_key_id = of-the-profile\naws_secret_access_key = x\n"
+    )
+    variables = {**front().environ(store), "AWS_DEFAULT_REGION": "us-east-1"}
+    if by == "profile":
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION"):
+            del variables[name]
+        variables.update(AWS_PROFILE="dev", AWS_CONFIG_FILE=str(tmp_path / "config"))
+    ran = output(["-m", "transparent_mp", "app.py"], tmp_path, variables)
+    here, there = ("of-the-profile", "of-the-function") if by == "profile" else ("of-the-user", "of-the-user")
+    lines = [f"{depth} {who} us-east-1" for depth, who in enumerate((here, there, there))]
+    assert ran == ("\n".join(lines) + "\n", "", 0)

@@ -16,6 +16,7 @@ PACKAGE = "transparent_mp"
 LAYERS = (
     "errors",
     "hidden",
+    "json_text",
     "originals",
     "background",
     "config",
@@ -35,7 +36,7 @@ OWNERS = {
     "redis": ("store/",),
     "hiredis": ("store/",),
     "boto3": ("launch/aws.py", "launch/clients.py"),
-    "botocore": ("launch/aws.py", "launch/clients.py"),
+    "botocore": ("launch/aws.py", "launch/clients.py", "launch/invoking.py"),
 }
 
 #: These run before the program has imported anything. Importing multiprocessing (or what pulls it

@@ -27,6 +27,7 @@ from transparent_mp import background
 from transparent_mp.config import Config
 from transparent_mp.hidden import public
 from transparent_mp.launch.clients import code, explain
+from transparent_mp.launch.invoking import Invoker
 from transparent_mp.launch.launcher import OnGone
 
 #: Processes on one worker when no further worker may come: as many as the program starts.
@@ -80,7 +81,7 @@ class LambdaLauncher:
         self.limit = config.parallelism()
         self._config = config
         self._url = config.worker_redis_url or config.redis_url
-        self._client: Any = None
+        self._invoker: Invoker | None = None
         self._making = threading.Lock()
         self._waiting: deque[_Launch] = deque()
         self._changed = threading.Condition()
@@ -100,7 +101,7 @@ class LambdaLauncher:
     def explain(self) -> str:
         name = self._config.function
         try:
-            answer = self._ready_client(PROBE).invoke(
+            answer = _client(name, PROBE).invoke(
                 FunctionName=name,
                 InvocationType="RequestResponse",
                 LogType="Tail",
@@ -155,7 +156,7 @@ class LambdaLauncher:
         name = self._config.function
         while True:
             try:
-                self._ready_client().invoke(FunctionName=name, InvocationType="Event", Payload=launch.payload)
+                self._ready_invoker().send(launch.payload)
             except Exception as error:  # noqa: BLE001  botocore raises much; each has a message
                 if code(error) != "TooManyRequestsException" or not self._pause(launch):
                     return _refusal(name, error)
@@ -172,13 +173,11 @@ class LambdaLauncher:
             self._changed.wait_for(lambda: self._closed, pause)
             return not self._closed
 
-    def _ready_client(self, timeout: float | None = None) -> Any:
+    def _ready_invoker(self) -> Invoker:
         with self._making:
-            if timeout is not None:
-                return _client(self._config.function, timeout)
-            if self._client is None:
-                self._client = _client(self._config.function)
-            return self._client
+            if self._invoker is None:
+                self._invoker = Invoker(_client(self._config.function), self._config.function)
+            return self._invoker
 
 
 def _client(function: str, timeout: float | None = None) -> Any:
@@ -186,7 +185,12 @@ def _client(function: str, timeout: float | None = None) -> Any:
     from botocore.session import Session
 
     session = Session()
-    settings: dict[str, Any] = {"max_pool_connections": IN_FLIGHT}
+    settings: dict[str, Any] = {
+        "max_pool_connections": IN_FLIGHT,
+        # What a launch has always been given is right, and who we are does not change between two of them.
+        "parameter_validation": False,
+        "user_agent": _user_agent(session),
+    }
     if session.get_config_variable("retry_mode") in (None, "legacy"):
         settings["retries"] = {"mode": "standard"}
     if timeout is not None:
@@ -195,6 +199,12 @@ def _client(function: str, timeout: float | None = None) -> Any:
     region = function.split(":")[3] if function.startswith("arn:") else None
     region = region or session.get_config_variable("region") or os.environ.get("AWS_REGION")
     return session.create_client("lambda", region_name=region, config=Settings(**settings))
+
+
+def _user_agent(session: Any) -> str:
+    """botocore's own, which it would put together anew, twice, for each request."""
+    app = session.get_config_variable("user_agent_appid")
+    return f"{session.user_agent()} app/{app}" if app else str(session.user_agent())
 
 
 def _refusal(function: str, error: Exception) -> str:

@@ -14,14 +14,17 @@ import enum
 import json
 import logging
 import math
+import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 from transparent_mp.errors import LaunchError, StoreError, WorkerMismatchError
 from transparent_mp.hidden import Hiding, public
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.store.link import Command
+from transparent_mp.store.remains import read_out
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session, new_id
 
@@ -259,10 +262,15 @@ def exit_of(session: Session, pid: int, code: int, worker: str) -> Command:
     return session.script("exited", parts, args)
 
 
-def fence(session: Session, pid: int, worker: str) -> None:
-    """End the links of a process that `worker` has seen end: that may be told before they are closed."""
+def fence(session: Session, pid: int, worker: str, held: Sequence[socket.socket]) -> None:
+    """See that what a process had sent has arrived, which `worker` has seen end, and that no more will.
+
+    `held`: copies of its connections, which are closed.
+    """
     command = script("fence", (session.keys("running", worker),), (session.keys.base, pid))
-    session.cut(session.store.ask(*command))
+    links = session.store.ask(*command)
+    read_out(held)
+    session.cut(links)
 
 
 def send_signal(session: Session, pid: int, sig: int) -> bool:

@@ -11,7 +11,6 @@ message that says why it did not.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import subprocess
@@ -24,6 +23,7 @@ from transparent_mp import background
 from transparent_mp.config import Config
 from transparent_mp.errors import LaunchError
 from transparent_mp.hidden import without_addresses
+from transparent_mp.json_text import dumps
 from transparent_mp.launch.launcher import OnGone
 
 #: Processes side by side on one worker. A program may start more than there are CPUs, as on one
@@ -74,7 +74,7 @@ class LocalLauncher:
         assert process.stdin is not None
         # A worker that has ended already is reported by its watcher.
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(json.dumps(ticket).encode() + b"\n")
+            process.stdin.write(dumps(ticket).encode() + b"\n")
             process.stdin.flush()
         background.start(self._watch, worker, process, on_gone)
 

@@ -13,15 +13,17 @@ from transparent_mp.primitives import diff
 from transparent_mp.primitives.diff import Entry
 
 #: Neighbouring blocks from which it is worth the calls.
-WORTH = 4
+WORTH = 2
 #: Blocks at once. More: what is compared does not stay in the processor's cache; fewer: more calls.
 MOST = 64
 
 
 def entries(numpy: Any, first: int, old: bytes, new: bytes) -> list[Entry]:
-    """What changed in the whole blocks from `first` on."""
+    """What changed in the blocks from `first` on; the last may be short."""
     size = diff.BLOCK
-    differs = (_bytes(numpy, old) != _bytes(numpy, new)).reshape(-1, size)
+    wide = -(-len(new) // size) * size
+    differs = _bytes(numpy, old.ljust(wide, b"\0")) != _bytes(numpy, new.ljust(wide, b"\0"))
+    differs = differs.reshape(-1, size)
     begins = differs.copy()
     begins[:, 1:] &= ~differs[:, :-1]
     counts, runs = _counts(numpy, differs), _counts(numpy, begins)
@@ -30,7 +32,7 @@ def entries(numpy: Any, first: int, old: bytes, new: bytes) -> list[Entry]:
     found: list[Entry] = []
     for at, count in enumerate(counts):
         start = at * size
-        if count == size:
+        if count == min(size, len(new) - start):
             found.append((first + at, "=", new[start : start + size]))
         elif runs[at] > diff.RUNS:
             mask = masks[at * length : (at + 1) * length]

@@ -223,7 +223,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if ack:
             shared.flow.asked(message)
         if shared.early is not None:
-            shared.early.asked(memory.fetch(under_way=True))
+            shared.early.asked(memory.fetch(brings=shared.early.brings))
 
     def packed(self, buf: Any, ack: str = "") -> tuple[list[Command], bytes]:
         """What to send first, and the message of this shared end."""
@@ -288,7 +288,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if replies is None or replies[0] is None:
             return None
         message, *rest = replies
-        memory.merge(rest)
+        memory.merge(rest, None if early is None or shared.early is None else shared.early.brings)
         if not message:
             session.store.cast(("LPUSH", shared.inbound, b""), ("PEXPIRE", shared.inbound, session.ttl))
             raise EOFError

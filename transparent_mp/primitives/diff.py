@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
+from binascii import unhexlify
 from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
@@ -40,6 +41,9 @@ STRIDE = 64 * 1024
 
 _RUN = re.compile(rb"[^\0]+")
 _TO_DIGITS = b"0" + b"1" * 255
+# Two such digits read as one byte: their value, 0 to 3, as a digit; and two of these as a hexadecimal one.
+_TO_PAIRS = bytes(48 + ((byte >> 4) << 1 | byte & 1) % 4 for byte in range(256))
+_TO_FOURS = bytes(b"0123456789abcdef"[((byte >> 4) << 2 | byte & 3) % 16] for byte in range(256))
 _TO_MASK = b"\0" + b"\xff" * 255
 _FROM_DIGITS = bytes(255 if chr(byte) == "1" else 0 for byte in range(256))
 
@@ -136,9 +140,9 @@ def _differs(one: bytes, other: bytes) -> bytes:
 
 
 def _mask(differs: bytes) -> bytes:
-    length = -(-len(differs) // 8)
-    digits = differs.translate(_TO_DIGITS).ljust(8 * length, b"0")
-    return int(digits, 2).to_bytes(length, "big")
+    digits = differs.translate(_TO_DIGITS).ljust(-(-len(differs) // 8) * 8, b"0")
+    # Three times half as many: faster than int(digits, 2).
+    return unhexlify(unhexlify(unhexlify(digits).translate(_TO_PAIRS)).translate(_TO_FOURS))
 
 
 def _write(view: memoryview, differs: bytes, data: bytes) -> None:

@@ -25,7 +25,7 @@ from transparent_mp.store.store import Store
 class Early:
     """The early pop of one list, whenever one is outstanding."""
 
-    __slots__ = ("_answered", "_asked", "_came", "_key", "_link", "_looked", "_pid", "_store", "_ttl")
+    __slots__ = ("_answered", "_asked", "_came", "_key", "_link", "_pid", "_store", "_ttl", "brings")
 
     def __init__(self, store: Store, key: str, ttl: int) -> None:
         self._store = store
@@ -36,8 +36,8 @@ class Early:
         # Replies that have been read and not asked for.
         self._came: list[Reply] | None = None
         self._asked = self._answered = False
-        # Whether `look` has given out what came.
-        self._looked = False
+        #: What of shared memory comes with the answers, and whether `look` has given out what came.
+        self.brings = memory.Brings()
 
     def asked(self, then: Sequence[Command]) -> None:
         """A message was sent; `then` is to follow the pop of its answer."""
@@ -45,7 +45,7 @@ class Early:
         if self._answered and self._link is None and self._came is None and self._pid == os.getpid():
             link = self._store.watch()
             link.pop(self._key, then)
-            self._looked = False
+            self.brings.looked = False
             self._link = link
             _outstanding.add(self)
 
@@ -65,9 +65,9 @@ class Early:
         """The replies of `then` if they have come, once; `take` gives them again, with the element."""
         if self._came is None and self._link is not None and self._pid == os.getpid() and self._link.wait(0):
             self.poll(0)
-        if self._came is None or self._looked:
+        if self._came is None or self.brings.looked:
             return ()
-        self._looked = True
+        self.brings.looked = True
         return self._came[1:]
 
     def poll(self, timeout: float | None) -> bool:

@@ -5,6 +5,7 @@ It does not find modules: the others in `sys.meta_path` do.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import types
 from importlib.machinery import ModuleSpec
@@ -13,19 +14,24 @@ from typing import Any, Callable
 OnModule = Callable[[types.ModuleType], Any]
 
 
-def follow(name: str, after: OnModule, before: OnModule = lambda _: None) -> None:
+def _nothing(_module: types.ModuleType) -> None:
+    pass
+
+
+def follow(name: str, after: OnModule, before: OnModule = _nothing, finally_: OnModule = _nothing) -> None:
     """Call `before` and `after` around the first run of the module. It must not have been imported.
 
-    What others have asked for the same module is done too, in the order in which they asked.
+    `finally_` is called last, also when the module's code or one of these raises. What others have asked for
+    the same module is done too, in the order in which they asked.
     """
-    _finder().waiting.setdefault(name, []).append((before, after))
+    _finder().waiting.setdefault(name, []).append((before, after, finally_))
 
 
 class _Follower:
     """Lets the others find a module, and calls what waits for it around its loader's work."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, list[tuple[OnModule, OnModule]]] = {}
+        self.waiting: dict[str, list[tuple[OnModule, OnModule, OnModule]]] = {}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in self.waiting:
@@ -47,11 +53,13 @@ class _Follower:
         def exec_module(module: types.ModuleType) -> None:
             # A loader may serve several modules (zipimport's does).
             calls = self.waiting.pop(module.__name__, [])
-            for before, _ in calls:
-                before(module)
-            run(module)
-            for _, after in calls:
-                after(module)
+            with contextlib.ExitStack() as stack:
+                for before, _, finally_ in calls:
+                    before(module)
+                    stack.callback(finally_, module)
+                run(module)
+                for _, after, _ in calls:
+                    after(module)
 
         loader.exec_module = exec_module
 

@@ -20,7 +20,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable, NamedTuple
 
-from transparent_mp.primitives import main_globals, own_modules, packing, submodules
+from transparent_mp.primitives import main_globals, overlay, own_modules, packing, submodules
 from transparent_mp.primitives.packing import Apart, Bounded, Kept, Left, Solo, TooLargeError
 from transparent_mp.primitives.reduction import DYNAMIC, ForkPickler, is_of_main
 
@@ -146,8 +146,10 @@ class _Attempt:
         for name in self._main.keys() - done:
             value = self._main[name]
             self._apart[name] = Left(type(value).__name__, _module_name(value))
-        for name in {**self._own, **own_modules.awaited()}:
+        for name in {**self._own, **overlay.awaited()}:
             self._packed_own[name] = self._pack_own(name, self._own.get(name, {}))
+        # What this process has for modules that it has not imported goes on as it came.
+        self._packed_own.update(overlay.waiting())
 
     def result(self) -> Capture:
         spec = getattr(self._module, "__spec__", None)
@@ -172,6 +174,7 @@ class _Attempt:
             "lost": self._lost,
             "apart": _plain(self._apart),
             "own": {name: (tuple(data), _plain(late)) for name, (data, late) in self._packed_own.items()},
+            "imported": overlay.own_names(),
             "lines": dict(_virtual_lines(self._pickler.files)),
             # Last of all: what was found until now stands in it too.
             "snapshot": self._keep() if self._keep is not None and needs else "",
@@ -242,7 +245,7 @@ class _Attempt:
 
     def _pack_own(self, module: str, data: dict[str, Any]) -> tuple[Apart, dict[str, Kept]]:
         """What a module has changed since it was imported, and what of that waits to be used."""
-        late: dict[str, Kept] = dict(own_modules.awaited().get(module, {}))
+        late: dict[str, Kept] = dict(overlay.awaited().get(module, {}))
         data = {name: value for name, value in data.items() if not self._left_of(module, name, value, late)}
         pack = self._solo.pack if self._keep is None else self._solo.pack_small
         try:

@@ -10,7 +10,7 @@ The image holds, by what happens to a global:
   as it is by then, when touched (`__main__.x`), which nearly always it is not;
 - modules: by name (those that the program made at run time by value), and submodules that code reaches
   through them; an object that a module of the program's own holds too: by that module and name;
-- data of the program's own modules: see `own_modules`;
+- data of the program's own modules: see `own_modules` and `overlay`;
 - what cannot be pickled, or not be rebuilt over there: a stand-in that says so when it is used.
 
 A pickle may be thrown away and made again in another part of the image: reducers must not count on
@@ -30,7 +30,7 @@ import sys
 import types
 from typing import Any, Callable, Protocol
 
-from transparent_mp.primitives import main_globals, own_modules
+from transparent_mp.primitives import main_globals, overlay, own_modules
 from transparent_mp.primitives.main_capture import Capture, capture, late_global
 from transparent_mp.primitives.packing import ENTRIES, Apart, Kept, Left
 from transparent_mp.primitives.tolerant import TolerantUnpickler
@@ -74,7 +74,7 @@ def restore(image: bytes, sources: Sources) -> None:
     for name, (kind, fields) in parts["apart"].items():
         entry = _entry(name, ENTRIES[kind](*fields), parts["snapshot"])
         main_globals.expect(main, name, entry, _maker(name, entry, sources), used=kind != "Left")
-    _overlay(parts["own"], parts["snapshot"], sources)
+    _overlay(parts["own"], parts["imported"], parts["snapshot"], sources)
     own_modules.make(
         {name: functools.partial(_unpack, Apart(*fields), sources) for name, fields in parts["made"].items()}
     )
@@ -86,8 +86,8 @@ def restore(image: bytes, sources: Sources) -> None:
         _reach(module)
     for name, (module, attribute) in parts["borrowed"].items():
         home = _imported(name, module)
-        if attribute in own_modules.awaited().get(module, ()):
-            entry = own_modules.awaited()[module][attribute]
+        if attribute in overlay.awaited().get(module, ()):
+            entry = overlay.awaited()[module][attribute]
             main_globals.expect(main, name, entry, functools.partial(getattr, home, attribute), used=True)
         else:
             space[name] = getattr(home, attribute) if isinstance(home, types.ModuleType) else home
@@ -103,14 +103,14 @@ def _entry(name: str, entry: Any, snapshot: str) -> Any:
     return entry
 
 
-def _overlay(packed: dict[str, Any], snapshot: str, sources: Sources) -> None:
+def _overlay(packed: dict[str, Any], imported: list[str], snapshot: str, sources: Sources) -> None:
     changed = {}
     for module, (fields, late) in packed.items():
         entries = {name: _entry(name, ENTRIES[kind](*rest), snapshot) for name, (kind, rest) in late.items()}
         makers = {name: (entry, _maker(name, entry, sources)) for name, entry in entries.items()}
-        data = functools.partial(_unpack, Apart(*fields), sources)
-        changed[module] = own_modules.Overlay(data, makers)
-    own_modules.overlay(changed)
+        data = Apart(*fields)
+        changed[module] = overlay.Overlay(functools.partial(_unpack, data, sources), makers, data)
+    overlay.lay(changed, imported)
 
 
 def _maker(name: str, entry: Any, sources: Sources) -> Callable[[], Any]:

@@ -36,7 +36,7 @@ from typing import Any, Callable, Protocol
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
 from transparent_mp.primitives.exchange import Exchange
-from transparent_mp.primitives.replica import Memory, Replica, fetching, going_on
+from transparent_mp.primitives.replica import QUIET, Memory, Replica, fetching, going_on
 from transparent_mp.store.line import OnReply
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.session import Session
@@ -45,8 +45,44 @@ from transparent_mp.store.session import Session
 STOP_PRIORITY = -900
 
 
+#: Small segments up to which each is asked for by a plain command. More: one script is cheaper.
+FEW = 4
+
 #: Segments, weakly.
 Segments = tuple["weakref.ref[Replica]", ...]
+
+
+class Brings:
+    """Which small segments come with the answers to one of several questions that are under way.
+
+    They are asked for their contents, the others for their versions. What turns out to have come by no
+    answer that is here is fetched, and from then on comes with this one.
+    """
+
+    __slots__ = ("_oids", "looked")
+
+    def __init__(self) -> None:
+        # Object id -> how often it came in vain since it last had news.
+        self._oids: dict[str, int] = {}
+        #: Whether what came last was merged ahead of its turn.
+        self.looked = False
+
+    def __contains__(self, oid: object) -> bool:
+        return oid in self._oids
+
+    def learn(self, replica: Replica, answer: list[Any]) -> None:
+        """Take note of an answer that is about to be merged."""
+        oid = replica.oid
+        if replica.lacks(answer):
+            if oid not in self._oids:
+                replica.bringers += 1
+            self._oids[oid] = 0
+        elif oid in self._oids and not self.looked:
+            self._oids[oid] = 0 if len(answer) > 5 else self._oids[oid] + 1
+            # Another end brings it, or nobody changes it any more.
+            if self._oids[oid] >= (1 if replica.bringers > 1 else QUIET):
+                del self._oids[oid]
+                replica.bringers -= 1
 
 
 class Lock(Protocol):
@@ -162,32 +198,44 @@ class Engine:
         self._free_unused()
         return commands
 
-    def fetch(self, riders: Segments = (), under_way: bool = False) -> Sequence[Command]:
+    def fetch(self, riders: Segments = (), brings: Brings | None = None) -> Sequence[Command]:
         """Commands to be sent behind an acquiring command; merge() wants their replies.
 
-        `riders`: those of the lock that is acquired. `under_way`: as in `replica.fetching`.
+        `riders`: those of the lock that is acquired. `brings`: of an end that asks while others are asking;
+        what its answers have brought.
         """
         if not riders and not self.following:
             return ()
         with self._lock:
             session = self._adopt()
             chosen = self._chosen(riders)
-            return (fetching(session, chosen, under_way),) if chosen else ()
+            if not chosen:
+                return ()
+            if len(chosen) <= FEW and all(replica.small for replica in chosen):
+                return tuple(replica.look(session, brings) for replica in chosen)
+            return (fetching(session, chosen, brings is not None),)
 
-    def merge(self, replies: Iterable[Reply]) -> None:
+    def merge(self, replies: Iterable[Reply], brings: Brings | None = None) -> None:
         with self._lock:
             self.merged += 1
             looked = False
-            for answer in itertools.chain.from_iterable(replies):
-                # A segment may have been detached meanwhile.
-                replica = self._by_oid.get(answer[0].decode())
-                if replica is None or replica.ended:
-                    continue
+            for replica, answer in self._answers(replies):
                 if not looked and replica.lacks(answer):
                     looked = True
                     self._merge_what_is_here()
+                if brings is not None and replica.small:
+                    brings.learn(replica, answer)
                 self._go_on(replica, replica.merge(answer))
         self._free_unused()
+
+    def _answers(self, replies: Iterable[Reply]) -> Iterator[tuple[Replica, list[Any]]]:
+        for reply in replies:
+            plain = reply[0].__class__ is not list
+            for answer in (reply,) if plain else reply:
+                # Nothing was ever published, or the segment has been detached meanwhile.
+                replica = None if answer[0] is None else self._by_oid.get(answer[0].decode())
+                if replica is not None and not replica.ended:
+                    yield replica, replica.seen(self._current(), answer) if plain else answer
 
     def synchronise(self) -> None:
         if self.following:
@@ -323,10 +371,9 @@ class Engine:
 
     def _merge_what_is_here(self) -> None:
         """Of several answers that were under way, those that nobody has asked for yet."""
-        answers = [answer for look in self.looks for answer in itertools.chain.from_iterable(look())]
-        for answer in sorted(answers, key=_begins):
-            replica = self._by_oid.get(answer[0].decode())
-            if replica is not None and not replica.ended and not replica.lacks(answer):
+        answers = [answer for look in self.looks for answer in self._answers(look())]
+        for replica, answer in sorted(answers, key=_begins):
+            if not replica.lacks(answer):
                 self._go_on(replica, replica.merge(answer))
 
     def _go_on(self, replica: Replica, after: int | None) -> None:
@@ -351,8 +398,8 @@ class Engine:
         return self._session or sessions.current()
 
 
-def _begins(answer: list[Any]) -> int:
-    return int(answer[4])
+def _begins(found: tuple[Replica, list[Any]]) -> int:
+    return int(found[1][4])
 
 
 def _alive(segments: Segments) -> list[Replica]:

@@ -3,13 +3,10 @@
 Own is a module with a file that is neither installed nor the standard library's nor ours. What `fork`
 hands down and an import does not:
 
-- data globals as they are at `start()`: `own_data` finds them, `overlay` lays them over the module once
-  the process has imported it (never imports it for that); large ones arrive when they are first used;
+- data globals as they are at `start()`: `own_data` finds them, and `overlay` lays them over the module;
 - classes and functions put into a module at run time (`deap.creator`): `made_late` guesses them by the
   module's own code not naming them, and `late` prefers what the import has, so a wrong guess costs bytes
   and nothing else.
-
-Data is laid over in place where the type allows, since others hold the object the import made.
 
 It does not find or load modules; the worker's importer does.
 """
@@ -30,13 +27,10 @@ import sys
 import sysconfig
 import threading
 import types
-from collections.abc import Iterator, Mapping
-from typing import Any, Callable, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Callable
 
 from cloudpickle import cloudpickle as _cloudpickle  # type: ignore[import-untyped]
-
-from transparent_mp.primitives.following import follow
-from transparent_mp.primitives.main_globals import Awaited, Builtins
 
 _PACKAGE = __name__.partition(".")[0]
 _NOT_OWN = (_PACKAGE, "__main__", "__mp_main__", "sitecustomize", "usercustomize")
@@ -45,11 +39,8 @@ _FRESH = (
     object, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, re.Pattern, logging.Logger,
     logging.RootLogger, type(threading.Lock()), type(threading.RLock()), threading.local,
 )  # fmt: skip
-#: Py_TPFLAGS_HEAPTYPE
-_HEAP_TYPE = 1 << 9
 #: Types whose objects nobody can tell apart from an equal one.
 _ATOMS = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None), type(...))
-_FILLED = (dict, list, set, bytearray)
 #: Folders of what is installed.
 _INSTALLED = ("site-packages", "dist-packages", "lib-dynload")
 
@@ -168,107 +159,6 @@ def homes(own: dict[str, dict[str, Any]]) -> dict[int, tuple[str, str]]:
         for name, value in data.items()
         if type(value) not in _ATOMS
     }
-
-
-class Overlay(NamedTuple):
-    """What lies over a module once it has been imported."""
-
-    #: Unpacks its data.
-    data: Callable[[], dict[str, Any]]
-    #: Name -> entry and maker of what comes when it is used.
-    late: Mapping[str, tuple[Any, Callable[[], Any]]]
-
-
-def overlay(changed: dict[str, Overlay]) -> None:
-    """Lay captured globals over each module when it is imported, or now if it was."""
-    for name, over in changed.items():
-        if name in sys.modules:
-            _lay(sys.modules[name], over)
-            # Its functions have taken their builtins and would not see what comes later.
-            if name in _awaited:
-                _awaited[name].arrive_all()
-        else:
-            follow(name, functools.partial(_lay, over=over), _await if over.late else _nothing)
-
-
-def _nothing(_module: types.ModuleType) -> None:
-    # All its globals are here: nothing is to be waited for before its code runs.
-    pass
-
-
-def awaited() -> dict[str, dict[str, Any]]:
-    """Globals of own modules that have not arrived in this process: module -> name -> entry."""
-    found = {name: over.entries() for name, over in _awaited.items()}
-    return {name: entries for name, entries in found.items() if entries}
-
-
-#: Module -> its globals that are still to come.
-_awaited: dict[str, Awaited] = {}
-
-
-def _await(module: types.ModuleType) -> Awaited:
-    """Make the module one whose globals may come later; before it is run, since functions keep builtins."""
-    space = vars(module)
-    coming = _awaited[module.__name__] = Awaited(space)
-    space["__builtins__"] = Builtins(coming)
-    return coming
-
-
-def _lay(module: types.ModuleType, over: Overlay) -> None:
-    _set(module, over.data())
-    if not over.late:
-        return
-    space = vars(module)
-    coming = _awaited.get(module.__name__) or _await(module)
-    for name, (entry, make) in over.late.items():
-        space.pop(name, None)
-        coming.add(name, entry, make, used=True)
-    own = space.get("__getattr__")
-
-    def __getattr__(name: str) -> Any:  # noqa: N807 - what a module is asked for when it lacks a name
-        if name in coming:
-            return coming.arrive(name)
-        if own is not None:
-            return own(name)
-        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-
-    space["__getattr__"] = __getattr__
-
-
-def _set(module: types.ModuleType, data: dict[str, Any]) -> None:
-    for name, value in data.items():
-        fresh = vars(module).get(name)
-        if fresh is not value and not _fill(fresh, value):
-            setattr(module, name, value)
-
-
-def _fill(fresh: Any, value: Any) -> bool:
-    """Give `fresh` the content of `value` in place; False when it cannot be done."""
-    kind = type(value)
-    if type(fresh) is not kind:
-        return False
-    if isinstance(value, (dict, set)):
-        fresh.clear()
-        fresh.update(value)
-    elif kind in _FILLED:
-        fresh[:] = value
-    elif not _plain(kind):
-        return False
-    if hasattr(value, "__dict__"):
-        fresh.__dict__.clear()
-        fresh.__dict__.update(value.__dict__)
-    return True
-
-
-def _plain(kind: type) -> bool:
-    """Whether `__dict__` is all the state that objects of `kind` have and pickle."""
-    reduces = any(
-        "__reduce_ex__" in vars(base) or "__reduce__" in vars(base) or "__getstate__" in vars(base)
-        or "__slots__" in vars(base) or "__setstate__" in vars(base)
-        for base in kind.__mro__[:-1]
-    )  # fmt: skip
-    made_by_class_statement = all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1])
-    return made_by_class_statement and not reduces and kind.__dictoffset__ != 0
 
 
 def imported(name: str) -> types.ModuleType:

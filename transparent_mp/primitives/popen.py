@@ -37,8 +37,9 @@ from transparent_mp.primitives import (
     homes,
     listener,
     memory,
-    own_modules,
+    overlay,
     pids,
+    role,
     settings,
     spawn,
     starter,
@@ -103,7 +104,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         homes.enter_all(session)
         _context.set_spawning_popen(self)
         try:
-            environ = self._environ(process_obj)
+            environ = role.without_its_own(self._environ(process_obj))
             around = {**_surroundings(), "environ": without_addresses(environ), "code": _current_code()}
             around["addresses"] = [name for name in ADDRESSES if name in environ]
             around.update(_files(starter.current(), around["cwd"], self.method))
@@ -248,7 +249,7 @@ def _surroundings() -> dict[str, Any]:
         "streams": [_stream_like(sys.__stdout__), _stream_like(sys.__stderr__)],
         "ignored": settings.ignored_signals(),
         "warnings": list(sys.warnoptions),
-        "own": [name for name in own_modules.own_names() if "." not in name],
+        "own": [name for name in overlay.own_names() if "." not in name],
     }
 
 

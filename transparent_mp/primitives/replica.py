@@ -21,7 +21,7 @@ import _signal  # type: ignore[import-not-found]
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
@@ -40,6 +40,14 @@ PUBLISH_BLOCKS = 1024
 #: Blocks after which the store's answer to a fetch may stop short. More: a larger answer behind an
 #: acquire; fewer: more round trips for a large change.
 FETCH_BLOCKS = 2048
+
+#: Blocks up to which a segment is small: what is known of its blocks lies beside them, and it can be read by
+#: one plain command. Larger: more bytes come that nobody changed; smaller: more is asked for by a script.
+SMALL = 8
+
+#: Answers without news after which a small segment is asked for its version only. Larger: more bytes in vain;
+#: smaller: a change after a pause is more often waited for twice.
+QUIET = 4
 
 
 class Memory(Protocol):
@@ -97,7 +105,8 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_seen", "_twin", "_unsent", "_view", "ended", "fresh", "hold", "known", "lock", "oid",
+        "_quiet", "_seen", "_twin", "_unsent", "_view", "bringers", "ended", "fresh", "hold", "known", "lock",
+        "oid", "small",
     )  # fmt: skip
 
     def __init__(
@@ -134,6 +143,11 @@ class Replica:
         self._lost = False
         self._keys: tuple[str, ...] | None = None
         self._blocks = -(-len(self._view) // BLOCK)
+        self.small = self._blocks <= SMALL
+        #: How many ends bring it with their answers (`memory.Brings`).
+        self.bringers = 0
+        # Answers in turn that had no news; counted for small ones.
+        self._quiet = 0
         self._twin: SmallTwin | LargeTwin
         if self._blocks > 1:
             self._twin = LargeTwin(self._view, getattr(memory, "stretches", None))
@@ -178,8 +192,33 @@ class Replica:
     def question(self, session: Session, after: int | None = None) -> tuple[Sequence[str], Sequence[Arg]]:
         """Keys and arguments of a fetch for this segment. `after`: where an answer stopped short."""
         _holders, data, version, blocks = self._names(session)
-        most = FETCH_BLOCKS if self._blocks > 1 else 0
+        most = -self._blocks if self.small else FETCH_BLOCKS
         return (data, version, blocks), (self.oid, self.known if after is None else after, most)
+
+    def look(self, session: Session, brings: Container[str] | None = None) -> Command:
+        """The plain command that asks a small segment for what it is now; seen() has the answer.
+
+        `brings`: segments that are likely to have changed, others are asked for their version only.
+        """
+        likely = self._quiet < QUIET if brings is None else self.oid in brings
+        blocks = range(self._blocks) if likely or self._blocks == 1 else ()
+        return ("HMGET", self._names(session)[1], "o", "n", "w", "f", f"s:{session.uid}", *blocks)
+
+    def seen(self, session: Session, reply: list[Any]) -> list[Any]:
+        """The answer that merge() takes, from the reply to look()."""
+        version, applied = int(reply[1] or 0), int(reply[4] or 0)
+        others = int(reply[3] or 0) if reply[2] == session.uid.encode() else version
+        answer = [reply[0], version, version, applied, 0]
+        if others <= self.known:
+            self._quiet += 1
+            return answer
+        self._quiet = 0
+        if len(reply) == 5:
+            # What there is begins behind all news.
+            answer[4] = version
+        for block, data in enumerate(reply[5:]):
+            answer += (block, data)
+        return answer
 
     def lacks(self, answer: list[Any]) -> bool:
         """Whether an answer begins behind what is known here."""
@@ -226,10 +265,14 @@ class Replica:
     def _changes(self, whole: bool) -> Iterator[tuple[list[Entry], int]]:
         """What differs from the twin, some neighbouring blocks at a time, and how many they are."""
         numpy = diff.loaded_numpy() if self._blocks >= bulk.WORTH else None
-        for first, stop in _spans(self._twin.changed()):
+        changed = iter(self._twin.changed())
+        if numpy is not None and self.small and next(changed, None) is not None:
+            # To look which block it is takes as long as to compare them all.
+            changed = iter(range(self._blocks))
+        for first, stop in _spans(changed):
             now = self._view[first * BLOCK : stop * BLOCK].tobytes()
             old = self._twin.get(first, stop)
-            if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not len(now) % BLOCK and not whole:
+            if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not whole:
                 found = bulk.entries(numpy, first, old, now)
             else:
                 found = []
@@ -281,6 +324,9 @@ class Replica:
                     busy |= int.from_bytes(diff.covered(entry, size), "little")
         theirs = (data or b"").ljust(size, b"\0")
         old = self._twin.get(block, block + 1)
+        if theirs == old:
+            # What was changed here meanwhile stays, and the rest is so already.
+            return
         kept = busy.to_bytes(size, "little") if busy else b""
         self._twin.set(block, diff.merge(view, old, theirs, kept, alone))
 
@@ -296,7 +342,7 @@ class Replica:
         return command, part.first
 
     def _publishing(self, session: Session, parts: Sequence[Part]) -> Command:
-        args: list[Arg] = [session.uid, session.ttl, int(self._blocks > 1)]
+        args: list[Arg] = [session.uid, session.ttl, self.oid if self.small else ""]
         for part in parts:
             args += (part.number, part.known, len(part.entries))
             for entry in part.entries:
@@ -318,7 +364,8 @@ class Replica:
 
     def _names(self, session: Session) -> tuple[str, ...]:
         if self._keys is None:
-            self._keys = tuple(session.keys.object(self.oid, part) for part in ("h0", "d", "v", "g"))
+            parts = ("h0", "d", "d", "g") if self.small else ("h0", "d", "v", "g")
+            self._keys = tuple(session.keys.object(self.oid, part) for part in parts)
         return self._keys
 
 
@@ -330,8 +377,9 @@ def _alone() -> bool:
     """Whether nothing else of the program can write to memory while this thread merges."""
     if background.count() > 0 or threading.get_ident() != threading.main_thread().ident:
         return False
-    # The signal module's own getsignal looks up a name for each answer.
-    return not any(callable(one) and _may_write(one) for one in map(_signal.getsignal, _SIGNALS))
+    # The signal module's own getsignal looks up a name for each answer. Numbers stand for no handler.
+    handlers = [one for one in map(_signal.getsignal, _SIGNALS) if one.__class__ is not int]
+    return not any(callable(one) and _may_write(one) for one in handlers)
 
 
 def _may_write(handler: Any) -> bool:

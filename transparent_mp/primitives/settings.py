@@ -14,6 +14,7 @@ import functools
 import gc
 import io
 import logging
+import marshal
 import pickle
 import signal
 import sys
@@ -277,6 +278,15 @@ def _arguments() -> Any:
     return getattr(sys, "orig_argv", _NOTHING)
 
 
+#: Strings of which an interpreter has one each, and which compiled code does not intern by itself.
+_CHARACTERS = tuple(chr(number) for number in range(128) if not chr(number).isidentifier())
+
+
+def _characters() -> Any:
+    # Whether they are interned decides of the bytes of what is compiled; marshal notes and restores it.
+    return marshal.dumps(_CHARACTERS)
+
+
 def _digits() -> Any:
     return sys.get_int_max_str_digits() if hasattr(sys, "get_int_max_str_digits") else _NOTHING
 
@@ -291,6 +301,7 @@ _TABLE = (
     _Row("switch interval", sys.getswitchinterval, sys.setswitchinterval),
     _Row("garbage collection", _gc, _set_gc),
     _Row("stack size of threads", _stack_size, threading.stack_size),
+    _Row("interned characters", _characters, marshal.loads),
     _Row("digits of an int", _digits, _set_digits),
     _Row("bytecode", lambda: sys.dont_write_bytecode, lambda flag: setattr(sys, "dont_write_bytecode", flag)),
     _Row("arguments of the interpreter", _arguments, lambda words: setattr(sys, "orig_argv", words)),

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from transparent_mp.json_text import dumps
+
 Head = dict[str, Any]
 
 
 def encode(head: Head, body: bytes = b"") -> bytes:
     """One frame."""
-    return json.dumps(head, separators=(",", ":")).encode() + b"\n" + body
+    return dumps(head).encode() + b"\n" + body
 
 
 def decode(frame: bytes) -> tuple[Head, bytes]:

@@ -20,6 +20,7 @@ from typing import Any, Callable, Union
 
 from transparent_mp import background
 from transparent_mp.errors import SessionLostError, StoreError, UntrustedPayloadError
+from transparent_mp.json_text import dumps
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.store.content import deposit, goes_to_depot, pack, unpack, withdraw
 from transparent_mp.store.link import Command
@@ -45,7 +46,7 @@ def send(
 ) -> None:
     """Ask without waiting. `of`: whose inbox it goes to, if not the client's; `key`: where an answer goes."""
     uid = of or session.client
-    head = json.dumps(request, separators=(",", ":")).encode()
+    head = dumps(request).encode()
     content = b"".join((_LENGTH.pack(len(head)), head, data))
     first, sealed = pack(session, session.keys("inbox", uid), content)
     frame = encode({"kind": "request", "topic": topic, "key": key}, sealed)
@@ -143,6 +144,6 @@ class Answers:
         in_depot = goes_to_depot(session, len(content))
         if in_depot:
             first, content = deposit(session, digest, content), b""
-        head = json.dumps({"head": answer, "digest": digest, "in_depot": in_depot}).encode()
+        head = dumps({"head": answer, "digest": digest, "in_depot": in_depot}).encode()
         expire = ("PEXPIRE", key, int(ANSWER_TIMEOUT * 1000))
         return (*first, ("RPUSH", key, session.seal.close(key, head), content), expire)

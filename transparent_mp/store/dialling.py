@@ -41,6 +41,8 @@ class Dialler:
         self._patience = patience
         #: Of the session, once there is one.
         self.admission: Admission | None = None
+        #: Told of each new link, by its descriptor; see `remains`.
+        self.held: Callable[[int], None] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -74,6 +76,8 @@ class Dialler:
             try:
                 self.check()
                 link = self._connect()
+                if self.held is not None:
+                    self.held(link.fileno())
                 try:
                     self._introduce(line, link, shared)
                 except BaseException:

@@ -27,6 +27,7 @@ from typing import Any
 
 from transparent_mp.errors import StoreAwayError, StoreError
 from transparent_mp.hidden import Address, Hiding, without_addresses
+from transparent_mp.json_text import dumps
 from transparent_mp.store import server
 from transparent_mp.store.server import Server
 
@@ -53,7 +54,7 @@ def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(json.dumps(task).encode() + b"\n")
+    process.stdin.write(dumps(task).encode() + b"\n")
     process.stdin.flush()
     with process.stdout:
         line = process.stdout.readline()

@@ -115,6 +115,12 @@ class Line:
         """Make a new connection in place of one that was lost; the old one is ended at the server."""
         self._reconnect()
 
+    def drop(self) -> None:
+        """In the child of a fork: leave the connection to the parent."""
+        if self.link is not None:
+            self.link.drop()
+            self.link = None
+
     def close(self) -> None:
         """End the connection without a word; what is unanswered is forgotten."""
         if self.link is not None:

@@ -9,6 +9,7 @@ reads n replies, in order. It does not reconnect.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 from collections import deque
@@ -140,6 +141,13 @@ class Link:
             self._parse()
 
     def close(self) -> None:
+        """End the connection, for every process that has a copy of its socket."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+
+    def drop(self) -> None:
+        """Close this process's copy; the connection is another's."""
         self._sock.close()
 
     def _fill(self) -> None:

@@ -96,7 +96,7 @@ class Store:
         # What is closed is the child's own descriptor, and nothing is sent.
         for line in (self._line, *self._idle):
             if line is not None:
-                line.close()
+                line.drop()
         self._line, self._idle = None, []
         if self._alarm is not None:
             self._alarm.close()
@@ -271,6 +271,10 @@ class Store:
     def watch(self) -> PopLine:
         """A line for the caller alone, on whose fd it may wait."""
         return self._borrow()
+
+    def hold(self, held: Callable[[int], None]) -> None:
+        """Tell `held` the descriptor of each link that is made from now on, before it is used."""
+        self._dialler.held = held
 
     def unwatch(self, line: PopLine) -> None:
         """Take a line back on which nothing is outstanding."""

@@ -61,6 +61,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         head, body = decode(frame)
         config = Config(lease=ticket["lease"], log=ticket["log"])
         session = join(ticket, head["uid"], config, ("process", str(head["pid"])))
+        session.store.hold(channel.hold)
         session.depot, session.shelf = shelf.depot, shelf.content
         sessions.attach(session)
         content = unpack(session, "process:" + session.uid, body)

@@ -48,6 +48,10 @@ class Control:
     def close(self) -> None:
         self._line.close()
 
+    def drop(self) -> None:
+        """In the child of a fork: leave the connection to the supervisor."""
+        self._line.drop()
+
     def _listen(self, before: int) -> None:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(before)

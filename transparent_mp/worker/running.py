@@ -10,6 +10,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -44,12 +45,19 @@ class Running:
         self.outputs = {out[0]: 1, err[0]: 2}
         self._writers = (out[1], err[1])
         self._parent_reader, self._parent_writer = parent
+        # Copies of its links lie in there until its end: nobody has to take them out before, and what the
+        # kernel does not take (it limits what is under way) is not held.
+        self._links_here, self._links_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._links_here.setblocking(False)
+        self._links_there.setblocking(False)
 
     def child_side(self) -> tuple[int, int, int]:
         """In the child: the fds for its stdout and stderr, and its parent sentinel."""
         for fd in (*self.outputs, self._parent_writer, self._frame_writer, self._words_reader):
             os.close(fd)
+        self._links_here.close()
         self._words_pipe = os.fstat(self._words_writer)
+        self._links_pipe = os.fstat(self._links_there.fileno())
         return (*self._writers, self._parent_reader)
 
     def parent_side(self, child: int) -> None:
@@ -57,6 +65,7 @@ class Running:
         self.child = child
         for fd in (*self._writers, self._parent_reader, self._frame_reader, self._words_writer):
             os.close(fd)
+        self._links_there.close()
         for fd in (*self.outputs, self._words_reader):
             os.set_blocking(fd, False)
 
@@ -81,6 +90,22 @@ class Running:
                 return
             os.set_blocking(self._words_writer, False)
             os.write(self._words_writer, "".join(f"{word} " for word in words).encode())
+
+    def hold(self, fd: int) -> None:
+        """In the child: have a connection kept beyond its death, so that what it sent arrives."""
+        there = self._links_there
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(there.fileno()), self._links_pipe):
+                socket.send_fds(there, [b"link"], [fd])
+
+    def links(self) -> list[socket.socket]:
+        """In the supervisor: the connections of a child that has ended, which the caller closes."""
+        found: list[socket.socket] = []
+        # Until nothing is there, or no descriptor is free.
+        with contextlib.suppress(OSError):
+            while (received := socket.recv_fds(self._links_here, 16, 1))[0]:
+                found += [socket.socket(fileno=fd) for fd in received[1]]
+        return found
 
     def said(self) -> list[str]:
         """In the supervisor: what the child has said."""
@@ -126,6 +151,7 @@ class Running:
             if fd >= 0:
                 os.close(fd)
         self._frame_writer = self._words_reader = -1
+        self._links_here.close()
         self.orphan()
 
 

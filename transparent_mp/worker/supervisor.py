@@ -300,7 +300,7 @@ class Supervisor:
         if self._lifeline >= 0:
             os.close(self._lifeline)
         self._session.store.reset()
-        self._control.close()
+        self._control.drop()
         stdout, stderr, parent = running.child_side()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
@@ -348,14 +348,14 @@ class Supervisor:
             if fd in running.outputs:
                 self._selector.unregister(fd)
         self._wanted += running.said()
-        running.close()
         del self._running[pid]
-        if not running.outlived:
-            # No lock on a file is held any more when its exit is told.
-            forget_files(self._session, pid)
         if code:
-            # What it has sent, or a pop that waits, is of no effect any more when its exit is told.
-            fence(self._session, pid, self._name)
+            # What it sent has arrived, and a pop that waits is of no effect any more, when its exit is told.
+            fence(self._session, pid, self._name, running.links())
+        if not running.outlived:
+            # No lock on a file is held any more, either.
+            forget_files(self._session, pid)
+        running.close()
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
             self._idle_since = time.monotonic()

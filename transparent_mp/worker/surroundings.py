@@ -16,7 +16,7 @@ import warnings
 from typing import Any
 
 from transparent_mp.originals import original
-from transparent_mp.primitives import directory
+from transparent_mp.primitives import directory, role
 from transparent_mp.primitives.spawn import merged_path
 from transparent_mp.worker.files import functions, state
 
@@ -35,7 +35,8 @@ def enter(around: dict[str, Any], address: str = "") -> None:
     """
     files = state.current()
     around["environ"].update(dict.fromkeys(around.get("addresses", ()), str.__str__(address)))
-    _environ(around["environ"], OWN if files is None else OWN_WITH_FILES)
+    own = OWN if files is None else OWN_WITH_FILES
+    _environ(around["environ"], (*own, *role.kept(around["environ"])))
     os.umask(around["umask"])
     if files is not None and files.places.is_clients(around["cwd"]):
         functions.stand(files, around["cwd"])

@@ -29,7 +29,7 @@ class Client:
         self.before()
         with self._lock:
             self.asked.append(words)
-            answer = self.answers.pop(0) if self.answers else {"StatusCode": 202}
+            answer = self.answers.pop(0) if self.answers else {"StatusCode": 202, "Payload": io.BytesIO()}
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -199,4 +199,14 @@ def test_the_region_is_that_of_every_aws_client(
     client = aws._client(function)
     assert client.meta.region_name == region
     assert client.meta.config.retries["mode"] == "standard"
+    assert client.meta.config.user_agent.startswith("Botocore/")
+    client.close()
+
+
+def test_the_application_s_name_is_part_of_botocore_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "the-app")
+    client = aws._client("workers")
+    assert client.meta.config.user_agent.endswith(" app/the-app")
     client.close()

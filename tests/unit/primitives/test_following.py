@@ -77,3 +77,16 @@ def test_it_goes_before_a_finder_that_came_in_front(names: list[str]) -> None:
     for name in names:
         __import__(name)
     assert happened == names
+
+
+def test_the_end_is_told_also_of_a_module_that_fails(names: list[str]) -> None:
+    happened: list[str] = []
+    follow(
+        names[0],
+        lambda _: happened.append("after"),
+        lambda module: vars(module).update(globals=None),
+        lambda module: happened.append(f"the end of {module.__name__}"),
+    )
+    with pytest.raises(TypeError):
+        __import__(names[0])
+    assert happened == [f"the end of {names[0]}"]

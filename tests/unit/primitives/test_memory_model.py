@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from transparent_mp.primitives import bulk, diff, replica, twins
-from transparent_mp.primitives.memory import Engine
+from transparent_mp.primitives.memory import Brings, Engine
 
 #: Small, so that a hundred bytes are several blocks and a few blocks an answer that stops short.
 BLOCK, PUBLISH_BLOCKS, FETCH_BLOCKS, RUNS, STRIDE = 16, 2, 2, 1, 32
@@ -166,7 +166,7 @@ class Processes(RuleBasedStateMachine):
 
     @rule(e=engines)
     def fetch(self, e, under_way=False):
-        commands = self.real[e].fetch(under_way=under_way)
+        commands = self.real[e].fetch(brings=Brings() if under_way else None)
         self.answers.append((e, self.sessions[e].store.call(*commands), self.model[e].fetch()))
 
     @rule(e=engines)
@@ -180,13 +180,23 @@ class Processes(RuleBasedStateMachine):
 
     def merge_one(self, which):
         e, replies, answer = self.answers.pop(which)
-        first = replies[0][0]
-        whole = first[1] == first[2] and not self.replicas[e].lacks(first)
-        if whole or first[2] <= self.replicas[e].known:
+        if self.is_whole(e, replies[0]):
             self.real[e].merge(replies)
             self.model[e].merge(answer)
         else:
             self.merge_in_pieces(e, replies)
+
+    def is_whole(self, e, reply):
+        """Whether it is merged without asking for more."""
+        replica_ = self.replicas[e]
+        if isinstance(reply[0], list):
+            (answer,) = reply
+            complete = answer[1] == answer[2] and not replica_.lacks(answer)
+            return complete or answer[2] <= replica_.known
+        if reply[0] is None or len(reply) > 5:
+            return True
+        others = reply[3] if reply[2] == self.sessions[e].uid.encode() else reply[1]
+        return int(others or 0) <= replica_.known
 
     def merge_in_pieces(self, e, replies):
         # What an answer lacks, at its end or before its beginning, is fetched now: it may be newer.
@@ -233,7 +243,10 @@ def small(monkeypatch):
 
 
 @pytest.mark.parametrize("numpy", [False, True])
-def test_random_processes_agree_with_the_model(small, joined, monkeypatch, numpy):
+@pytest.mark.parametrize("plainly", [False, True], ids=["large", "small"])
+def test_random_processes_agree_with_the_model(small, joined, monkeypatch, numpy, plainly):
+    monkeypatch.setattr(replica, "SMALL", 100 if plainly else 1)
+    monkeypatch.setattr(replica, "QUIET", 1)
     # With it, two neighbouring blocks are many.
     found = pytest.importorskip("numpy") if numpy else None
     monkeypatch.setattr(diff, "loaded_numpy", lambda: found)
@@ -242,7 +255,7 @@ def test_random_processes_agree_with_the_model(small, joined, monkeypatch, numpy
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=120,
+            max_examples=80,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

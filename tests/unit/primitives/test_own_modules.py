@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import pickle
 import sys
 import types
@@ -26,11 +25,6 @@ def make(tmp_path, monkeypatch):
     yield make
     for name in made:
         sys.modules.pop(name, None)
-
-
-def laid(data, **late):
-    makers = {name: ("entry", make) for name, make in late.items()}
-    return own_modules.Overlay(lambda: data, makers)
 
 
 def test_own_is_what_the_program_brought(make):
@@ -69,53 +63,6 @@ def test_data_is_what_may_have_changed_since_the_import(make):
     homes = own_modules.homes(own)
     assert homes[id(module.d)] == ("tmp_own_b", "d")
     assert id(module.n) not in homes
-
-
-def test_overlay_fills_in_place_and_sets_the_rest(make):
-    text = "class C: pass\nn, d, l, s, c, late = 1, {1: 2}, [1], {1}, C(), None\nkept = d, l, s, c\n"
-    module = make("tmp_own_c", text)
-    state = module.C()
-    state.x = 5
-    data = {"n": 2, "d": {3: 4}, "l": [5], "s": {6}, "c": state, "late": [1], "new": "x"}
-    own_modules.overlay({"tmp_own_c": laid(data)})
-    assert (module.n, module.d, module.l, module.s, module.c.x) == (2, {3: 4}, [5], {6}, 5)
-    assert all(a is b for a, b in zip(module.kept, (module.d, module.l, module.s, module.c)))
-    assert (module.late, module.new) == ([1], "x")
-
-
-def test_overlay_waits_for_the_import(make, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    own_modules.overlay({"tmp_own_d": laid({"n": 2}), "tmp_own_never": laid({"n": 3})})
-    assert make("tmp_own_d", "n = 1").n == 2
-    assert "tmp_own_never" not in sys.modules
-    assert json is sys.modules["json"]
-    sys.modules.pop("tmp_own_d")
-    assert __import__("tmp_own_d").n == 1
-
-
-def test_what_is_large_comes_when_it_is_used(make, monkeypatch):
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    made = []
-
-    def big():
-        made.append("BIG")
-        return [7]
-
-    own_modules.overlay({"tmp_own_w": laid({"n": 2}, BIG=big, OTHER=big)})
-    module = make("tmp_own_w", "BIG, n = [0], 1\ndef f(): return BIG\ndef __getattr__(name): return name")
-    assert (module.n, made, "BIG" in vars(module)) == (2, [], False)
-    assert own_modules.awaited() == {"tmp_own_w": {"BIG": "entry", "OTHER": "entry"}}
-    assert module.f() is module.BIG == [7]
-    assert made == ["BIG"]
-    assert module.unknown == "unknown"
-    assert own_modules.awaited() == {"tmp_own_w": {"OTHER": "entry"}}
-
-
-def test_over_a_module_that_is_there_nothing_waits(make):
-    module = make("tmp_own_v", "BIG = [0]\ndef f(): return BIG")
-    own_modules.overlay({"tmp_own_v": laid({}, BIG=lambda: [7])})
-    assert module.f() == [7]
-    assert not own_modules.awaited().get("tmp_own_v")
 
 
 def test_made_late_is_what_the_modules_code_does_not_name(make):

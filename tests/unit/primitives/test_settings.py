@@ -158,3 +158,11 @@ def test_handlers_of_ours_are_not_the_program_s(monkeypatch: pytest.MonkeyPatch)
         assert found is settings._NOTHING or int(signal.SIGUSR2) not in found
     finally:
         signal.signal(signal.SIGUSR2, before)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="there all of them are interned from the start")
+def test_characters_that_are_interned_here_are_interned_there() -> None:
+    look = "import marshal\nprint([chr(marshal.dumps(one)[0] & 127) for one in '{}~'])"
+    set_ = "sys.intern(chr(ord('{')))\nsys.intern(chr(ord('~')))"
+    assert over_there("", look) == "['z', 'z', 'z']"
+    assert over_there(set_, look) == "['Z', 'z', 'Z']"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 
 import pytest
@@ -95,4 +96,47 @@ def test_a_child_that_says_too_much_does_not_wait() -> None:
         os._exit(0)
     running.parent_side(child)
     assert exit_code(child) == 0
+    running.close()
+
+
+def test_connections_of_a_child_outlive_it_until_they_are_taken() -> None:
+    running, (near, far) = Running(), socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        running.child_side()
+        running.hold(far.fileno())
+        # One that is none is not held, nor are more than the kernel takes.
+        running.hold(9999)
+        for _ in range(2000):
+            running.hold(far.fileno())
+        os._exit(0)
+    running.parent_side(child)
+    far.close()
+    assert exit_code(child) == 0
+    links = running.links()
+    assert links
+    assert running.links() == []
+    links[0].sendall(b"still open")
+    assert near.recv(100) == b"still open"
+    for link in links:
+        link.close()
+    assert near.recv(1) == b""
+    near.close()
+    running.close()
+
+
+def test_what_the_program_opened_in_place_of_its_channel_is_left_alone() -> None:
+    running, (near, far) = Running(), socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        running.child_side()
+        os.dup2(far.fileno(), running._links_there.fileno())
+        running.hold(0)
+        os._exit(0)
+    running.parent_side(child)
+    far.close()
+    assert exit_code(child) == 0
+    assert near.recv(100) == b""
+    assert running.links() == []
+    near.close()
     running.close()

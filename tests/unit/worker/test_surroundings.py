@@ -48,6 +48,34 @@ def test_the_environment_is_the_client_s_but_for_what_describes_the_machine() ->
     assert entered("print(os.environ.get('AWS_LAMBDA_X'))", AWS_LAMBDA_X="own") == "own"
 
 
+ROLE = {"AWS_LAMBDA_FUNCTION_NAME": "workers", "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "role's"}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "seen"),
+    [
+        # A profile, and its region, are files of the client's machine.
+        ({"AWS_PROFILE": "dev"}, "role's role's token None eu-west-1"),
+        ({"AWS_PROFILE": "dev", "AWS_DEFAULT_REGION": "us-west-2"}, "role's role's token None None"),
+        # Without a token: the role's would not fit the key.
+        ({"AWS_ACCESS_KEY_ID": "k", "AWS_PROFILE": "dev", "AWS_REGION": "r"}, "k None dev r"),
+    ],
+)
+def test_aws_credentials_are_the_role_s_unless_the_client_s_environment_holds_some(
+    theirs: dict[str, str], seen: str
+) -> None:
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION")
+    code = f"print(*map(os.environ.get, {names!r}))"
+    changes = json.dumps({"environ": theirs})
+    assert entered(code, changes, **ROLE, AWS_SESSION_TOKEN="role's token") == seen
+
+
+def test_elsewhere_than_on_lambda_they_are_the_client_s_like_the_rest() -> None:
+    code = "print(*map(os.environ.get, ('AWS_ACCESS_KEY_ID', 'AWS_PROFILE')))"
+    changes = json.dumps({"environ": {"AWS_PROFILE": "dev"}})
+    assert entered(code, changes, AWS_ACCESS_KEY_ID="own") == "None dev"
+
+
 def test_arguments_and_module_path_are_the_client_s_and_what_is_here_follows() -> None:
     first, *paths = entered("print(sys.argv); print(*sys.path, sep='\\n')").splitlines()
     assert first == "['app.py', 'x']"

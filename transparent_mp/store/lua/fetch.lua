@@ -1,8 +1,8 @@
 -- A process fetches what others changed in segments.
--- KEYS: of each segment 1 data  2 version  3 blocks
+-- KEYS: of each segment 1 data  2 version  3 blocks; of a small one data and version are one hash
 -- ARGV: 1 reader, "" to be given its own changes too  2 "1" for one of several that are under way; of
 --       each segment object id, version that it has seen, blocks after which its answer may stop short
---       (0 for a segment of one block)
+--       (of a small one, the number of its blocks as a negative)
 -- RETURNS: an answer for each: {object id, version that the answer reaches, version now, number of the
 --          reader's last part that was applied, version from which on, block, bytes, block, bytes, ...};
 --          bytes lack trailing zeros.
@@ -13,30 +13,41 @@
 -- A store that is full refuses the note of where it ended: then more is sent than is needed.
 local reader, under_way = ARGV[1], ARGV[2] == '1'
 
+-- A call takes no more blocks.
+local STRETCH = 1000
+
+-- Adds to an answer those of some blocks that others have changed.
+local function add(answer, data, versions, known, blocks, from)
+  local names, wanted = {}, {}
+  for at = from, math.min(#blocks, from + STRETCH - 1) do names[#names + 1] = 'b:' .. blocks[at] end
+  for at, claim in ipairs(redis.call('HMGET', versions, unpack(names))) do
+    local last, other, by = string.match(claim or '', '^(%d+) (%d+) (.*)$')
+    if by and tonumber(by == reader and other or last) > known then wanted[#wanted + 1] = blocks[from + at - 1] end
+  end
+  if #wanted == 0 then return end
+  local found, n = redis.call('HMGET', data, unpack(wanted)), #answer
+  for at, block in ipairs(wanted) do answer[n + 2 * at - 1], answer[n + 2 * at] = block, found[at] end
+end
+
 local function look(data, versions, changed, oid, known, most)
   local meta = redis.call('HMGET', versions, 'n', 'w', 'f', 's:' .. reader, 'e:' .. reader)
   local now = tonumber(meta[1] or '0')
   if under_way then known = math.max(known, tonumber(meta[5] or '0')) end
   local answer = {oid, now, now, tonumber(meta[4] or '0'), known}
   if (meta[2] == reader and tonumber(meta[3]) or now) <= known then return answer end
-  if most == 0 then
-    answer[6], answer[7] = 0, redis.call('HGET', data, 0)
-    if under_way then redis.pcall('HSET', versions, 'e:' .. reader, now) end
-    return answer
-  end
-  local blocks = redis.call('ZRANGEBYSCORE', changed, '(' .. known, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
-  if #blocks == 2 * most then
-    -- All of the last version that is begun, and nothing later.
-    answer[2] = tonumber(blocks[#blocks])
-    blocks = redis.call('ZRANGEBYSCORE', changed, '(' .. known, blocks[#blocks], 'WITHSCORES')
-  end
-  for i = 1, #blocks, 2 do
-    local other, by = string.match(redis.call('HGET', versions, blocks[i]), '^(%d+) (.*)$')
-    if by ~= reader or tonumber(other) > known then
-      answer[#answer + 1] = tonumber(blocks[i])
-      answer[#answer + 1] = redis.call('HGET', data, blocks[i])
+  local blocks = {}
+  if most < 0 then
+    for block = 0, -most - 1 do blocks[block + 1] = block end
+  else
+    local found = redis.call('ZRANGEBYSCORE', changed, '(' .. known, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
+    if #found == 2 * most then
+      -- All of the last version that is begun, and nothing later.
+      answer[2] = tonumber(found[#found])
+      found = redis.call('ZRANGEBYSCORE', changed, '(' .. known, found[#found], 'WITHSCORES')
     end
+    for i = 1, #found, 2 do blocks[#blocks + 1] = tonumber(found[i]) end
   end
+  for from = 1, #blocks, STRETCH do add(answer, data, versions, known, blocks, from) end
   if under_way then redis.pcall('HSET', versions, 'e:' .. reader, answer[2]) end
   return answer
 end

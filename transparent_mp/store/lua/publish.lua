@@ -1,6 +1,6 @@
 -- A process publishes what it changed in a segment.
--- KEYS: 1 holders  2 data  3 version  4 blocks
--- ARGV: 1 writer  2 ttl ms  3 "1" for a segment of several blocks, else "0"
+-- KEYS: 1 holders  2 data  3 version  4 blocks; of a small segment data and version are one hash
+-- ARGV: 1 writer  2 ttl ms  3 object id of a small segment, else ""
 --       4.. parts: sequence number, version that the writer had seen, count, then count times
 --           block, where, bytes; where is an offset in the block, "=" for a whole block that the
 --           writer wrote all of, or "m" and a mask: bytes are the whole block as the writer sees
@@ -9,7 +9,7 @@
 -- INVARIANT: a part is applied once, and after every part of its writer with a lower number; a byte
 --            that its writer did not write keeps the value that others gave it.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-local writer, several = ARGV[1], ARGV[3] == '1'
+local writer, small = ARGV[1], ARGV[3] ~= ''
 local meta = redis.call('HMGET', KEYS[3], 'n', 'w', 'f', 's:' .. writer)
 local before, owner, foreign = tonumber(meta[1] or '0'), meta[2], tonumber(meta[3] or '0')
 local applied = tonumber(meta[4] or '0')
@@ -39,31 +39,53 @@ local function blend(old, mask, new)
   return table.concat(out)
 end
 
--- The version in which somebody else last changed the block.
-local function claim(block)
-  if not several then
-    return owner == writer and foreign or before
+-- Of the blocks of a part, what is known of each, and what becomes of it. A call takes no more than STRETCH.
+local STRETCH = 1000
+local claims, contents, order = {}, {}, {}
+
+local function look(first, last)
+  for from = first, last, 3 * STRETCH do
+    local names = {}
+    for at = from, math.min(last, from + 3 * STRETCH - 1), 3 do names[#names + 1] = 'b:' .. ARGV[at] end
+    for at, claim in ipairs(redis.call('HMGET', KEYS[3], unpack(names))) do
+      local block = ARGV[from + 3 * (at - 1)]
+      if not claims[block] then
+        claims[block] = claim or ''
+        order[#order + 1] = block
+      end
+    end
   end
-  local last = tonumber(redis.call('ZSCORE', KEYS[4], block) or '0')
-  local other, by = string.match(redis.call('HGET', KEYS[3], block) or '', '^(%d+) (.*)$')
-  other = tonumber(other or '0')
-  if by ~= writer then
-    other = last
-    redis.call('HSET', KEYS[3], block, string.format('%d %s', other, writer))
-  end
-  if last < version then redis.call('ZADD', KEYS[4], version, block) end
-  return other
 end
 
+local function content(block) return contents[block] or redis.call('HGET', KEYS[2], block) or '' end
+
 local function put(known, block, where, bytes)
-  local other = claim(block)
+  local last, other, by = string.match(claims[block], '^(%d+) (%d+) (.*)$')
+  if by ~= writer then other = last or '0' end
+  claims[block] = string.format('%d %s %s', version, other, writer)
   local kind = string.sub(where, 1, 1)
-  if kind == 'm' and other > known then
-    bytes = blend(redis.call('HGET', KEYS[2], block) or '', string.sub(where, 2), bytes)
-  elseif kind ~= 'm' and kind ~= '=' then
-    bytes = splice(redis.call('HGET', KEYS[2], block) or '', tonumber(where), bytes)
+  if kind == 'm' then
+    -- The version in which somebody else last changed the block.
+    if tonumber(other) > known then bytes = blend(content(block), string.sub(where, 2), bytes) end
+  elseif kind ~= '=' then
+    bytes = splice(content(block), tonumber(where), bytes)
   end
-  grown = grown + redis.call('HSET', KEYS[2], block, bytes)
+  contents[block] = bytes
+end
+
+local function write()
+  for from = 1, #order, STRETCH do
+    local data, known, versions = {}, {}, {}
+    for at = from, math.min(#order, from + STRETCH - 1) do
+      local block, n = order[at], #data
+      data[n + 1], data[n + 2] = block, contents[block]
+      known[n + 1], known[n + 2] = 'b:' .. block, claims[block]
+      versions[n + 1], versions[n + 2] = version, block
+    end
+    grown = grown + redis.call('HSET', KEYS[2], unpack(data))
+    redis.call('HSET', KEYS[3], unpack(known))
+    if not small then redis.call('ZADD', KEYS[4], unpack(versions)) end
+  end
 end
 
 local i = 4
@@ -72,13 +94,16 @@ while i <= #ARGV do
   i = i + 3
   if number > applied then
     applied, fresh = number, true
-    for at = i, i + 3 * count - 1, 3 do put(known, ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
+    local last = i + 3 * count - 1
+    look(i, last)
+    for at = i, last, 3 do put(known, ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
   end
   i = i + 3 * count
 end
 if not fresh then return before end
+write()
 redis.call('HSET', KEYS[3], 'n', version, 'w', writer, 's:' .. writer, applied,
-           'f', owner == writer and foreign or before)
+           'f', owner == writer and foreign or before, 'o', ARGV[3])
 if grown > 0 then
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
   redis.call('PEXPIRE', KEYS[3], ARGV[2])

@@ -1,0 +1,3 @@
+"""Set by the program before it imports the rest."""
+
+UNIT = None
