@@ -172,6 +172,11 @@ class Link:
             self._fill()
             self._parse()
 
+    def hang_up(self) -> None:
+        """End the connection for whoever waits on it, in another thread."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """End the connection, for every process that has a copy of its socket."""
         with contextlib.suppress(OSError):
