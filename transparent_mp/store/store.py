@@ -21,11 +21,9 @@ It does not know what keys and values mean.
 
 from __future__ import annotations
 
-import contextlib
 import select
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Sequence
 from typing import Callable
@@ -33,6 +31,7 @@ from typing import Callable
 from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.dialling import Dialler
+from transparent_mp.store.lending import PopLines
 from transparent_mp.store.line import Line, OnReply
 from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.pops import PopLine
@@ -89,19 +88,17 @@ class Store:
         self.patience = patience
         self._dialler = Dialler(connect, prepare, patience, prepared)
         self._line: Line | None = None
-        self._idle: list[PopLine] = []
+        self._pops = PopLines(self._dialler.dial)
         self._alarm: select.epoll | None = None
         self.reset()
 
     def reset(self) -> None:
         """Forget every link without a word on it: for the child of a fork, whose parent owns them."""
         # What is closed is the child's own descriptor, and nothing is sent.
-        for line in (self._line, *self._idle):
-            if line is not None:
-                line.drop()
-        self._line, self._idle = None, []
-        # All on which somebody may wait.
-        self._lines: weakref.WeakSet[PopLine] = weakref.WeakSet()
+        if self._line is not None:
+            self._line.drop()
+        self._pops.drop()
+        self._line, self._pops = None, PopLines(self._dialler.dial)
         if self._alarm is not None:
             self._alarm.close()
         self._alarm = None
@@ -171,7 +168,7 @@ class Store:
 
     def _aside(self, commands: Sequence[Command]) -> list[Reply]:
         """An exchange while this thread is in the middle of another one."""
-        line = self._borrow()
+        line = self.watch()
         replies: list[Reply] = []
         try:
             line.put(commands, replies.append, replies.append)
@@ -216,7 +213,7 @@ class Store:
 
         Returns [element, *replies of `then`], or None when the time is over.
         """
-        line = self._borrow()
+        line = self.watch()
         sent = False
         try:
             line.pop(key, then)
@@ -282,7 +279,7 @@ class Store:
 
     def watch(self) -> PopLine:
         """A line for the caller alone, on whose fd it may wait."""
-        return self._borrow()
+        return self._pops.lend(self._check)
 
     def hold(self, held: Callable[[int], None]) -> None:
         """Tell `held` the descriptor of each link that is made from now on, before it is used."""
@@ -290,10 +287,7 @@ class Store:
 
     def unwatch(self, line: PopLine) -> None:
         """Take a line back on which nothing is outstanding."""
-        self._idle.append(line)
-        if self._closed:
-            # Meanwhile, by another thread.
-            self._end_idle()
+        self._pops.take_back(line)
 
     def retire(self, line: PopLine) -> None:
         """End a line that the caller had for itself, whatever is outstanding on it."""
@@ -305,7 +299,7 @@ class Store:
     def lose(self, error: StoreError) -> None:
         """The session is over, and only we have noticed: tell whoever waits, and everyone after."""
         self._dialler.lose(error)
-        for line in (self._line, *self._lines):
+        for line in (self._line, *self._pops):
             if line is not None and line.link is not None:
                 line.link.hang_up()
 
@@ -320,7 +314,7 @@ class Store:
             if self._line is not None:
                 self._line.close()
                 self._line = None
-            self._end_idle()
+            self._pops.close()
             if self._alarm is not None:
                 self._alarm.close()
                 self._alarm = None
@@ -375,26 +369,6 @@ class Store:
             error = self._line.failed.popleft()
             self._line.failed.clear()
             raise error
-
-    def _end_idle(self) -> None:
-        with contextlib.suppress(IndexError):
-            while True:
-                self._idle.pop().close()
-
-    def _borrow(self) -> PopLine:
-        while self._idle:
-            try:
-                line = self._idle.pop()
-            except IndexError:
-                break
-            if line.usable:
-                return line
-            line.close()
-        self._check()
-        line = PopLine(self._dialler.dial)
-        self._dialler.dial(line)
-        self._lines.add(line)
-        return line
 
     def unblock(self, line: PopLine) -> None:
         """End the wait that is outstanding on a line; its answer may come first."""

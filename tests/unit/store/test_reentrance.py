@@ -9,7 +9,7 @@ import pytest
 from transparent_mp.store.session import OwnedSession
 
 
-@pytest.mark.parametrize("where", ["_send", "_read", "_shared"])
+@pytest.mark.parametrize("where", ["_send", "_turn", "_shared"])
 def test_an_exchange_inside_an_exchange(
     session: OwnedSession, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
