@@ -16,7 +16,7 @@ import sys
 
 from transparent_mp import shadows
 
-TYPE_CHECKING = False  # see `_check_settings`
+TYPE_CHECKING = False  # see `_settings`
 if TYPE_CHECKING:
     from typing import NoReturn
 
@@ -36,7 +36,7 @@ def main() -> int:
         return _refuse("transparent_mp: sys.executable is empty: call Python by its path")
     if sys.flags.no_site:
         return _refuse("transparent_mp: python -S skips what switches us on: leave -S out")
-    why = _check_settings()
+    seed, why = _settings()
     if why:
         return _refuse(f"transparent_mp: {why}")
     if not _is_installed(root):
@@ -45,23 +45,25 @@ def main() -> int:
         os.environ["PYTHONPATH"] = _python_path(root)
     os.environ["TRANSPARENT_MP"] = "1"
     if os.environ.get("PYTHONHASHSEED", "random") == "random" and not sys.flags.ignore_environment:
-        # Random as ever, and the same in processes on workers, as in forked ones.
-        os.environ["PYTHONHASHSEED"] = str(int.from_bytes(os.urandom(4), "big") or 1)
+        # The same in processes on workers, as in forked ones.
+        os.environ["PYTHONHASHSEED"] = seed
     return _exec([sys.executable, *_flags(), *arguments])
 
 
-def _check_settings() -> str:
-    """What is wrong with them."""
+def _settings() -> tuple[str, str]:
+    """The seed of hashes where none is set, random as ever where workers begin with us; what is wrong."""
     # `-m` has put the current directory in front, where the program may have a `dataclasses.py`.
     shadows.step_aside()
     from transparent_mp.config import Config
     from transparent_mp.errors import ConfigError
+    from transparent_mp.launch.hashing import LAMBDA_SEED
 
     try:
-        Config.from_environ()
+        config = Config.from_environ()
     except ConfigError as error:
-        return str(error)
-    return ""
+        return "", str(error)
+    chosen = str(int.from_bytes(os.urandom(4), "big") or 1)
+    return LAMBDA_SEED if config.backend == "lambda" else chosen, ""
 
 
 def _exec(command: list[str]) -> NoReturn:

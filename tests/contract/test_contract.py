@@ -44,6 +44,7 @@ PROGRAMS = {
     "inherited.py": FORK,
     "inherited_memory.py": FORK,
     "interrupted.py": CROSSWISE,
+    "killed_holders.py": CROSSWISE,
     "last_words.py": BOTH,
     "listeners.py": CROSSWISE,
     "locks.py": BOTH,

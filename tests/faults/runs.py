@@ -43,7 +43,7 @@ KEYS = 90.0
 LOOK_EVERY = 0.02
 #: Descriptors that may be more after a program's body than before it: those that plain Python leaves here,
 #: and links, one for each thread that has waited.
-HANDLES, LINKS = 4, 4
+HANDLES, LINKS = 6, 4
 
 #: Errors that end a program whose store is gone, or empty.
 _STORE_LOST = ("StoreError", "SessionLostError", "StoreAwayError")

@@ -125,3 +125,70 @@ def test_of_short_tasks_only_the_one_that_died_is_lost_and_none_runs_twice(
 ) -> None:
     ran = program(SHORT_TASKS, str(tmp_path / "runs"), way, WORKERS="2").finish()
     assert ran.out.split("\n")[:2] == ["1 True", "800 {1}"]
+
+
+BESIDE = """
+    import multiprocessing as mp, os, signal, sys, threading
+
+    def die(way):
+        if way == "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif way == "calls os._exit":
+            os._exit(3)
+        sys.exit("the end")
+
+    def wait(condition, conn):
+        with condition:
+            conn.send("waiting")
+            condition.wait()
+
+    def notify(condition):
+        with condition:
+            condition.notify()
+        return "is notified"
+
+    def cases():
+        for way in ("is killed", "calls os._exit", "calls sys.exit"):
+            pool = mp.Pool(1)
+            yield "a task that " + way, pool.apply_async(die, (way,)).get, pool
+        condition = mp.Condition()
+        here, there = mp.Pipe()
+        process = mp.Process(target=wait, args=(condition, there))
+        process.start()
+        here.recv()
+        with condition:
+            # It has let go of the lock, so it waits.
+            process.kill()
+        process.join()
+        yield "a condition whose waiter is killed", lambda: notify(condition), process
+
+    def see(name, call, seen):
+        try:
+            seen[name] = call()
+        except RuntimeError as error:
+            seen[name] = type(error).__name__
+
+    if __name__ == "__main__":
+        mp.set_start_method(sys.argv[1])
+        seen, threads, kept = {}, {}, []
+        for name, call, what in cases():
+            kept.append(what)
+            threads[name] = threading.Thread(target=see, args=(name, call, seen), daemon=True)
+            threads[name].start()
+        for name, thread in threads.items():
+            thread.join(float(sys.argv[2]))
+            print(name, seen.get(name, "hangs"))
+        sys.stdin.readline()
+    """
+CASES = ("a task that is killed", "a task that calls os._exit", "a task that calls sys.exit")
+
+
+def test_what_hangs_in_plain_python_ends_here(program: Start) -> None:
+    running = program(BESIDE, "fork", "1.0", plain=True)
+    plain = [running.hear() for _ in range(4)]
+    assert plain == [f"{case} hangs" for case in (*CASES, "a condition whose waiter is killed")]
+    for method in ("fork", "spawn"):
+        running = program(BESIDE, method, "60", WORKERS="2")
+        ours = [running.hear(within=120) for _ in range(4)]
+        assert ours[:3] == [f"{case} WorkerLostError" for case in CASES]
+        assert ours[3:] == ["a condition whose waiter is killed is notified"]

@@ -138,6 +138,7 @@ class Starter:
         inbox.on("refused", lambda head, _: fleet.refused(head["worker"], head["why"]))
         inbox.on("started", self._on_started)
         inbox.on("want", self._on_want)
+        inbox.every_tick(session.look)
         inbox.every_tick(fleet.look)
         served.start()
         session.before_end.append(served.stop)

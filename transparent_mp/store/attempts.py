@@ -11,6 +11,7 @@ from typing import Callable
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.pops import PopLine
+from transparent_mp.store.refusals import lacks_scripts
 from transparent_mp.store.store import Store
 
 
@@ -58,9 +59,12 @@ def _replies(
             line.link.gather(len(commands))
             replies = list(line.link.arrived)
             line.link.arrived.clear()
-            return replies
+            if not lacks_scripts(replies):
+                return replies
         except StoreAwayError:
-            line.renew()
-            known = found()
-            if known is not None:
-                return known
+            pass
+        # A new link brings the scripts along.
+        line.renew()
+        known = found()
+        if known is not None:
+            return known

@@ -25,9 +25,12 @@ from transparent_mp.store.refusals import unusable
 #: for us, is reported sooner.
 CONNECT_TIMEOUT = 10.0
 
-#: TCP keepalive: idle seconds, interval, probes. A blocked pop may wait for days, so a vanished
-#: server is noticed by the kernel alone, after 30 + 5 * 10 seconds.
-KEEPALIVE = (30, 10, 5)
+#: TCP keepalive: idle seconds, interval, probes. A blocked pop may wait for days, so a network that swallows
+#: packets is noticed by the kernel alone, about when a lease is over: what is done then can be done twice.
+KEEPALIVE = (10, 3, 3)
+#: Milliseconds that something sent may stay unacknowledged, where a system knows of that; else the kernel
+#: sends it again for a quarter of an hour. A server that is only slow acknowledges.
+UNACKNOWLEDGED = 20_000
 
 
 def connect(url: str) -> Link:
@@ -167,6 +170,8 @@ def _prepare(sock: socket.socket) -> None:
         for name, value in zip(("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), KEEPALIVE):
             if hasattr(socket, name):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
 
 
 def _greeted(link: Link, commands: Sequence[Command]) -> Link:

@@ -51,6 +51,10 @@ class Dialler:
         self._met = False
         self._gone: StoreError | None = None
 
+    def lose(self, error: StoreError) -> None:
+        """Nothing can be done any more, for that reason."""
+        self._gone = self._gone or error
+
     def check(self) -> None:
         """Raise what has been found to be the end."""
         if self._gone is not None:

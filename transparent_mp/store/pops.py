@@ -19,7 +19,7 @@ from typing import Callable
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.store.line import STEPS, Line
 from transparent_mp.store.link import Command, Reply
-from transparent_mp.store.refusals import explained
+from transparent_mp.store.refusals import explained, lacks_scripts
 
 #: Elements, and bytes, in `taken` after which a pop removes those before it. Larger: more memory of the
 #: store; smaller: a command more for more pops.
@@ -30,6 +30,7 @@ class PopLine(Line):
     """A line for one pop at a time."""
 
     __slots__ = (
+        "__weakref__",
         "_count",
         "_counts",
         "_given_up",
@@ -115,6 +116,9 @@ class PopLine(Line):
                 self._pop, self._counts, self._trims = self._plain, False, False
                 link.send(self._pop)
                 return False
+            # What stands behind it is to be done by a server that has its scripts again.
+            if self._counts and lacks_scripts(link.arrived):
+                return self._recovered()
             return True
         except StoreAwayError:
             return self._recovered()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
@@ -86,6 +87,11 @@ def refusal(text: str) -> Refusal | None:
         return _TABLE["NOAUTH"]
     found = _CODE.search(text)
     return _TABLE[found[1]] if found else None
+
+
+def lacks_scripts(replies: Iterable[object]) -> bool:
+    """Whether one of them says that the server has lost our scripts, by a restart or a flush."""
+    return any(isinstance(reply, StoreReplyError) and "NOSCRIPT" in str(reply) for reply in replies)
 
 
 def explained(address: str, reply: StoreReplyError) -> StoreReplyError:

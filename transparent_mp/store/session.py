@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from transparent_mp.config import Config
-from transparent_mp.errors import StoreAwayError, UntrustedPayloadError
+from transparent_mp.errors import SessionLostError, StoreAwayError, UntrustedPayloadError
 from transparent_mp.hidden import Address, Hiding, Secret
 from transparent_mp.store import keeper
 from transparent_mp.store.admission import ID as ID
@@ -30,6 +30,7 @@ from transparent_mp.store.connect import connect, for_workers
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.keeper import dismiss
 from transparent_mp.store.keys import Keys
+from transparent_mp.store.line import LOST_KEYS
 from transparent_mp.store.link import Arg, Command
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
 from transparent_mp.store.scripts import loading, script
@@ -176,6 +177,8 @@ class OwnedSession(Session):
     #: Called in a child that the program forks by itself.
     in_child: list[Callable[[], None]] = field(default_factory=list)
     keeper: subprocess.Popen[bytes] | None = None
+    #: What another keeper is to be told, should this one end; None with an embedded server, which ends too.
+    task: dict[str, Any] | None = None
     _pid: int = field(default_factory=os.getpid)
 
     def let_go(self) -> None:
@@ -184,6 +187,17 @@ class OwnedSession(Session):
             self.keeper.stdin.close()
         for callback in self.in_child:
             callback()
+
+    def look(self) -> None:
+        """Every third of a lease: replace a keeper that was killed. Raises SessionLostError at its end."""
+        if self.task is not None and self.keeper is not None and self.keeper.poll() is not None:
+            dead, (self.keeper, _) = self.keeper, keeper.start(self.task)
+            assert dead.stdin is not None
+            dead.stdin.close()
+        if not self.store.ask("EXISTS", self.keys("alive")):
+            lost = SessionLostError(f"the session is over: its lease was not renewed in time, or {LOST_KEYS}")
+            self.store.lose(lost)
+            raise lost
 
     def end(self) -> None:
         """End the session: workers are told, keys deleted; the keeper stops an embedded server and leaves."""
@@ -221,7 +235,8 @@ def open_session(config: Config) -> OwnedSession:
     """Open the client's session. Raises StoreError when the store cannot be used."""
     name, uid = new_id(), new_id()
     ttl = int(config.lease * KEY_LEASES * 1000)
-    process, url = keeper.start(Hiding(session=name, url=config.redis_url, lease=config.lease, ttl=ttl))
+    task = Hiding(session=name, url=config.redis_url, lease=config.lease, ttl=ttl)
+    process, url = keeper.start(task)
     session = OwnedSession(
         id=name,
         secret=Secret(secrets.token_bytes(32)),
@@ -236,6 +251,7 @@ def open_session(config: Config) -> OwnedSession:
         config=config,
         bucket=config.bucket,
         keeper=process,
+        task=task if config.redis_url else None,
     )
     try:
         _announce(session)

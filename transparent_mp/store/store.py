@@ -25,6 +25,7 @@ import contextlib
 import select
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from typing import Callable
@@ -99,6 +100,8 @@ class Store:
             if line is not None:
                 line.drop()
         self._line, self._idle = None, []
+        # All on which somebody may wait.
+        self._lines: weakref.WeakSet[PopLine] = weakref.WeakSet()
         if self._alarm is not None:
             self._alarm.close()
         self._alarm = None
@@ -134,7 +137,7 @@ class Store:
             if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
-                    self._read(line)
+                    line.take(1)
             self._raise_failed()
         if self._later:
             self._flush()
@@ -162,7 +165,7 @@ class Store:
             self._send(line, commands, replies.append, replies.append)
             self.waits += 1
             while len(replies) < len(commands):
-                self._read(line)
+                line.take(1)
             self._raise_failed()
         return replies
 
@@ -183,6 +186,14 @@ class Store:
     def ask(self, *command: object) -> Reply:
         """`call` for a single command."""
         return self.call(command)[0]  # type: ignore[arg-type]
+
+    def load(self, command: Command, into: memoryview) -> bool:
+        """As `Line.load`; False also for a lost connection: ask() tells."""
+        if self._busy == _ident():
+            return False
+        with self._lock, self._exchange:
+            self.waits += 1
+            return self._turn().load(command, into)
 
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""
@@ -291,6 +302,13 @@ class Store:
         if admission is not None and line.key:
             self.soon(*admission.retirement(line))
 
+    def lose(self, error: StoreError) -> None:
+        """The session is over, and only we have noticed: tell whoever waits, and everyone after."""
+        self._dialler.lose(error)
+        for line in (self._line, *self._lines):
+            if line is not None and line.link is not None:
+                line.link.hang_up()
+
     @property
     def closed(self) -> bool:
         """Whether this process has left its session."""
@@ -347,13 +365,10 @@ class Store:
     def _send(self, line: Line, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
         line.put(commands, each, last)
 
-    def _read(self, line: Line) -> None:
-        line.take(1)
-
     def _settle(self) -> None:
         if self._line is not None:
             while self._line.kept:
-                self._read(self._line)
+                self._line.take(1)
 
     def _raise_failed(self) -> None:
         if self._line is not None and self._line.failed:
@@ -378,6 +393,7 @@ class Store:
         self._check()
         line = PopLine(self._dialler.dial)
         self._dialler.dial(line)
+        self._lines.add(line)
         return line
 
     def unblock(self, line: PopLine) -> None:

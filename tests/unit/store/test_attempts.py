@@ -66,6 +66,20 @@ def test_after_a_loss_it_is_looked_for_and_else_waited_for_again(
     assert session.store.ask("LLEN", keys[1]) == (0 if known else 1)
 
 
+def test_what_was_moved_is_found_when_the_server_has_lost_the_scripts(
+    session: OwnedSession, member: Any, keys: tuple[str, str]
+) -> None:
+    session.store.call(("RPUSH", keys[0], "a"))
+    session.store.ask("SCRIPT", "FLUSH")
+    commands = [moving(keys)[0], session.script("fetch", ())]
+
+    def found() -> Any:
+        return [session.store.ask("LINDEX", keys[1], 0), "found"]
+
+    assert attempt(member.store, commands, None, found) == [b"a", "found"]
+    assert session.store.ask("LLEN", keys[0]) == 0
+
+
 def test_an_interruption_ends_the_wait_at_the_server(
     session: OwnedSession, member: Any, keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,16 @@ def test_password(url: str) -> None:
     link.close()
 
 
+def test_a_network_that_swallows_packets_is_noticed_within_seconds(url: str) -> None:
+    link = connect.connect(url)
+    asked = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
+    for name, value in asked.items():
+        if hasattr(socket, name):
+            assert link._sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
+    assert link._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    link.close()
+
+
 def test_user_with_a_quoted_password_and_a_database(url: str) -> None:
     admin = connect.connect(url)
     admin.send([("ACL", "SETUSER", "ann", "on", ">p@ss/word", "~*", "+@all")])

@@ -84,6 +84,21 @@ def test_a_pop_that_was_not_served_is_begun_anew(
     assert session.store.ask("GET", counter) == b"1"
 
 
+def test_scripts_that_the_server_has_lost_do_not_lose_the_element(
+    session: OwnedSession, one: PopLine, key: str
+) -> None:
+    counter, fetch = session.keys.object("o", "g"), session.script("fetch", ())
+    one.pop(key, [("INCR", counter), fetch])
+    session.store.ask("SCRIPT", "FLUSH")
+    session.store.call(("RPUSH", key, "late", "more"))
+    # It may have come, and what stands behind it is done once.
+    assert answers(one)[:2] == [b"late", 1]
+    one.pop(key, [fetch])
+    assert not isinstance(answers(one)[1], Exception)
+    assert session.store.ask("GET", counter) == b"1"
+    assert session.store.ask("LLEN", key) == 0
+
+
 def test_a_pop_that_was_given_up_takes_nothing_after_a_loss(
     session: OwnedSession, one: PopLine, lose: Lose, key: str
 ) -> None:
