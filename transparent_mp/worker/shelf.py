@@ -98,7 +98,9 @@ class Shelf:
     def _make_room(self, newest: str) -> None:
         found = []
         for entry in os.scandir(self.place):
-            if entry.path != newest and not entry.name.endswith((".lock", ".part")):
+            # Processes have directories of their own here, for their sockets.
+            content = entry.is_file(follow_symlinks=False) and not entry.name.endswith((".lock", ".part"))
+            if entry.path != newest and content:
                 # Another process may be making room as well.
                 with contextlib.suppress(FileNotFoundError):
                     found.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import mmap
 import os
 import signal
 import tempfile
@@ -55,6 +56,21 @@ def test_what_was_not_used_for_longest_makes_room(
     )
     assert [bytes(view[:]) for view in views] == list(parts.values())
     assert bytes(shelf.content(session, next(iter(parts)))[:]) == bytes(1000)
+    shelf.clear()
+
+
+def test_a_content_larger_than_the_room_is_shared_beside_the_sockets_of_processes(
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transparent_mp.worker.shelf.ROOM", 500)
+    content = bytes(1000)
+    digest = hashlib.sha256(content).hexdigest()
+    session.store.call(*contents.put(session, {digest: content}, set()))
+    shelf = Shelf()
+    Path(shelf.place, "sockets-1").mkdir()
+    # A copy of the process's own would be a bytearray.
+    assert isinstance(shelf.content(session, digest), mmap.mmap)
+    assert Path(shelf.place, "sockets-1").is_dir()
     shelf.clear()
 
 
