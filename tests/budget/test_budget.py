@@ -81,7 +81,7 @@ TABLE = (
     Row("Process.start", 1, None),
     Row("Process.join", 0, 0),
     Row("Pool task, on the worker", 1, 2),
-    Row("Pool task of a burst of short ones, on the worker", 0, 1),
+    Row("Pool task of a burst of short ones, on the worker", 0, 0),
     Row("Pool.apply, at the client", 1, 2),
     # Whether the next one lies there already is a matter of what comes first.
     Row("executor task, on the worker", 1, None),

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from transparent_mp.errors import SessionLostError, StoreError, UntrustedPayloadError
-from transparent_mp.primitives import names
+from transparent_mp.primitives import ahead, names
 from transparent_mp.primitives.diff import BLOCK
 from transparent_mp.primitives.replica import Replica
 from transparent_mp.ship import contents, requests
@@ -122,6 +122,17 @@ def test_a_frame(frame: bytes) -> None:
     except ValueError:
         return
     assert isinstance(head, dict)
+
+
+@fuzzed
+@given(st.binary())
+@example(b"\0")
+@example(b"\xff\xff0")
+def test_what_stands_before_a_process(body: bytes) -> None:
+    word, rest = ahead.split(body)
+    assert body[2:] == word + rest
+    session: Any = SimpleNamespace(seal=Seal(SECRET), refused=lambda: None)
+    assert ahead.read(session, "it", word) == ([], {})
 
 
 @fuzzed

@@ -52,7 +52,7 @@ def ship(
 
     buffer = io.BytesIO()
     pickler = reduction.dump((target, args), buffer)
-    image, externals = main_module.capture(pickler.names, pickler.mentioned, keep)
+    image, externals, _ = main_module.capture(pickler.names, pickler.mentioned, keep)
     first = {"image": image, "process": buffer.getvalue()}
     if then is not None:
         then()

@@ -1,8 +1,9 @@
 """What differs in concurrent.futures.process: CPython's executor runs over tasks and results of a pool.
 
-Its queue of calls is bounded, so that what lies there may still be cancelled: a call goes there when a
-process could take it soon. As many are let out here, counted by the results that have not come, where
-a semaphore in the store would cost a round trip for each.
+Its queue of calls is bounded, so that what does not lie there may still be cancelled: a call goes there
+when a process could take it soon. As many are let out here, counted by the results that have not come,
+where a semaphore in the store would cost a round trip for each. While calls are short more are let out,
+as many as together last for LASTS.
 
 Results come as many at once as are there; the thread that manages the executor looks at what came
 before it waits for more. A process that dies breaks the executor, as everywhere.
@@ -11,12 +12,19 @@ before it waits for more. A process that dies breaks the executor, as everywhere
 from __future__ import annotations
 
 import functools
+import time
 from typing import Any, Callable
 
 from transparent_mp.primitives import queues
 from transparent_mp.primitives.results import ResultQueue
 from transparent_mp.primitives.taking import Results
 from transparent_mp.primitives.tasks import TaskQueue
+
+#: Seconds from putting a call to its result within which more are let out. Larger: more that cannot be
+#: cancelled once a long one comes; smaller: processes wait for the thread that lets calls out.
+LASTS = 0.01
+#: Calls for each process let out at most.
+MOST = 64
 
 
 def init(stock: Callable[..., None]) -> Callable[..., None]:
@@ -56,12 +64,21 @@ class CallQueue:
         self._most = instead._maxsize
         self._reader = self.tasks.theirs
         self._writer = self.tasks.ours
+        #: How many more than plain Python would let out.
+        self._more = 0
+        # Whether calls are let out until so many are: not one for each result, but many for many.
+        self._filling = True
+        # The call whose result is waited for to see how long that takes, since when.
+        self._timed: Any = None
+        self._since = 0.0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self.tasks.__reduce__()
 
     def put(self, item: Any, **_: Any) -> None:
         """Who puts has asked whether it is full."""
+        if self._timed is None:
+            self._timed, self._since = _name_of(item), time.monotonic()
         try:
             self.tasks.put(item)
         except Exception as error:  # noqa: BLE001  whatever a program's __reduce__ raises
@@ -75,7 +92,25 @@ class CallQueue:
 
     def full(self) -> bool:
         """Whether a process has to end a call before another one could be begun soon."""
-        return self.tasks.unfinished() >= int(self._most) + self.tasks.takers()
+        out, enough = self.tasks.unfinished(), int(self._most) + self.tasks.takers()
+        if out < enough or self._more == 0:
+            return out >= enough
+        if self._timed is not None and time.monotonic() - self._since > LASTS:
+            self._more = 0
+        most = enough + self._more
+        self._filling = out < (most if self._filling else most // 2)
+        return not self._filling
+
+    def came(self, name: Any) -> None:
+        """A result has come."""
+        if name is None or name != self._timed:
+            return
+        self._timed = None
+        lasted = time.monotonic() - self._since
+        if lasted < LASTS / 2:
+            self._more = min(MOST * self.tasks.takers(), 2 * self._more + int(self._most))
+        elif lasted > LASTS:
+            self._more //= 2
 
     def close(self) -> None:
         """Nothing more is put."""
@@ -100,6 +135,11 @@ class CallResults(ResultQueue):
     def __reduce__(self) -> tuple[Any, ...]:
         # The very object that stands for the calls: a process has one of it.
         return Results, (self._calls,)
+
+    def get(self) -> Any:
+        result = super().get()
+        self._calls.came(_name_of(result))
+        return result
 
     def fileno(self) -> int:
         return int(self.tasks.ours.fileno())

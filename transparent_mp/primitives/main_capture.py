@@ -38,6 +38,8 @@ class Capture(NamedTuple):
 
     image: bytes
     externals: dict[str, Any]
+    #: Modules that it refers to, as far as known.
+    modules: set[str]
 
 
 def capture(names: Iterable[str] = (), mentioned: Iterable[str] = (), keep: Keep | None = None) -> Capture:
@@ -158,6 +160,8 @@ class _Attempt:
             *(entry for _, late in self._packed_own.values() for entry in late.values()),
         ]
         needs = self._keep is not None and any(isinstance(entry, Kept) for entry in kept)
+        mentioned = self._mentioned | self._pickler.mentioned | self._solo.mentioned
+        reached = submodules.reached(set(self._modules.values()), mentioned)
         image = {
             "attributes": {
                 name: self._main[name] for name in _MODULE_NAMES if isinstance(self._main.get(name), str)
@@ -167,9 +171,7 @@ class _Attempt:
             "segments": self._segments,
             "modules": self._modules,
             "made": {name: tuple(entry) for name, entry in self._made.items()},
-            "reached": submodules.reached(
-                set(self._modules.values()), self._mentioned | self._pickler.mentioned | self._solo.mentioned
-            ),
+            "reached": reached,
             "borrowed": self._borrowed,
             "lost": self._lost,
             "apart": _plain(self._apart),
@@ -179,7 +181,8 @@ class _Attempt:
             # Last of all: what was found until now stands in it too.
             "snapshot": self._keep() if self._keep is not None and needs else "",
         }
-        return Capture(pickle.dumps(image, 5), self._solo.externals)
+        modules = {*self._modules.values(), *reached, *self._pickler.modules}
+        return Capture(pickle.dumps(image, 5), self._solo.externals, modules)
 
     def _put(self, name: str) -> None:
         value = self._main[name]

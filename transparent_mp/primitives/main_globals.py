@@ -254,6 +254,14 @@ def lost_global(name: str, kind: str, why: str, module: str = "__main__") -> Los
     )
 
 
+def lost_object(kind: str, why: str) -> LostGlobal:
+    """Stand-in for an object of type `kind` that the process object led to."""
+    text = f"an object of type {kind!r} that came with the process is not there in it: {why}"
+    return LostGlobal(
+        LostGlobalError, f"{text}; make it inside the process, or pass what it takes to make it"
+    )
+
+
 def lost_module(name: str, module: str, error: BaseException) -> LostGlobal:
     """Stand-in for the module that the global `name` was."""
     return LostGlobal(LostModuleError, f"module {module!r} (global {name!r} of __main__): {error}")

@@ -108,8 +108,7 @@ def _see_to(process: Any) -> None:
     if tasks is None:
         return
     code = process.exitcode
-    name = tasks.ended(process._popen.uid, vanished=code == VANISHED)
-    if name is not None:
+    for name in tasks.ended(process._popen.uid, vanished=code == VANISHED):
         where = process._popen.worker
         error = WorkerLostError(
             f"{process.name} (pid {process.pid}{', on worker ' + where if where else ''}) ended with exit "

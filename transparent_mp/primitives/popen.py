@@ -33,8 +33,10 @@ from transparent_mp.errors import StoreError
 from transparent_mp.hidden import ADDRESSES, Hiding, without_addresses
 from transparent_mp.originals import original
 from transparent_mp.primitives import (
+    ahead,
     beside,
     homes,
+    leaving,
     listener,
     memory,
     overlay,
@@ -47,7 +49,6 @@ from transparent_mp.primitives import (
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
-from transparent_mp.primitives.reduction import dump
 from transparent_mp.primitives.snapshot import Snapshot
 from transparent_mp.ship import contents
 from transparent_mp.ship.frames import encode
@@ -69,6 +70,8 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         #: Holder id of the process being started: what its pickle hands over is held under it.
         self.uid = new_id()
         self._contents: Mapping[str, Any] = {}
+        #: Modules that what was pickled refers to, as far as known.
+        self._referred: set[str] = set()
         self._snapshot: Snapshot | None = None
         super().__init__(process_obj)
 
@@ -124,8 +127,9 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         before = contents.put(session, self._contents, starting.stored)
         # Its buffers are the program's own, and are sent by now or never.
         with memory.sending():
-            starting.start(child, self.uid, (*memory.publish(), *before, *first), message)
-        self._contents = {}
+            word = ahead.word(session, self.uid, self._referred)
+            starting.start(child, self.uid, (*memory.publish(), *before, *first), word + message)
+        self._contents, self._referred = {}, set()
         self.pid = child.pid
 
     def _release(self) -> None:
@@ -147,7 +151,7 @@ class _ByValue(RemotePopen):
 
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
         pickled = io.BytesIO()
-        pickler = dump(process_obj, pickled, 5)
+        pickler = leaving.dump(process_obj, pickled)
         set_here = settings.capture()
         captured = capture(
             pickler.names | set_here.names,
@@ -155,6 +159,7 @@ class _ByValue(RemotePopen):
             self._keep if starter.current().snapshots else None,
         )
         self._contents = captured.externals
+        self._referred = pickler.modules | captured.modules
         current = process.current_process()
         prepared = {
             "image": captured.image,

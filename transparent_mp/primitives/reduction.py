@@ -62,6 +62,8 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
         self.names: set[str] = set()
         #: Every name in it, attributes among them.
         self.mentioned: set[str] = set()
+        #: Modules of the functions and classes that are not of `__main__`, as these name them.
+        self.modules: set[str] = set()
         #: Files that pickled code came from.
         self.files: set[str] = set()
         main = sys.modules.get("__main__")
@@ -88,8 +90,14 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
             return views.reduce(obj)
         return NotImplemented
 
+    def _refer(self, obj: Any) -> None:
+        # It may be None, or whatever it was set to.
+        if type(obj.__module__) is str:
+            self.modules.add(obj.__module__)
+
     def _reduce_function(self, func: types.FunctionType) -> Any:
         in_main = func.__globals__ is self._main
+        self._refer(func)
         # What functools.wraps or a dataclass made bears the name of `__main__` and runs elsewhere.
         if in_main or func.__module__ == "__main__":
             if self._by_name and _found_in(self._main, func):
@@ -120,6 +128,7 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
         return self._cells.setdefault(id(cell), _EmptyCell(cell))
 
     def _reduce_class(self, cls: type) -> Any:
+        self._refer(cls)
         if cls.__module__ == "__main__":
             if self._by_name and _found_in(self._main, cls):
                 return main_global, (cls.__qualname__,)

@@ -1,5 +1,7 @@
 """The results of a pool, at the process that waits for them: popped as many at once as are there.
 
+A message holds one, or those of several tasks of one process.
+
 A task has one result here, whatever has become of the process that ran it (`tasks`): what answers for
 a task that had its result already is dropped.
 """
@@ -10,15 +12,16 @@ from collections import deque
 from multiprocessing import context, reduction
 from typing import Any, Callable
 
-from transparent_mp.primitives import memory
+from transparent_mp.primitives import memory, several
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.taking import Results
 from transparent_mp.primitives.tasks import Name, TaskQueue
 from transparent_mp.store.content import unpack
+from transparent_mp.store.seal import Buffer
 
 _loads = reduction.ForkingPickler.loads
 
-#: Results popped at once at most. Larger: the store keeps more for an answer that is lost.
+#: Messages popped at once at most. Larger: the store keeps more for an answer that is lost.
 BURST = 32
 
 
@@ -30,7 +33,7 @@ class ResultQueue:
         self.tasks = tasks
         self._name_of = name_of
         self._here: deque[bytes] = deque()
-        self._several = False
+        self._opened: deque[Buffer] = deque()
 
     def __reduce__(self) -> tuple[Any, ...]:
         context.assert_spawning(self)
@@ -39,7 +42,7 @@ class ResultQueue:
     @property
     def at_hand(self) -> bool:
         """Whether a result has come that was not got yet."""
-        return bool(self._here)
+        return bool(self._opened or self._here)
 
     def put(self, result: Any) -> None:
         """Put what no process of the pool can: the end, or the result of one that has died."""
@@ -47,25 +50,28 @@ class ResultQueue:
 
     def get(self) -> Any:
         while True:
-            message = self._here.popleft() if self._here else self._take()
-            if not message:
-                raise EOFError
-            result = _loads(unpack(sessions.current(), self.tasks.ours._shared.inbound, message))
+            if not self._opened:
+                message = self._here.popleft() if self._here else self._take()
+                if not message:
+                    raise EOFError
+                content = unpack(sessions.current(), self.tasks.ours._shared.inbound, message)
+                self._opened.extend(several.divided(content))
+            result = _loads(self._opened.popleft())
             name = self._name_of(result)
             if name is None or self.tasks.has_result(name):
                 return result
 
     def _take(self) -> bytes:
-        # A blocking pop gives one; what came with it is fetched together, as long as something comes.
-        self._several = self._several and self._fetch()
-        if self._several:
-            return self._here.popleft()
+        # A blocking pop gives one, and behind it what came with it. On a link of its own, since whoever puts
+        # tasks uses the shared one meanwhile.
         session, key = sessions.current(), self.tasks.ours._shared.inbound
-        replies = session.store.pop(key, None, memory.fetch())
+        more = (("LPOP", key, BURST),) if self.tasks.unfinished() > 1 else ()
+        replies = session.store.pop(key, None, (*more, *memory.fetch()))
         assert replies is not None
         message, *fetched = replies
+        if more:
+            self._here.extend(fetched.pop(0) or ())
         memory.merge(fetched)
-        self._several = self.tasks.unfinished() > 1
         return message  # type: ignore[no-any-return]
 
     def _fetch(self) -> bool:

@@ -2,12 +2,14 @@
 
 One blocking move takes a task from the list of tasks into this process's own; the script behind it
 takes more when tasks are short: as many as last for SPAN, or for a few round trips where the store
-is far. That they have come is said before the first begins, and what has a result is pushed before
-the next begins, so of what is taken none or the first is the one that is run: `tasks` says what
-becomes of them when this process dies.
+is far. That they have come is said before the first begins. Results of what was taken together go
+together, as one message; what has a result and was not pushed stands where its supervisor sees it
+(`untold`) before the next task begins. So when that has been told, none or the first of what is left
+is the one that was run: `tasks` says what becomes of them when this process dies.
 
-A task may take longer than those before it, and what was taken behind it must not wait. A thread
-that looks every few milliseconds, while something is taken ahead, gives it back.
+A task may take longer than those before it, and neither what was taken behind it nor the results
+before it must wait. A thread that looks every few milliseconds, while something is taken ahead, gives
+it back and sends them.
 
 `Taker` stands where a pool's process has its queue of tasks, `Results` where it has that of results.
 """
@@ -26,14 +28,15 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import memory
+from transparent_mp.primitives import memory, several, untold
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.attempts import attempt
-from transparent_mp.store.content import unpack
+from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG
+from transparent_mp.store.session import Session
 
 _dumps = reduction.ForkingPickler.dumps
 _loads = reduction.ForkingPickler.loads
@@ -43,7 +46,9 @@ _loads = reduction.ForkingPickler.loads
 SPAN = 0.001
 TRIPS = 2
 #: Tasks taken at once at most.
-MOST = 32
+MOST = 64
+#: A result larger than this is not held back. Larger: it waits for others' sake; smaller: more writes.
+SMALL = 4096
 #: Seconds between looks whether a task has been running since the last one. What another process
 #: runs cannot wake it, and a task that computes is not asked.
 LOOK_EVERY = 0.005
@@ -64,17 +69,28 @@ class Taker:
         self._session = session
         self._list = shared.inbound
         self._taken, self._begins = taken_keys(session.keys, shared.hold.oid, name)
+        self._untold = untold.own()
+        if self._untold is not None:
+            self._untold.begin((self._taken, self._begins, shared.peers, shared.outbound))
         self._holders = session.keys.object(shared.hold.oid, f"h{shared.hold.side}")
         session.store.cast(("SADD", session.keys("keys"), self._taken, self._begins))
+        # Held while the store is told or asked, in its order; and, alone or within it, for what two threads
+        # change, never while the store is used: its answers come with its own lock held.
+        self._telling = threading.Lock()
         self._lock = threading.Lock()
         #: Messages taken and not begun; taken from with the lock held.
         self._ahead: deque[bytes] = deque()
         self._begun = False
         self._tag = b""
         #: Whether there were more tasks than were taken.
-        self._more = True
+        self._more = self._crowded = True
+        #: Results that are held back, of tasks one after the other from that tag on; with the lock held.
+        self._held: list[bytes] = []
+        self._held_from = b""
         #: A result that goes with the next question for tasks.
         self._unsent: tuple[Command, ...] = ()
+        #: How many results have been noted there.
+        self._noted = 0
         self._since = 0.0
         #: Seconds of a task: of a longer one than before at once, of shorter ones by and by.
         self._typical = 0.0
@@ -90,11 +106,13 @@ class Taker:
             lasted = now - self._since
             self._typical = max(lasted, (self._typical + lasted) / 2)
         message = self._next()
-        if message is None and self._more:
-            message = self._take()
-            self._trip = min(self._trip, time.monotonic() - now)
         if message is None:
-            message = self._await(timeout if block else 0.0)
+            with self._telling:
+                if self._more:
+                    message = self._take()
+                    self._trip = min(self._trip, time.monotonic() - now)
+                if message is None:
+                    message = self._await(timeout if block else 0.0)
         self._begun = True
         self._tag = message[:TAG]
         self._since = time.monotonic()
@@ -102,25 +120,58 @@ class Taker:
 
     def done(self, content: Any) -> None:
         """The task that was begun has this result."""
+        tag, self._begun = self._tag, False
+        if len(content) <= SMALL and self._hold_back(tag, content):
+            return
+        with self._telling:
+            first, held = self._take_held()
+            self._done(first or tag, [*held, content], more=bool(self._ahead))
+
+    def _hold_back(self, tag: bytes, content: Any) -> bool:
+        """Whether a result may wait for those after it: who sees this process end would tell it."""
+        with self._lock:
+            if self._untold is None or not self._ahead or not self._untold.add(tag, content):
+                return False
+            self._noted += 1
+            if not self._held:
+                self._held_from = tag
+            self._held.append(content)
+            return True
+
+    def _take_held(self) -> tuple[bytes, list[bytes]]:
+        with self._lock:
+            first, self._held_from = self._held_from, b""
+            held, self._held = self._held, []
+            return first, held
+
+    def _done(self, tag: bytes, contents: list[bytes], *, more: bool) -> None:
+        """The tasks from that tag on have these results. `more`: no question for the next ones follows."""
         session, shared = self._session, self._end._shared
+        content = several.joined(contents)
         ack = shared.flow.count(len(content))
         first, message = self._end.packed(content, ack)
         keys = self._taken, self._begins, shared.peers, shared.outbound
-        push = script("done", keys, (session.ttl, self._tag, message))
-        self._begun = False
-        self._unsent += (*first, push)
-        if self._ahead or ack or first:
+        self._unsent += (*first, script("done", keys, (session.ttl, tag, len(contents), message)))
+        if more or ack or first:
             self._send()
         if ack:
             shared.flow.asked(message)
             shared.flow.wait()
 
+    def _told(self, noted: int) -> None:
+        """The store has what was noted by then."""
+        with self._lock:
+            if self._untold is not None and noted == self._noted and not self._held:
+                self._untold.clear()
+
     def leave(self) -> None:
         """This process takes nothing more: give back what it has not begun."""
         # Whoever cannot tell the store leaves it to who sees this process end.
-        with self._lock, contextlib.suppress(StoreError):
+        with contextlib.suppress(StoreError), self._telling:
+            self._send_held()
             self._send()
-            self._ahead.clear()
+            with self._lock:
+                self._ahead.clear()
             self._give_back(stay=int(self._begun))
 
     def _next(self) -> bytes | None:
@@ -132,15 +183,29 @@ class Taker:
         """Send the result that was to go with the next question for tasks."""
         unsent, self._unsent = self._unsent, ()
         if unsent:
-            self._end._shared.sent.begin(self._session.store)
-            memory.cast(*unsent, on_reply=self._end._shared.sent)
+            sent, noted = self._end._shared.sent, self._noted
+            sent.begin(self._session.store)
+
+            def answered(length: Any) -> None:
+                sent(length)
+                self._told(noted)
+
+            memory.cast(*unsent, on_reply=answered)
+
+    def _send_held(self) -> None:
+        """Send what is held back, though what it is held back for goes on."""
+        first, held = self._take_held()
+        if held:
+            self._done(first, held, more=True)
 
     def _take(self) -> bytes | None:
         """The first of the tasks that are there, if any are; the last result goes along."""
         unsent, self._unsent = self._unsent, ()
+        noted = self._noted
         replies = memory.call(*unsent, self._taking(self._several(), waited=False), *memory.fetch())
         if unsent and replies[len(unsent) - 1] == -1:
             raise EOFError
+        self._told(noted)
         taken, *fetched = replies[len(unsent) :]
         memory.merge(fetched)
         self._has(taken)
@@ -151,7 +216,8 @@ class Taker:
         self._send()
         commands = (
             ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0),
-            self._taking(self._several() - 1, waited=True),
+            # Where one came alone the next may; a script takes longer to find that than the list's length.
+            self._taking(self._several() - 1, waited=True) if self._crowded else ("LLEN", self._list),
             *memory.fetch(),
         )
         message, taken, *fetched = self._asked(commands, timeout)
@@ -165,17 +231,20 @@ class Taker:
             self._give_back(stay=0)
             raise EOFError
         # What is moved for a process that is dead by then, unseen, was never begun.
-        self._session.store.cast(("SET", self._begins, 1, "PX", self._session.ttl))
+        begun = 2 if self._untold is not None and self._ahead else 1
+        self._session.store.cast(("SET", self._begins, begun, "PX", self._session.ttl))
         return message  # type: ignore[no-any-return]
 
     def _taking(self, count: int, waited: bool) -> Command:
         keys = self._list, self._taken, self._begins, self._holders
-        return script("take", keys, (count, self._session.ttl, int(waited)))
+        begun = 1 if self._untold is None else 2
+        return script("take", keys, (count, self._session.ttl, int(waited), begun))
 
-    def _has(self, taken: list[Any]) -> None:
-        """What the script has moved, behind what is left."""
-        left, *messages = taken
+    def _has(self, taken: Any) -> None:
+        """What the script has moved, behind what is left; or what is left."""
+        left, *messages = taken if isinstance(taken, list) else (taken,)
         self._more = left > 0
+        self._crowded = self._more or bool(messages)
         if messages:
             with self._lock:
                 self._ahead.extend(messages)
@@ -219,15 +288,32 @@ class Taker:
             self._holding.wait()
             number = self._number
             time.sleep(LOOK_EVERY)
-            with self._lock:
-                if not self._ahead:
-                    self._holding.clear()
-                elif number == self._number:
+            with self._telling:
+                with self._lock:
+                    if not self._ahead and not self._held:
+                        self._holding.clear()
+                    if number != self._number:
+                        continue
                     count = len(self._ahead)
                     self._ahead.clear()
-                    # Whoever runs the task meets the same trouble.
-                    with contextlib.suppress(StoreError):
+                # Whoever runs the task meets the same trouble.
+                with contextlib.suppress(OSError):
+                    self._send_held()
+                    if count:
                         self._give_back(count)
+
+
+def last_words(session: Session, left: untold.Untold) -> list[Command]:
+    """Commands that tell what a Taker has left, and that it had begun no more than the first of the rest."""
+    names, results = left.told()
+    if not names:
+        return []
+    taken, begins, peers, outbound = names
+    commands: list[Command] = []
+    for tag, content in results:
+        first, message = pack(session, outbound, content)
+        commands += (*first, script("done", (taken, begins, peers, outbound), (session.ttl, tag, 1, message)))
+    return [*commands, ("SET", begins, 1, "XX", "PX", session.ttl)]
 
 
 class Results:

@@ -9,7 +9,8 @@ list of its own (`taken`) until the result is pushed, in the one step that ends 
     done      its result was pushed, and only by the process that had taken it
 
 When a process has ended, `ended` puts back what it had not begun and answers with the task that it
-had: that one may have had effects, and is not run again. So each task has exactly one result.
+had: that one may have had effects, and is not run again. So each task has exactly one result. Where
+nobody was left to tell its last results, it may have begun all that it had taken.
 
 A burst of tasks goes in one write: who puts them says when nothing more is at hand (`flush`). Tasks
 are held back (`put` waits) while more are without a result than keep every process busy.
@@ -144,22 +145,20 @@ class TaskQueue:
         """How many processes take them."""
         return len(self._takers)
 
-    def ended(self, taker: str, vanished: bool) -> Name | None:
-        """A process has ended; the name of the task that it had begun and whose result never comes.
+    def ended(self, taker: str, vanished: bool) -> list[Name]:
+        """A process has ended; the names of the tasks that it had begun and whose results never come.
 
         `vanished`: nobody saw it end, and it may still act.
         """
         if taker not in self._takers:
-            return None
+            return []
         self._takers.discard(taker)
         session, shared = sessions.current(), self.ours._shared
         taken = taken_keys(session.keys, shared.hold.oid, taker)
         keys = shared.outbound, *taken, session.keys("keys")
-        tag = session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished))))
-        if tag is None:
-            return None
+        tags = session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished))))
         with self._changed:
-            return next((name for name, (known, _) in self._open.items() if known == tag), None)
+            return [name for name, (known, _) in self._open.items() if known in tags] if tags else []
 
     def answer(self, result: Any) -> None:
         """Push a result that no process of the pool can."""

@@ -21,10 +21,10 @@ It does not know what keys and values mean.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Sequence
 from typing import Callable
@@ -38,8 +38,7 @@ from transparent_mp.store.pops import PopLine
 
 _ident = threading.get_ident
 
-#: Unread replies after which a cast looks for them. Smaller: a read for nearly every write;
-#: larger: errors surface later, and the socket's buffer holds more.
+#: Unread replies after which a cast looks for them. Smaller: more reads; larger: errors surface later.
 OWED_READ = 64
 #: Unread replies at which a cast waits for them: bounds what the store must buffer for us.
 OWED_MAX = 1024
@@ -47,7 +46,6 @@ OWED_MAX = 1024
 KEPT_READ, KEPT_MAX = 1024 * 1024, 32 * 1024 * 1024
 #: Seconds after which a pop that CLIENT UNBLOCK did not find, since it was still on its way, is ended again.
 UNBLOCK_AGAIN = 0.01
-
 
 #: What tells the end of a connection and nothing else; where a system lacks it, an error does.
 _ENDED = getattr(select, "POLLRDHUP", 0)
@@ -99,14 +97,11 @@ class Store:
             if line is not None:
                 line.drop()
         self._line, self._idle = None, []
-        # All on which somebody may wait.
-        self._lines: weakref.WeakSet[PopLine] = weakref.WeakSet()
         if self._alarm is not None:
             self._alarm.close()
         self._alarm = None
         self._lock = threading.RLock()
-        # The thread that is in the middle of an exchange on the shared link. A finaliser or signal handler
-        # that runs in it just then, and uses the store, gets a link aside.
+        # Who is in the middle of an exchange: a finaliser or handler that runs just then gets a link aside.
         self._busy = 0
         self._later: deque[Sequence[Command]] = deque()
         self._closed = False
@@ -136,7 +131,7 @@ class Store:
             if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
-                    line.take(1)
+                    self._read(line)
             self._raise_failed()
         if self._later:
             self._flush()
@@ -164,7 +159,7 @@ class Store:
             self._send(line, commands, replies.append, replies.append)
             self.waits += 1
             while len(replies) < len(commands):
-                line.take(1)
+                self._read(line)
             self._raise_failed()
         return replies
 
@@ -179,7 +174,7 @@ class Store:
         except BaseException:
             line.close()
             raise
-        self._idle.append(line)
+        self.unwatch(line)
         return replies
 
     def ask(self, *command: object) -> Reply:
@@ -224,7 +219,7 @@ class Store:
                 line.close()
             raise
         replies = line.answers()
-        self._idle.append(line)
+        self.unwatch(line)
         for reply in replies:
             if isinstance(reply, StoreReplyError):
                 raise reply
@@ -282,6 +277,9 @@ class Store:
     def unwatch(self, line: PopLine) -> None:
         """Take a line back on which nothing is outstanding."""
         self._idle.append(line)
+        if self._closed:
+            # Meanwhile, by another thread.
+            self._end_idle()
 
     def retire(self, line: PopLine) -> None:
         """End a line that the caller had for itself, whatever is outstanding on it."""
@@ -293,9 +291,6 @@ class Store:
     def lose(self, error: StoreError) -> None:
         """The session is over, and only we have noticed: tell whoever waits, and everyone after."""
         self._dialler.lose(error)
-        for line in (self._line, *self._lines):
-            if line is not None and line.link is not None:
-                line.link.hang_up()
 
     @property
     def closed(self) -> bool:
@@ -308,8 +303,7 @@ class Store:
             if self._line is not None:
                 self._line.close()
                 self._line = None
-            while self._idle:
-                self._idle.pop().close()
+            self._end_idle()
             if self._alarm is not None:
                 self._alarm.close()
                 self._alarm = None
@@ -354,16 +348,24 @@ class Store:
     def _send(self, line: Line, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
         line.put(commands, each, last)
 
+    def _read(self, line: Line) -> None:
+        line.take(1)
+
     def _settle(self) -> None:
         if self._line is not None:
             while self._line.kept:
-                self._line.take(1)
+                self._read(self._line)
 
     def _raise_failed(self) -> None:
         if self._line is not None and self._line.failed:
             error = self._line.failed.popleft()
             self._line.failed.clear()
             raise error
+
+    def _end_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def _borrow(self) -> PopLine:
         while self._idle:
@@ -377,7 +379,6 @@ class Store:
         self._check()
         line = PopLine(self._dialler.dial)
         self._dialler.dial(line)
-        self._lines.add(line)
         return line
 
     def unblock(self, line: PopLine) -> None:
@@ -396,4 +397,4 @@ class Store:
         first = line.answers()[0]
         if isinstance(first, bytes):
             self.cast(("LPUSH", key, first))
-        self._idle.append(line)
+        self.unwatch(line)

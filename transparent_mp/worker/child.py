@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import lifetime, memory, pids, sharing
+from transparent_mp.primitives import ahead, lifetime, memory, pids, sharing, untold
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import decode, encode
 from transparent_mp.ship.served import sees_the_same
@@ -63,7 +63,9 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         session = join(ticket, head["uid"], config, ("process", str(head["pid"])))
         session.store.hold(channel.hold)
         session.depot, session.shelf = shelf.depot, shelf.content
+        untold.become_own(channel.untold)
         sessions.attach(session)
+        _, body = ahead.split(body)
         content = unpack(session, "process:" + session.uid, body)
         preload.tell_ahead(channel.say)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
@@ -135,7 +137,7 @@ def _pass_on(session: Session, worker: str, pid: int, content: Buffer, holds: Se
     first, body = pack(session, "process:" + uid, content, name=uid)
     parts = ("workers", "starting", "ready", "objects", "keys")
     bases = session.keys.base, session.keys.any_object
-    args: list[Arg] = [*bases, pid, uid, body, session.ttl, worker, session.limit, *holds]
+    args: list[Arg] = [*bases, pid, uid, ahead.NO_WORD + body, session.ttl, worker, session.limit, *holds]
     answer = session.store.call(*first, session.script("pass_on", parts, args))[-1]
     if answer is not None and not answer[0]:
         _given, workers, starting, waiting = answer

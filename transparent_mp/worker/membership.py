@@ -9,13 +9,16 @@ It does not know processes: the supervisor does.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import socket
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from transparent_mp.errors import SessionLostError
+from transparent_mp.errors import SessionLostError, StoreError
 from transparent_mp.ship.frames import encode
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
@@ -60,6 +63,24 @@ class Membership:
             return False
         self._held_since(begun)
         return True
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renewed meanwhile, by a thread that is gone after it: the supervisor forks."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._keep, args=(over,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _keep(self, over: threading.Event) -> None:
+        # Whether the place is lost, the supervisor finds out by its next renewal.
+        with contextlib.suppress(StoreError):
+            while not over.wait(self._session.lease / 3) and self.renew():
+                pass
 
     def retire(self) -> None:
         """Be given nothing more; what waits is no longer for this worker, so the client hears of it."""

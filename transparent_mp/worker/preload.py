@@ -3,8 +3,9 @@
 At its start what every process needs: the parts of multiprocessing (patched by then) and what
 pickling needs. Later what the session's processes have imported of the standard library, which they
 report at their end, and of the few large packages that take longer to import than most tasks to run
-(AHEAD): those of the worker's own installation, under the environment that the first of these processes
-gave them. What they draw at their import, a process draws anew (`renew`).
+(`ahead.AHEAD`): those of the worker's own installation, under the environment that the first of these
+processes gave them; before the fork of a process that is known to refer to one. What they draw at their
+import, a process draws anew (`renew`).
 
 Never anything else: another package may start threads, read the program's environment or draw a
 seed when it is imported, and processes would share what they must not.
@@ -15,6 +16,7 @@ one's finds these packages with the earlier number, as a forked child does.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import logging
@@ -24,6 +26,7 @@ from collections.abc import Collection, Sequence
 from importlib.machinery import PathFinder
 from typing import Any, Callable
 
+from transparent_mp.primitives.ahead import AHEAD, Wanted, variables
 from transparent_mp.primitives.following import follow
 
 log = logging.getLogger("transparent_mp")
@@ -65,17 +68,6 @@ def modules() -> None:
     gc.freeze()
 
 
-#: Packages that are imported ahead: nothing of the machine or the program is in what their import makes,
-#: but for numpy's seed, and the environment's OF_LIBRARIES.
-#: Not torch: its import may take longer than a lease where it is read for the first time.
-AHEAD = frozenset({"numpy", "pandas", "scipy", "sklearn"})
-#: How the names of variables begin that they, and the libraries they load, read when imported.
-_READ = (
-    "BLIS_ GOMP_ GOTO_ JOBLIB_ KMP_ LOKY_ MKL_ NPY_ NUMEXPR_ NUMPY_ OMP_ OPENBLAS_ PANDAS_ SCIPY_ SKLEARN_"
-)
-OF_LIBRARIES = tuple(_READ.split())
-
-
 def imported(before: Collection[str]) -> list[str]:
     """Modules of the standard library that this process has and `before` has not, first imported first."""
     return [name for name in list(sys.modules) if name not in before and _is_standard(name)]
@@ -93,14 +85,42 @@ def tell_ahead(say: Callable[[list[str]], None]) -> None:
         name = module.__name__
         if not _lies_on(name, path):
             return
-        words = [f"{key}={value}" for key, value in os.environ.items() if key.startswith(OF_LIBRARIES)]
         # The import of a package brings most of what is deeper.
         made = [one for one in list(sys.modules) if one.partition(".")[0] == name and one.count(".") < 2]
-        # A word has no space in it.
-        say([*(word for word in words if len(word.split()) == 1), *made])
+        say([*variables(), *made])
 
     for name in AHEAD.difference(sys.modules):
         follow(name, tell)
+
+
+class Imports:
+    """What a supervisor imports, now and later; `kept` keeps its lease while it does."""
+
+    def __init__(self, kept: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
+        self._kept = kept
+        self._tried: set[str] = set()
+        #: Words of processes that have ended.
+        self.wait: list[str] = []
+
+    def next(self) -> bool:
+        """Import one of those that wait, and no more: something may have come. Whether it was not here."""
+        word = self.wait.pop(0)
+        return self._import([] if word in sys.modules else [word])
+
+    def now(self, wanted: Wanted) -> bool:
+        """What a process is to find; whether something of it was not here."""
+        lacking = [name for name in wanted.modules if name not in sys.modules and name not in self._tried]
+        self._tried.update(lacking)
+        meant = [name for name in lacking if _is_meant(name, wanted.modules[name])]
+        return self._import([*wanted.variables, *meant] if meant else [])
+
+    def _import(self, words: list[str]) -> bool:
+        # A large package takes its time, in which nothing else is seen to.
+        large = any(word.partition(".")[0] in AHEAD for word in words)
+        with self._kept() if large else contextlib.nullcontext():
+            for word in words:
+                also(word)
+        return bool(words)
 
 
 def also(word: str) -> None:
@@ -123,6 +143,17 @@ def renew() -> None:
     random: Any = sys.modules.get("numpy.random")
     if random is not None:
         random.seed()
+
+
+def _is_meant(name: str, file: str) -> bool:
+    """Whether a process would import the package, which its sender has from `file`, from where we do."""
+    package = name.partition(".")[0]
+    if package not in AHEAD:
+        return False
+    loaded = sys.modules.get(package)
+    spec = PathFinder.find_spec(package) if loaded is None else getattr(loaded, "__spec__", None)
+    # A worker's own packages win, unless the sender's lies here as well, earlier on its path.
+    return spec is not None and bool(spec.origin) and (spec.origin == file or not os.path.exists(file))
 
 
 def _lies_on(name: str, path: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ parent sentinel becomes readable when its parent's end is told (`orphan`) or thi
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import signal
@@ -17,6 +18,11 @@ from typing import Any
 
 from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives.lifetime import NEAR
+from transparent_mp.primitives.taking import last_words
+from transparent_mp.primitives.untold import Untold
+from transparent_mp.store.session import Session
+
+log = logging.getLogger("transparent_mp")
 
 #: Seconds children have between being told to end (SIGTERM) and being killed, when the session is
 #: over. Long enough to flush, short enough that "within seconds" holds.
@@ -39,6 +45,8 @@ class Running:
         #: Set when it is killed at its worker's limit.
         self.outlived = False
         self._warned = False
+        #: What the child has not told.
+        self.untold = Untold()
         self._frame_reader, self._frame_writer = os.pipe()
         self._words_reader, self._words_writer = os.pipe()
         out, err, parent = os.pipe(), os.pipe(), os.pipe()
@@ -152,6 +160,7 @@ class Running:
                 os.close(fd)
         self._frame_writer = self._words_reader = -1
         self._links_here.close()
+        self.untold.close()
         self.orphan()
 
 
@@ -171,6 +180,21 @@ class Once:
                 f"the process {uid} came a second time: something else writes to this Redis under our keys"
             )
         self._begun.add(uid)
+
+
+def wind_up(session: Session, running: Running) -> list[str]:
+    """Let go of a child that has ended, and tell what it had done and not told; returns what it has said."""
+    said = running.said()
+    try:
+        commands = last_words(session, running.untold)
+    except (ValueError, TypeError) as error:
+        # Memory of its own that the program has overwritten.
+        log.warning("what process %d has left is not used: %s", running.pid, error)
+    else:
+        if commands:
+            session.store.cast(*commands)
+    running.close()
+    return said
 
 
 def end_all(processes: Iterable[Running], first: int, woken: int) -> None:

@@ -29,12 +29,12 @@ import logging
 import os
 import selectors
 import signal
-import sys
 import time
 from typing import Any, Callable, NoReturn
 
 from transparent_mp.errors import StoreError, UntrustedPayloadError
 from transparent_mp.launch.fleet import exit_of, fence, report_exit, send_signal
+from transparent_mp.primitives import ahead
 from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import forget_files
@@ -43,7 +43,7 @@ from transparent_mp.worker import preload
 from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership
-from transparent_mp.worker.running import Once, Running, drain, end_all
+from transparent_mp.worker.running import Once, Running, drain, end_all, wind_up
 from transparent_mp.worker.shelf import Shelf
 
 log = logging.getLogger("transparent_mp")
@@ -101,8 +101,7 @@ class Supervisor:
         self._running: dict[int, Running] = {}
         self._once = Once()
         self._spare: Running | None = None
-        # Modules to import before the next fork.
-        self._wanted: list[str] = []
+        self._imports = preload.Imports(self._membership.kept)
         self._selector = selectors.DefaultSelector()
         self._idle_since = 0.0
 
@@ -153,9 +152,9 @@ class Supervisor:
         begun = 0
         happened = self._selector.select(0)
         if not happened:
-            if self._wanted:
+            if self._imports.wait:
                 self._see_to_lease()
-                self._import_ahead()
+                self._has(self._imports.next())
                 return begun
             if self._spare is None and self.state is not State.RETIRED:
                 self._spare = self._fork()
@@ -219,7 +218,7 @@ class Supervisor:
 
     def _on_order(self, frame: bytes) -> int:
         try:
-            return self._obey(decode(frame)[0], frame)
+            return self._obey(*decode(frame), frame)
         except (ValueError, KeyError, TypeError, OverflowError, UntrustedPayloadError) as error:
             self._session.refused()
             log.warning("an order was ignored: %s", error)
@@ -233,10 +232,12 @@ class Supervisor:
                 break
         return begun
 
-    def _obey(self, head: Head, frame: bytes) -> int:
+    def _obey(self, head: Head, body: bytes, frame: bytes) -> int:
         kind, running = head["kind"], self._running.get(head.get("pid", 0))
         if kind == "run":
             self._once.check(head)
+            word, _ = ahead.split(body)
+            self._has(self._imports.now(ahead.read(self._session, head["uid"], word)))
             self._begin(head, frame)
             return 1
         if kind == "signal":
@@ -264,14 +265,9 @@ class Supervisor:
         host = self._membership.host
         self._membership.tell("started", name=head["name"], pid=running.pid, worker=self._name, host=host)
 
-    def _import_ahead(self) -> None:
-        """One module, then a look whether something has come; the spare that lacks it is replaced."""
-        word = self._wanted.pop(0)
-        if word not in sys.modules:
-            if word in preload.AHEAD:
-                # It takes its time, in which nothing else is seen to.
-                self._membership.renew()
-            preload.also(word)
+    def _has(self, more: bool) -> None:
+        """Whether modules were imported: the spare that lacks them is replaced."""
+        if more:
             self._drop_spare()
 
     def _fork(self) -> Running:
@@ -347,15 +343,14 @@ class Supervisor:
                 pass
             if fd in running.outputs:
                 self._selector.unregister(fd)
-        self._wanted += running.said()
         del self._running[pid]
         if code:
             # What it sent has arrived, and a pop that waits is of no effect any more, when its exit is told.
             fence(self._session, pid, self._name, running.links())
+        self._imports.wait += wind_up(self._session, running)
         if not running.outlived:
             # No lock on a file is held any more, either.
             forget_files(self._session, pid)
-        running.close()
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
             self._idle_since = time.monotonic()

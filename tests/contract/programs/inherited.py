@@ -1,6 +1,7 @@
 """What only fork gives: closures, lambdas, locals, and globals as they are at start()."""
 
 import multiprocessing as mp
+import socket
 import sys
 import threading
 from collections import namedtuple
@@ -51,6 +52,20 @@ def get_count():
     return count
 
 
+class Job:
+    """Holds what belongs to this process, and what it starts never touches that."""
+
+    def __init__(self):
+        self.name = "job"
+        self.feed = (number for number in range(3))
+        self.parts = {"listening": socket.socket(), "done": []}
+        self.pool = ProcessPoolExecutor(2)
+
+    def work(self):
+        self.parts["done"].append(self.name)
+        there.send(self.parts["done"])
+
+
 def factorial(number):
     return 1 if number < 2 else number * factorial(number - 1)
 
@@ -67,6 +82,9 @@ if __name__ == "__main__":
 
     print(run(lambda: there.send("lambda")))
     print(run(lambda add: there.send(add(1)), make_adder(41)))
+    job = Job()
+    print(run(job.work), next(job.feed))
+    job.parts["listening"].close()
     process = with_local_class(there)
     print(here.recv())
     process.join()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from transparent_mp.primitives import executor as module
 from transparent_mp.primitives.executor import CallQueue, CallResults, init, wait_result
 from transparent_mp.primitives.queues import SimpleQueue
 
@@ -57,6 +58,57 @@ def test_it_is_full_when_each_process_has_one_and_the_queue_has_its_bound(execut
     assert executor.calls.full()
     assert executor.results.recv().work_id == 1
     assert not executor.calls.full()
+
+
+def let_out(executor, first):
+    """Put calls until it is full; returns the number of the next."""
+    while not executor.calls.full():
+        executor.put(first)
+        first += 1
+    return first
+
+
+def run_all(executor, first, after):
+    executor.run(*range(first, after))
+    for _ in range(first, after):
+        while not executor.results.at_hand:
+            assert executor.readable(20)
+            executor.results._fetch()
+        executor.results.get()
+
+
+def test_short_calls_are_let_out_many_at_once(executor, monkeypatch):
+    monkeypatch.setattr(module, "LASTS", 1000.0)
+    counts, first = [], 0
+    for _ in range(4):
+        after = let_out(executor, first)
+        counts.append(after - first)
+        run_all(executor, first, after)
+        first = after
+    assert counts == [3, 5, 9, 17]
+    # Bounded, and the next ones when half of them have come.
+    executor.calls._more = module.MOST
+    after = let_out(executor, first)
+    assert after - first == 3 + module.MOST
+    half = first + (after - first) // 2
+    run_all(executor, first, half)
+    assert executor.calls.full()
+    run_all(executor, half, half + 2)
+    assert not executor.calls.full()
+
+
+def test_when_a_long_call_comes_no_more_than_in_plain_python_are_let_out(executor, monkeypatch):
+    executor.calls._more = module.MOST
+    monkeypatch.setattr(module, "LASTS", -1.0)
+    assert let_out(executor, 0) == 3
+
+
+def test_calls_that_take_longer_halve_what_is_let_out(executor, monkeypatch):
+    executor.put(1)
+    executor.calls._more = 20
+    monkeypatch.setattr(module, "LASTS", -1.0)
+    run_all(executor, 1, 2)
+    assert executor.calls._more == 10
 
 
 def test_a_call_that_cannot_be_pickled_is_told_as_by_the_feeder_and_takes_no_place(executor):

@@ -192,7 +192,7 @@ def test_large_buffers_travel_out_of_band_and_writable(program):
             BIG[0] = 7
             return BIG.sum(), holder[0] is BIG
         if __name__ == "__main__":
-            image, externals = main_module.capture()
+            image, externals, _ = main_module.capture()
             print(len(image) < 20_000, [memoryview(x).nbytes for x in externals.values()])
             result, asked = ship(work)
             print(result[0] == BIG.sum() + 7, result[1], [kind for kind, _ in asked])
@@ -324,7 +324,7 @@ def test_a_process_may_start_another(program):
         def inner(): return len(BIG), seen
         def outer():
             seen.append(1)
-            image, externals = main_module.capture()
+            image, externals, _ = main_module.capture()
             apart = __import__("pickle").loads(image)["apart"]
             return "BIG" in apart, externals, reduction.dumps(inner) != b""
         if __name__ == "__main__":

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copyreg
 import functools
+import io
 import pickle
 import subprocess
 import sys
@@ -125,6 +126,16 @@ def test_names_are_those_that_main_code_loads(program):
         """
     )
     assert out == "['B', 'C', 'D'] frozenset({'eval'})\n"
+
+
+def test_modules_are_those_of_what_is_not_of_main():
+    def odd():
+        pass
+
+    odd.__module__ = None
+    pickler = reduction.dump([subprocess.run, Odd, odd, pickle.PicklingError], io.BytesIO())
+    assert {"subprocess", Odd.__module__, "_pickle"} <= pickler.modules
+    assert None not in pickler.modules
 
 
 def test_an_error_says_where_why_and_what_to_do():

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from tests.unit.primitives.test_tasks import LONG, SHORT
-from transparent_mp.primitives import taking
+from tests.unit.primitives.test_tasks import LONG, SHORT, Process
+from transparent_mp.primitives import taking, untold
+from transparent_mp.primitives.untold import Untold
 
 pytestmark = pytest.mark.usefixtures("ours")
 
@@ -67,7 +68,7 @@ def test_who_leaves_gives_back_what_it_has_not_begun(pool):
     pool.first.done("a")
     assert pool.first.get() == "b"
     pool.first.player(pool.first.taker.leave)
-    assert pool.ended(pool.first) == "b"
+    assert pool.ended(pool.first) == ["b"]
     assert pool.process().get() == "c"
     assert pool.results.get() == "a"
 
@@ -114,7 +115,7 @@ def test_an_unpickled_task_is_a_begun_one(pool):
     pool.put(Unwanted())
     with pytest.raises(ZeroDivisionError):
         pool.first.get()
-    assert pool.ended(pool.first) is not None
+    assert pool.ended(pool.first)
 
 
 class Unwanted:
@@ -134,4 +135,112 @@ def test_a_process_begun_again_takes_under_the_same_name(pool, pickled):
     pool.first.player(pool.first.taker.leave)
     again = pool.first.player(pickle.loads, content)
     assert pool.first.player(again.get) == "b"
-    assert pool.ended(pool.first) == "b"
+    assert pool.ended(pool.first) == ["b"]
+
+
+@pytest.fixture
+def holding(pool, monkeypatch):
+    """A process whose untold somebody reads: it holds back what has a result."""
+    left = Untold()
+    monkeypatch.setattr(untold._Own, "untold", left)
+    process = Process(pool._player(), pool.tasks, pool.results, pool._pickled)
+    monkeypatch.setattr(untold._Own, "untold", None)
+    process.many(100)
+    return process
+
+
+def run(process, *names):
+    for name in names:
+        assert process.get() == name
+        process.done(name)
+
+
+def tell_for(pool, process):
+    """What its supervisor does."""
+    session = process.player.session
+    session.store.cast(*taking.last_words(session, process.taker._untold))
+    session.store.settle()
+
+
+def test_results_of_what_was_taken_together_go_together(pool, holding, monkeypatch):
+    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+    pool.put(*range(8))
+    run(holding, 0, 1, 2)
+    assert pool.tasks.ours.length() == 0
+    run(holding, 3)
+    holding.settle()
+    # One message.
+    assert pool.tasks.ours.length() == 1
+    assert [pool.results.get() for _ in range(4)] == [0, 1, 2, 3]
+
+
+def test_what_is_held_back_behind_a_long_task_is_sent(pool, holding):
+    pool.put(*range(8))
+    run(holding, 0, 1)
+    assert holding.get() == 2
+    # It goes on; what it had taken behind it comes back as well.
+    assert [pool.results.get(), pool.results.get()] == [0, 1]
+    assert pool.process().get() == 3
+    holding.done(2)
+    holding.settle()
+    assert pool.results.get() == 2
+
+
+def test_a_large_result_takes_those_before_it_along(pool, holding, monkeypatch):
+    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+    monkeypatch.setattr(taking, "SMALL", 200)
+    names = ["a", "b" * 300, "c"]
+    pool.put(*names, "d", "e", "f")
+    run(holding, *names[:2])
+    assert [pool.results.get(), pool.results.get()] == names[:2]
+
+
+def test_what_a_dead_process_had_not_told_is_told_for_it(pool, holding, monkeypatch):
+    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+    pool.put(*range(8))
+    run(holding, 0, 1)
+    assert holding.get() == 2
+    tell_for(pool, holding)
+    assert pool.tasks.ended(holding.uid, vanished=False) == [2]
+    assert [pool.results.get(), pool.results.get()] == [0, 1]
+    assert pool.process().get() == 3
+
+
+def test_what_was_told_twice_counts_once(pool, holding, monkeypatch):
+    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+    pool.put(*range(8))
+    run(holding, 0, 1)
+    # Sent, and the process dies before it knows that it has arrived.
+    monkeypatch.setattr(holding.taker, "_told", lambda _noted: None)
+    holding.player(holding.taker._send_held)
+    holding.player(holding.player.session.store.settle)
+    assert holding.get() == 2
+    tell_for(pool, holding)
+    assert pool.tasks.ended(holding.uid, vanished=False) == [2]
+    assert pool.tasks.ours.length() == 1
+
+
+def test_what_has_arrived_is_not_told_again(pool, holding, monkeypatch):
+    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+    pool.put(*range(8))
+    run(holding, 0, 1, 2, 3)
+    assert not holding.taker._untold.empty
+    assert holding.get() == 4
+    assert holding.taker._untold.empty
+
+
+def test_all_that_it_had_taken_may_have_been_begun_where_nobody_can_tell(pool, holding, monkeypatch):
+    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+    pool.put(*range(8))
+    run(holding, 0, 1)
+    assert pool.ended(holding, vanished=True) == [0, 1, 2, 3]
+    assert pool.process().get() == 4
+
+
+def test_who_leaves_tells_everything(pool, holding, monkeypatch):
+    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+    pool.put(*range(8))
+    run(holding, 0, 1)
+    holding.player(holding.taker.leave)
+    assert [pool.results.get(), pool.results.get()] == [0, 1]
+    assert pool.process().get() == 2

@@ -107,7 +107,8 @@ def test_without_a_session_nothing_is_sent_twice(
         one.link = connect(session.worker_url)
 
     one = Line(dial)
-    one.put([("RPUSH", key, 1)], None, None)
+    # Which nobody answers.
+    one.put([("BLPOP", key, 0)], None, None)
     lose(one)
     with pytest.raises(StoreAwayError, match="lost the connection"):
         one.take(1)

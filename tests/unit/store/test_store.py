@@ -86,6 +86,18 @@ def test_a_closed_store_says_so_and_finalisers_keep_silent(store: Store) -> None
         other.ask("PING")
 
 
+def test_a_line_that_comes_back_when_the_store_is_closed_is_ended(store: Store) -> None:
+    """Its thread was taking something while another left the session."""
+    line = store.watch()
+    line.pop("popped")
+    store.cast(("RPUSH", "popped", "x"))
+    store.finish(line, 20)
+    assert line.answers() == [b"x"]
+    store.close()
+    store.unwatch(line)
+    assert line.link is None
+
+
 def test_without_a_session_a_lost_connection_is_made_anew_for_the_next_command(store: Store) -> None:
     other = Store(store._connect)
     number = other.ask("CLIENT", "ID")

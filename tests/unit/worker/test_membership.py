@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,6 +50,21 @@ def test_the_lease_is_renewed_from_when_it_was_asked_for(
     assert before + session.lease < membership.over_at <= time.monotonic() + session.lease
     session.store.call(("ZREM", session.keys("workers"), "w"))
     assert not membership.renew()
+
+
+def test_the_lease_is_kept_while_the_supervisor_is_busy(
+    session: OwnedSession, ticket: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    membership = Membership(session, ticket)
+    membership.check_in()
+    threads = threading.active_count()
+    renewed = threading.Event()
+    monkeypatch.setattr(membership, "_session", SimpleNamespace(lease=0.03))
+    monkeypatch.setattr(membership, "renew", lambda: bool(renewed.set()) or True)
+    with membership.kept():
+        assert renewed.wait(60)
+    # Whoever forks next is alone.
+    assert threading.active_count() == threads
 
 
 def test_who_has_retired_is_given_nothing_and_what_waits_is_told(

@@ -89,6 +89,60 @@ def test_a_variable_is_set_until_a_large_package_has_read_it(monkeypatch: pytest
     assert os.environ["OMP_NUM_THREADS"] == "3"
 
 
+class Kept:
+    """Stands for the lease that is kept meanwhile."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __enter__(self) -> None:
+        self.times += 1
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kept:
+    """A large package on this path that is not there at the sender's."""
+    monkeypatch.setattr(preload, "AHEAD", frozenset({"large_one"}))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "large_one").mkdir()
+    (tmp_path / "large_one" / "__init__.py").touch()
+    (tmp_path / "large_one" / "part.py").touch()
+    for name in ("large_one", "large_one.part"):
+        # Taken away again, whoever imports it.
+        monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]
+        monkeypatch.delitem(sys.modules, name)
+    return Kept()
+
+
+def test_what_a_process_refers_to_is_imported_before_its_fork(kept: Kept) -> None:
+    imports = preload.Imports(lambda: kept)
+    wanted = preload.Wanted(
+        [], {"large_one": "/no/such", "large_one.part": "/no/such", "colorsys": "/no/such"}
+    )
+    assert imports.now(wanted)
+    assert kept.times == 1
+    assert "large_one.part" in sys.modules
+    assert not imports.now(wanted)
+
+
+def test_a_package_that_a_process_has_from_elsewhere_is_not(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "another.py").touch()
+    assert not preload.Imports(lambda: kept).now(
+        preload.Wanted([], {"large_one": str(tmp_path / "another.py")})
+    )
+    assert "large_one" not in sys.modules
+
+
+def test_what_waits_is_imported_one_by_one(kept: Kept) -> None:
+    imports = preload.Imports(lambda: kept)
+    imports.wait += ["large_one", "sys"]
+    assert [imports.next(), imports.next()] == [True, False]
+    assert (imports.wait, kept.times) == ([], 1)
+
+
 def test_processes_draw_their_own_numbers() -> None:
     random = pytest.importorskip("numpy.random")
     state = random.get_state()

@@ -4,7 +4,6 @@
 -- RETURNS: length of the list, or -1 when nobody holds the reading side any more.
 -- INVARIANT: nothing is written for readers that are gone.
 if redis.call('EXISTS', KEYS[1]) == 0 then return -1 end
-local length
-for i = 2, #ARGV do length = redis.call('RPUSH', KEYS[2], ARGV[i]) end
+local length = redis.call('RPUSH', KEYS[2], unpack(ARGV, 2))
 if length <= #ARGV then redis.call('PEXPIRE', KEYS[2], ARGV[1]) end
 return length

@@ -1,12 +1,13 @@
 -- A process that took tasks has ended: those it had not begun go back to the head of the list.
 -- KEYS: 1 list of tasks  2 what the process had taken  3 that this had come there  4 keys
 -- ARGV: 1 ttl ms  2 1 if the process may still go on somewhere, else 0
--- RETURNS: the tag of the task that it had begun; false when there is none.
+-- RETURNS: the tags of the tasks that it had begun: one at most, or all if it may have results untold.
 -- INVARIANT: it takes nothing any more and has no result any more, should it go on: a string stands where
 --            its list was, on which every move and push of it fails.
-local begun
+local begun, tags = {}, {}
 if redis.call('TYPE', KEYS[2])['ok'] == 'list' then
-  begun = redis.call('EXISTS', KEYS[3]) == 1 and redis.call('LPOP', KEYS[2])
+  local many = redis.call('GET', KEYS[3])
+  if many then begun = redis.call('LPOP', KEYS[2], many == '2' and redis.call('LLEN', KEYS[2]) or 1) or {} end
   while redis.call('LMOVE', KEYS[2], KEYS[1], 'RIGHT', 'LEFT') do
     redis.call('PEXPIRE', KEYS[1], ARGV[1])
   end
@@ -17,4 +18,5 @@ if ARGV[2] == '1' then
   redis.call('SET', KEYS[2], 'gone', 'PX', ARGV[1])
   redis.call('SADD', KEYS[4], KEYS[2])
 end
-return begun and string.sub(begun, 1, 16)
+for i, task in ipairs(begun) do tags[i] = string.sub(task, 1, 16) end
+return tags

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import sys
+import types
+from importlib.machinery import ModuleSpec
+from typing import Any
+
+import pytest
+
+from transparent_mp.primitives import ahead
+from transparent_mp.store.session import OwnedSession
+
+
+@pytest.fixture
+def numpy(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A package of that name, as if it had been imported from site-packages."""
+    module = types.ModuleType("numpy")
+    module.__file__ = "/python/site-packages/numpy/__init__.py"
+    module.__spec__ = ModuleSpec("numpy", None, origin=module.__file__)
+    monkeypatch.setitem(sys.modules, "numpy", module)
+    return module
+
+
+def said(session: OwnedSession, *modules: str, to: str = "it") -> Any:
+    word, body = ahead.split(ahead.word(session, "it", modules) + b"body")
+    assert body == b"body"
+    return ahead.read(session, to, word)
+
+
+def test_a_supervisor_is_told_of_large_packages_and_what_they_read(
+    store_session: OwnedSession, numpy: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in ahead.os.environ if name.startswith(ahead.OF_LIBRARIES)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("MKL_CBWR", "two words")
+    wanted = said(store_session, "numpy.linalg", "numpy", "json", "numpyish")
+    assert wanted.modules == {"numpy": numpy.__file__, "numpy.linalg": numpy.__file__}
+    assert wanted.variables == ["OMP_NUM_THREADS=3"]
+
+
+def test_of_small_ones_nothing_is_said(store_session: OwnedSession) -> None:
+    assert ahead.word(store_session, "it", ["json", "transparent_mp.errors"]) == ahead.NO_WORD
+    assert said(store_session, "json") == ([], {})
+
+
+def test_a_package_that_the_program_brought_along_is_not_the_workers(
+    store_session: OwnedSession, numpy: types.ModuleType
+) -> None:
+    numpy.__file__ = "/home/someone/program/numpy/__init__.py"
+    assert said(store_session, "numpy").modules == {}
+
+
+def test_a_word_for_another_process_is_ignored_and_counted(
+    store_session: OwnedSession, numpy: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[int] = []
+    monkeypatch.setattr(type(store_session), "refused", lambda _: refused.append(1))
+    assert said(store_session, "numpy", to="another").modules == {}
+    assert refused == [1]
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"\xff\xff", b"\0\x04abcdefg"])
+def test_a_body_cut_short_is_no_word(store_session: OwnedSession, body: bytes) -> None:
+    word, _ = ahead.split(body)
+    assert ahead.read(store_session, "it", word) == ([], {})

@@ -1,0 +1,108 @@
+"""What a supervisor is told of a process before it forks it: large packages that the process will import.
+
+Imported by the supervisor they are there for all its processes, as they are for children that a program
+forks; imported by each process they cost a program of short-lived ones more than its work.
+
+    frame body = length of the word (2 bytes) WORD the sealed body of the process
+    WORD       = TAG (16 bytes) and lines: NAME=VALUE, a variable those packages read; or MODULE FILE
+
+MODULE is one that the process object or the image refers to, FILE what its package was imported from at the
+sender. A word is sealed for its process; one that is not right is as good as none, since every process
+imports what it lacks.
+
+It does not import anything: `worker.preload` does, and knows when a package is the one that is meant.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from transparent_mp.errors import UntrustedPayloadError
+from transparent_mp.primitives import own_modules
+from transparent_mp.store.session import Session
+
+log = logging.getLogger("transparent_mp")
+
+#: Packages that are imported ahead: nothing of the machine or the program is in what their import makes,
+#: but for numpy's seed, and the environment's OF_LIBRARIES.
+AHEAD = frozenset({"numpy", "pandas", "scipy", "sklearn", "torch"})
+#: How the names of variables begin that they, and the libraries they load, read when imported.
+_READ = (
+    "ATEN_ BLIS_ CUDA_ GOMP_ GOTO_ JOBLIB_ KMP_ LOKY_ MKL_ NPY_ NUMEXPR_ NUMPY_ OMP_ OPENBLAS_ PANDAS_ "
+    "PYTORCH_ SCIPY_ SKLEARN_ TORCH"
+)
+OF_LIBRARIES = tuple(_READ.split())
+
+_LENGTH = 2
+#: In front of the body of a process about which nothing is said.
+NO_WORD = bytes(_LENGTH)
+#: A word beyond this is not sent: it is worth less than it costs.
+_MOST = 8192
+
+
+class Wanted(NamedTuple):
+    """What a word says."""
+
+    variables: list[str]
+    #: Module -> the file of its package at the sender.
+    modules: dict[str, str]
+
+
+def variables() -> list[str]:
+    """Those of this process that the packages read, each as NAME=VALUE."""
+    words = [f"{key}={value}" for key, value in os.environ.items() if key.startswith(OF_LIBRARIES)]
+    # A word has no space in it.
+    return [word for word in words if len(word.split()) == 1]
+
+
+def word(session: Session, uid: str, modules: Iterable[str]) -> bytes:
+    """What is put in front of the body of a process that refers to these modules."""
+    lines = [f"{name} {_file(name)}" for name in sorted(filter(_is_one, set(modules)))]
+    text = "\n".join([*variables(), *lines]).encode() if lines else b""
+    if not text or len(text) > _MOST:
+        return NO_WORD
+    sealed = session.seal.close(_place(uid), text)
+    return len(sealed).to_bytes(_LENGTH, "big") + sealed
+
+
+def split(body: bytes) -> tuple[bytes, bytes]:
+    """The word, '' for none, and the sealed body of the process."""
+    end = _LENGTH + int.from_bytes(body[:_LENGTH], "big")
+    return body[_LENGTH:end], body[end:]
+
+
+def read(session: Session, uid: str, sealed: bytes) -> Wanted:
+    """What the word says; nothing if there is none."""
+    wanted = Wanted([], {})
+    try:
+        text = bytes(session.seal.open(_place(uid), sealed)).decode() if sealed else ""
+    except UntrustedPayloadError as error:
+        session.refused()
+        log.warning("a word about a process was ignored: %s", error)
+        return wanted
+    for line in text.splitlines():
+        name, space, file = line.partition(" ")
+        if space:
+            wanted.modules[name] = file
+        else:
+            wanted.variables.append(name)
+    return wanted
+
+
+def _place(uid: str) -> str:
+    return "ahead:" + uid
+
+
+def _is_one(name: str) -> bool:
+    package = name.partition(".")[0]
+    # What the program brought along comes from the client.
+    return package in AHEAD and not own_modules.is_own(sys.modules.get(package))
+
+
+def _file(name: str) -> str:
+    package = sys.modules.get(name.partition(".")[0])
+    return str(getattr(getattr(package, "__spec__", None), "origin", None) or "")
