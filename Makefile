@@ -22,7 +22,7 @@ unexport TRANSPARENT_MP
 .DELETE_ON_ERROR:
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help demo check test conformance apps paper property fuzz mutants leaks faults soak bench launches rie wheel clean
+.PHONY: help demo check test conformance apps paper property fuzz mutants leaks faults soak bench width launches rie wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "     " substr($$0, 3) }' Makefile
@@ -72,7 +72,7 @@ conformance: $(CONFORMANCE)/.wheel  ## CPython's own tests on workers, scored ag
 	    $(if $(filter net,$(SANDBOX)),--known tests/gate/known_differences_net.txt) \
 	    $(if $(METHODS),$(addprefix --launches ,$(wildcard tests/conformance/launches-$(VERSION).json)))
 
-apps: .apps/venv/.wheel  ## thirty programs on libraries from PyPI, under plain Python and on workers
+apps: .apps/venv/.wheel  ## forty programs on libraries from PyPI, under plain Python and on workers
 ##             APPS="emcee_app tqdm_app": only these; SANDBOX=1: workers in the sandbox (root)
 	@tests/apps/run --python "$(CURDIR)/.apps/venv/bin/python" --plain --witness \
 	    --prefix '"$(CURDIR)/.apps/venv/bin/python" -m transparent_mp' $(call sandboxed,.apps/venv) $(APPS)
@@ -112,6 +112,10 @@ soak: $(VENV)/.dev $(VENV)/.wheel  ## messages for 20 minutes under faults, ever
 
 bench: $(VENV)/.dev $(VENV)/.wheel  ## speed, beside the standard library's in the same run
 	@$(VENV)/bin/python -m tests.bench $(ARGS)
+
+width: $(VENV)/.dev $(VENV)/.wheel  ## sessions of 125 to 1,000 processes, each on a worker of its own: what each costs
+##             ARGS="1000", ARGS="1000 --workers 2": only so many; forked by two workers
+	@$(VENV)/bin/python -m tests.width $(ARGS)
 
 launches: $(VENV)/.dev $(VENV)/.wheel  ## how fast 200 Lambda workers are launched, through a local front
 	@$(VENV)/bin/python tests/on_lambda/launches.py $(ARGS)

@@ -13,10 +13,12 @@ import io
 import os
 import site
 import sys
-from typing import NoReturn
 
-from transparent_mp.config import Config
-from transparent_mp.errors import ConfigError
+from transparent_mp import shadows
+
+TYPE_CHECKING = False  # see `_settings`
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 USAGE = "usage: python [flags] -m transparent_mp (app.py | -m module | -c code | -) [args ...]"
 
@@ -34,19 +36,34 @@ def main() -> int:
         return _refuse("transparent_mp: sys.executable is empty: call Python by its path")
     if sys.flags.no_site:
         return _refuse("transparent_mp: python -S skips what switches us on: leave -S out")
-    try:
-        Config.from_environ()
-    except ConfigError as error:
-        return _refuse(f"transparent_mp: {error}")
+    seed, why = _settings()
+    if why:
+        return _refuse(f"transparent_mp: {why}")
     if not _is_installed(root):
         if sys.flags.ignore_environment:
             return _refuse("transparent_mp: -E and -I need transparent_mp installed: PYTHONPATH is ignored")
         os.environ["PYTHONPATH"] = _python_path(root)
     os.environ["TRANSPARENT_MP"] = "1"
     if os.environ.get("PYTHONHASHSEED", "random") == "random" and not sys.flags.ignore_environment:
-        # Random as ever, and the same in processes on workers, as in forked ones.
-        os.environ["PYTHONHASHSEED"] = str(int.from_bytes(os.urandom(4), "big") or 1)
+        # The same in processes on workers, as in forked ones.
+        os.environ["PYTHONHASHSEED"] = seed
     return _exec([sys.executable, *_flags(), *arguments])
+
+
+def _settings() -> tuple[str, str]:
+    """The seed of hashes where none is set, random as ever where workers begin with us; what is wrong."""
+    # `-m` has put the current directory in front, where the program may have a `dataclasses.py`.
+    shadows.step_aside()
+    from transparent_mp.config import Config
+    from transparent_mp.errors import ConfigError
+    from transparent_mp.launch.hashing import LAMBDA_SEED
+
+    try:
+        config = Config.from_environ()
+    except ConfigError as error:
+        return "", str(error)
+    chosen = str(int.from_bytes(os.urandom(4), "big") or 1)
+    return LAMBDA_SEED if config.backend == "lambda" else chosen, ""
 
 
 def _exec(command: list[str]) -> NoReturn:

@@ -1,17 +1,21 @@
-"""JSON of what we say to each other, written without `json`'s own encoder of objects and arrays.
+"""JSON of what we say to each other, beside the names of `json`.
 
-Before Python 3.12 that one interns the brackets it writes, and `marshal` marks what is interned: bytecode
-that the program writes later in the same process (`compileall`, an import) would have other bytes than under
-plain Python. Nothing of ours may leave a trace in a process.
+A program may replace those. And before Python 3.12 `json`'s encoder of objects and arrays interns the
+brackets it writes, and `marshal` marks what is interned: bytecode that the program writes later in the same
+process (`compileall`, an import) would have other bytes than under plain Python.
 
-Lies below every layer. It does not read JSON, which interns nothing.
+Lies below every layer.
 """
 
 from __future__ import annotations
 
-import json
-from json.encoder import encode_basestring_ascii
+from json.decoder import JSONDecoder
+from json.encoder import JSONEncoder, encode_basestring_ascii
 from typing import Any
+
+#: For what is neither text nor holds anything.
+_scalar = JSONEncoder().encode
+_decode = JSONDecoder().decode
 
 
 def dumps(value: Any) -> str:
@@ -22,8 +26,13 @@ def dumps(value: Any) -> str:
         return f"{{{','.join([f'{_key(key)}:{dumps(each)}' for key, each in value.items()])}}}"
     if isinstance(value, (list, tuple)):
         return f"[{','.join([dumps(each) for each in value])}]"
-    return json.dumps(value)
+    return _scalar(value)
 
 
 def _key(key: Any) -> str:
-    return encode_basestring_ascii(key if isinstance(key, str) else json.dumps(key))
+    return encode_basestring_ascii(key if isinstance(key, str) else _scalar(key))
+
+
+def loads(text: str | bytes) -> Any:
+    """What the text means; raises ValueError."""
+    return _decode(text if isinstance(text, str) else text.decode())

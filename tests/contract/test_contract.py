@@ -113,9 +113,14 @@ def test_every_program_is_in_the_table(request: pytest.FixtureRequest) -> None:
     assert sorted(path.name for path in folder.glob("*.py")) == sorted(PROGRAMS)
 
 
-@pytest.mark.parametrize("binding", ["local"], indirect=True)
 @pytest.mark.parametrize(
-    ("program", "method", "why"), [pytest.param(*line, id=line[0][:-3]) for line in DIFFERENCES]
+    ("program", "method", "why", "binding"),
+    [
+        # Beside the client there is but one file system.
+        pytest.param(*line, "sandbox" if line[0].startswith("files_") else "local", id=line[0][:-3])
+        for line in DIFFERENCES
+    ],
+    indirect=["binding"],
 )
 def test_a_known_difference_is_still_one(
     program: str,

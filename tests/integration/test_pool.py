@@ -85,6 +85,48 @@ def test_a_frozen_worker_loses_the_task_that_it_runs_and_no_other(program: Start
     assert [line.partition("has not ")[2] for line in ran.err.splitlines()] == [GIVEN_UP] * 2
 
 
+#: Tasks so short that their results go together; one in the middle of many ends its process.
+SHORT_TASKS = """
+    import multiprocessing as mp, os, signal, sys
+    from collections import Counter
+
+    LAST = 600
+
+    def task(number):
+        os.write(RUNS, b"%d\\n" % number)
+        if number == LAST // 2:
+            os.kill(os.getpid(), signal.SIGKILL) if WAY == "kill" else os._exit(3)
+        return number
+
+    def begin(path, way):
+        global RUNS, WAY
+        RUNS, WAY = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), way
+
+    if __name__ == "__main__":
+        path, way = sys.argv[1:]
+        with mp.Pool(2, begin, (path, way)) as pool:
+            pool.map(task, range(LAST, LAST + 200), chunksize=1)
+            results, found, lost = pool.imap(task, range(LAST), chunksize=1), [], 0
+            for number in range(LAST):
+                try:
+                    found.append(next(results))
+                except RuntimeError:
+                    lost += 1
+        with open(path) as file:
+            runs = Counter(map(int, file))
+        print(lost, found == [number for number in range(LAST) if number != LAST // 2])
+        print(len(runs), set(runs.values()))
+    """
+
+
+@pytest.mark.parametrize("way", ["kill", "_exit"])
+def test_of_short_tasks_only_the_one_that_died_is_lost_and_none_runs_twice(
+    program: Start, tmp_path: Path, way: str
+) -> None:
+    ran = program(SHORT_TASKS, str(tmp_path / "runs"), way, WORKERS="2").finish()
+    assert ran.out.split("\n")[:2] == ["1 True", "800 {1}"]
+
+
 BESIDE = """
     import multiprocessing as mp, os, signal, sys, threading
 
@@ -150,45 +192,3 @@ def test_what_hangs_in_plain_python_ends_here(program: Start) -> None:
         ours = [running.hear(within=120) for _ in range(4)]
         assert ours[:3] == [f"{case} WorkerLostError" for case in CASES]
         assert ours[3:] == ["a condition whose waiter is killed is notified"]
-
-
-#: Tasks so short that their results go together; one in the middle of many ends its process.
-SHORT_TASKS = """
-    import multiprocessing as mp, os, signal, sys
-    from collections import Counter
-
-    LAST = 600
-
-    def task(number):
-        os.write(RUNS, b"%d\\n" % number)
-        if number == LAST // 2:
-            os.kill(os.getpid(), signal.SIGKILL) if WAY == "kill" else os._exit(3)
-        return number
-
-    def begin(path, way):
-        global RUNS, WAY
-        RUNS, WAY = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), way
-
-    if __name__ == "__main__":
-        path, way = sys.argv[1:]
-        with mp.Pool(2, begin, (path, way)) as pool:
-            pool.map(task, range(LAST, LAST + 200), chunksize=1)
-            results, found, lost = pool.imap(task, range(LAST), chunksize=1), [], 0
-            for number in range(LAST):
-                try:
-                    found.append(next(results))
-                except RuntimeError:
-                    lost += 1
-        with open(path) as file:
-            runs = Counter(map(int, file))
-        print(lost, found == [number for number in range(LAST) if number != LAST // 2])
-        print(len(runs), set(runs.values()))
-    """
-
-
-@pytest.mark.parametrize("way", ["kill", "_exit"])
-def test_of_short_tasks_only_the_one_that_died_is_lost_and_none_runs_twice(
-    program: Start, tmp_path: Path, way: str
-) -> None:
-    ran = program(SHORT_TASKS, str(tmp_path / "runs"), way, WORKERS="2").finish()
-    assert ran.out.split("\n")[:2] == ["1 True", "800 {1}"]

@@ -157,3 +157,29 @@ def test_processes_are_the_function_s_role_unless_the_environment_holds_credenti
     here, there = ("of-the-profile", "of-the-function") if by == "profile" else ("of-the-user", "of-the-user")
     lines = [f"{depth} {who} us-east-1" for depth, who in enumerate((here, there, there))]
     assert ran == ("\n".join(lines) + "\n", "", 0)
+
+
+HASHES = """
+    import concurrent.futures, os, sys
+    if sys.argv[1:]:
+        # What programs do beside their other seeds; it changes nothing in this interpreter.
+        os.environ["PYTHONHASHSEED"] = sys.argv[1]
+    with concurrent.futures.ProcessPoolExecutor(2) as executor:
+        print(set(executor.map(hash, ["abc"] * 4)) == {hash("abc")}, flush=True)
+"""
+
+
+def test_hashes_on_lambda_are_the_client_s(front: Callable[..., Front], store: str, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(textwrap.dedent(HASHES))
+    function = front(concurrency=2)
+    usual = function.environ(store)
+    for variables, words in (
+        (usual, []),
+        # The same environments, begun with another seed; then that of the first again.
+        ({**usual, "PYTHONHASHSEED": "7"}, []),
+        ({**usual, "PYTHONHASHSEED": "0"}, ["42"]),
+        (usual, ["42"]),
+    ):
+        ran = output(["-m", "transparent_mp", "app.py", *words], tmp_path, variables)
+        assert ran == ("True\n", "", 0)
+    assert len(function.environments) <= 2

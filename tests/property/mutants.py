@@ -41,6 +41,8 @@ class Mutant:
     file: str
     old: str
     new: str
+    #: Words for the run.
+    words: tuple[str, ...] = ()
 
 
 MUTANTS = {
@@ -74,7 +76,11 @@ MUTANTS = {
     ),
     # Acquires that bring nothing.
     "join": Mutant("primitives/popen.py", "                memory.synchronise()\n", "                pass\n"),
-    "receive": Mutant("primitives/connection.py", "        memory.merge(rest)\n", ""),
+    "receive": Mutant(
+        "primitives/connection.py",
+        "        memory.merge(rest, shared.early.brings if early and shared.early else None)\n",
+        "",
+    ),
     "lock": Mutant(
         "primitives/synchronize.py",
         "            token, *replies = taken\n        memory.merge(replies)\n",
@@ -106,9 +112,22 @@ MUTANTS = {
         "primitives/replica.py", "        if begins > max(self.known, after):\n", "        if False:\n"
     ),
     # The store.
-    "masks are blocks": Mutant("store/lua/publish.lua", "kind == 'm' and other > known", "false"),
+    "masks are blocks": Mutant("store/lua/publish.lua", "if tonumber(other) > known then", "if false then"),
+    "nobody else wrote": Mutant(
+        "store/lua/publish.lua", "other = last or '0' end", "other = other or '0' end"
+    ),
     "who wrote last wrote all": Mutant(
-        "store/lua/fetch.lua", "by ~= reader or tonumber(other) > known", "by ~= reader"
+        "store/lua/fetch.lua", "by == reader and other or last", "by == reader and 0 or last"
+    ),
+    # Small segments.
+    "news without contents": Mutant(
+        "primitives/replica.py", "            answer[4] = version\n", "            pass\n", ("--small",)
+    ),
+    "no news of others before mine": Mutant(
+        "primitives/replica.py",
+        "others = int(reply[3] or 0) if reply[2] == session.uid.encode() else version",
+        "others = 0 if reply[2] == session.uid.encode() else version",
+        ("--small",),
     ),
 }
 
@@ -129,6 +148,7 @@ def outcome(name: str, runs: int = RUNS) -> str:
         environ = {key: value for key, value in os.environ.items() if not key.startswith("TRANSPARENT_MP")}
         environ["PYTHONPATH"] = place
         command = [sys.executable, "-m", "transparent_mp", str(RUN), "--seed", str(SEED), "--runs", str(runs)]
+        command += mutant.words
         done = subprocess.run(
             command, env=environ, cwd=place, capture_output=True, text=True, timeout=PATIENCE
         )

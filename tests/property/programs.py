@@ -16,7 +16,7 @@ from typing import Any
 
 #: Bytes of each segment. `raw`, `wide` and `vast` follow every synchronisation; `one` and `two` ride on
 #: a lock of their own; `mixed` rides in some processes and is taken out of its wrapper in others.
-SEGMENTS = {"raw": 48, "wide": 3 * 4096 + 100, "vast": 40_000, "one": 40, "two": 4096 + 50, "mixed": 64}
+SEGMENTS = {"raw": 48, "wide": 3 * 4096 + 100, "vast": 20_000, "one": 40, "two": 4096 + 50, "mixed": 64}
 FREE = ("raw", "wide", "vast")
 RIDING = ("one", "two")
 BLOCK = 4096

@@ -35,14 +35,20 @@ UPS = 50
 NOISY, NOISE = frozenset({2}), 0.0005
 #: Who has the buffer of `mixed`: process 1 from the beginning.
 TAKEN_OUT = frozenset({1})
+#: Bytes behind `vast` that no program touches: a small segment is exchanged in another way.
+BEYOND = 20_000
 
 
 class World:
     """What the processes share."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, small: bool) -> None:
+        """`small`: all segments are."""
         self.count = count
-        self.raw = {name: mp.RawArray("B", programs.SEGMENTS[name]) for name in programs.FREE}
+        beyond = {} if small else {"vast": BEYOND}
+        self.raw = {
+            name: mp.RawArray("B", programs.SEGMENTS[name] + beyond.get(name, 0)) for name in programs.FREE
+        }
         self.riding = {name: mp.Array("B", programs.SEGMENTS[name]) for name in (*programs.RIDING, "mixed")}
         # Counts the sections of each lock, on which it rides too.
         self.sections = {name: mp.Value("q", 0, lock=array.get_lock()) for name, array in self.riding.items()}
@@ -174,7 +180,7 @@ class Player:
                     world.riding[segment][:] = [0] * size
                     world.sections[segment].value = 0
             else:
-                self.memory[segment][:] = bytes(size)
+                self.memory[segment][:size] = bytes(size)
         for event in world.events:
             event.clear()
         with world.condition:
@@ -285,11 +291,12 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--processes", type=int, default=3)
     parser.add_argument("--start", default="fork")
+    parser.add_argument("--small", action="store_true", help="all segments are")
     options = parser.parse_args()
     mp.set_start_method(options.start)
     seed = random.SystemRandom().randrange(10**9) if options.seed is None else options.seed
     print(f"seeds {seed} to {seed + options.runs - 1}, with {_memory()}", flush=True)
-    world = World(options.processes)
+    world = World(options.processes, options.small)
     lines = {at: mp.Pipe() for at in range(1, options.processes)}
     others = [
         mp.Process(target=be_player, args=(world, at, theirs, seed, options.runs))
@@ -299,7 +306,7 @@ def main() -> int:
         process.start()
     begin(world, 0)
     begun = time.monotonic()
-    reads = 0
+    reads, small = 0, " --small" if options.small else ""
     for at in range(options.runs):
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
         player = Player(world, 0, {at: mine for at, (mine, _) in lines.items()})
@@ -308,7 +315,7 @@ def main() -> int:
             traces = collected(world, player)
             checker.check(traces)
         except BaseException:
-            print(f"failed: --seed {seed + at} --runs 1 --processes {options.processes}", flush=True)
+            print(f"failed: --seed {seed + at} --runs 1 --processes {options.processes}{small}", flush=True)
             for process in others:
                 process.kill()
             raise

@@ -33,8 +33,9 @@ def test_plain_python_passes() -> None:
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_programs_of_known_seeds(start: str) -> None:
-    assert "60 runs" in ran(OURS, "--seed", 1, "--runs", 60, "--start", start)
+@pytest.mark.parametrize("words", [(), ("--small",)], ids=["large", "small"])
+def test_programs_of_known_seeds(start: str, words: tuple[str, ...]) -> None:
+    assert "40 runs" in ran(OURS, "--seed", 1, "--runs", 40, "--start", start, *words)
 
 
 def test_programs_of_new_seeds() -> None:

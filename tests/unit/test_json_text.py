@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transparent_mp.hidden import Address, Hiding
-from transparent_mp.json_text import dumps
+from transparent_mp.json_text import dumps, loads
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +23,24 @@ VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KE
 @given(VALUES)
 def test_it_is_what_json_writes(value: Any) -> None:
     assert dumps(value) == json.dumps(value, separators=(",", ":"))
+
+
+@given(VALUES)
+def test_it_reads_what_json_reads(value: Any) -> None:
+    text = json.dumps(value)
+    assert json.dumps(loads(text)) == json.dumps(loads(text.encode())) == json.dumps(json.loads(text))
+
+
+@pytest.mark.parametrize("text", ["", "{", b"\xff", "[1] 2"])
+def test_what_is_no_json_is_refused(text: Any) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of any kind
+        loads(text)
+
+
+def test_a_program_may_replace_json_s_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dumps", "loads"):
+        monkeypatch.setattr(json, name, None)
+    assert loads(dumps({"a": [1, 2.5, None]})) == {"a": [1, 2.5, None]}
 
 
 def test_tuples_and_the_types_that_hide_are_what_they_are_for_json() -> None:

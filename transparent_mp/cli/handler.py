@@ -1,6 +1,7 @@
 """`transparent_mp.cli.handler.handler`: what AWS Lambda calls. An invocation is a worker, or a probe.
 
     {"ticket": T}      supervise for that ticket; answers processes, seconds, peak_mb (of the largest process)
+      "hash_seed"      of `str` hashes: an environment that was started with another is started anew
     {"probe": URL}     say what this function is, and how it reaches that store (`worker.examination`)
 
     runtime process     this module; stays as AWS has made it
@@ -21,15 +22,18 @@ import sys
 import time
 from typing import Any
 
+from transparent_mp.launch.hashing import LAMBDA_SEED
+
 #: Memory of a function, in MB, that comes with a whole CPU.
 MEMORY_OF_CPU = 1769
 
 
 class Environment:
-    """The process that supervisors are forked from. Restarted when it is gone."""
+    """The process that supervisors are forked from. Restarted when it is gone, or hashes otherwise."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._hash_seed = LAMBDA_SEED
 
     def start(self) -> subprocess.Popen[bytes]:
         """The process, started if need be; returns when it is ready. Raises RuntimeError when it is not."""
@@ -40,10 +44,22 @@ class Environment:
                 [sys.executable, "-m", "transparent_mp.cli.environment"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": paths},
+                env={**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": self._hash_seed},
             )
             self._hear(process)
         return process
+
+    def hash_with(self, seed: str) -> None:
+        """Have the process one with that seed; costs a start when it has another."""
+        if seed == self._hash_seed:
+            return
+        self._hash_seed = seed
+        process, self._process = self._process, None
+        if process is not None:
+            # The end of its orders ends it.
+            with process.stdin, process.stdout:  # type: ignore[union-attr]
+                pass
+            process.wait()
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         """Its answer to an order. Raises RuntimeError when it ends instead."""
@@ -77,6 +93,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return _environment.ask(event)
     if "ticket" not in event:
         raise ValueError('this function serves transparent_mp: an event holds a "ticket" or a "probe"')
+    _environment.hash_with(event.get("hash_seed") or LAMBDA_SEED)
     cores = max(1, int(context.memory_limit_in_mb) // MEMORY_OF_CPU)
     ticket = dict(event["ticket"], cores=cores)
     # One clock for all processes of a machine.

@@ -14,6 +14,7 @@ import os
 import sys
 from _thread import allocate_lock
 
+from transparent_mp import shadows
 from transparent_mp.intercept.finder import Finder
 from transparent_mp.intercept.patches import SIDES, TABLE
 from transparent_mp.originals import original
@@ -50,7 +51,8 @@ def install(side: Side = "client", *, table: tuple[Patch, ...] = TABLE) -> None:
     if side not in SIDES:
         raise ValueError(f"side {side!r} is unknown: use one of {', '.join(SIDES)}")
     client = side == "client"
-    finder = Finder([row for row in table if side in row.sides], _check_settings if client else _no_check)
+    rows = [row for row in table if side in row.sides]
+    finder = Finder(rows, _check_settings, shadows.step_aside) if client else Finder(rows, _no_check)
     with _lock:
         before, key = _installed, (side, table)
         if before is not None and before[0] == key and before[1] in sys.meta_path:

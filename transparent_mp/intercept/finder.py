@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 
+from transparent_mp import shadows
 from transparent_mp.intercept.apply import Applied, UnfinishedError, copies
 
 TYPE_CHECKING = False  # `typing` costs more modules than start-up may import
@@ -29,27 +30,42 @@ if TYPE_CHECKING:
 class Finder:
     """The rows of one side, and the imports that they wait for.
 
-    `before_first` is called once, before the first of the foreign packages is imported.
+    `before_ours` is called once, before the first module of theirs or ours is imported, and `before_first`
+    before the first of the foreign packages is.
     """
 
-    def __init__(self, rows: Sequence[Patch], before_first: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Patch],
+        before_first: Callable[[], None],
+        before_ours: Callable[[], None] | None = None,
+    ) -> None:
         self._rows: dict[str, list[Patch]] = {}
         for row in rows:
             self._rows.setdefault(row.module, []).append(row)
         self._replacers = {row.replacement.partition(":")[0] for row in rows}
         self._packages = {module.partition(".")[0] for module in self._rows}
         self._before_first: Callable[[], None] | None = before_first
+        self._before_ours = before_ours
         self._waiting: list[ModuleType] = []
         self._applied = Applied()
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        theirs = name in self._rows or name in self._packages
+        before_ours = self._before_ours
+        if before_ours is not None and (theirs or name in self._replacers):
+            self._before_ours = None
+            before_ours()
         before_first = self._before_first
-        if before_first is not None and (name in self._rows or name in self._packages):
+        if before_first is not None and theirs:
             before_first()
             self._before_first = None
         if name not in self._rows and name not in self._replacers:
+            return None
+        if name.partition(".")[0] in shadows.names():
+            # The program's own module of that name.
             return None
         # A finder behind us that asks all of `sys.meta_path` comes back to us, and the loader is
         # wrapped twice: that does no harm, since rows in place are not applied again.

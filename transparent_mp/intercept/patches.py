@@ -283,6 +283,7 @@ TABLE: tuple[Patch, ...] = (
 
     *_files("builtins", "open"),
     *_files("io", "open open_code"),
+    Patch("io", "FileIO", _F + "raw:file_io", sides=WORKER, wraps=True, why="opens files by their paths"),
     *_files("os", _OF_PATHS),
     *_files("os", _OF_DESCRIPTORS, "a descriptor of the client's file is that of a copy"),
     # After importlib has its own, so that what it finds by itself stays this machine's.
@@ -328,7 +329,7 @@ TABLE: tuple[Patch, ...] = (
     Patch("os", "system", _F + "natives:system", sides=WORKER, wraps=True, why="as subprocess.Popen"),
     *(Patch(module, name, _F + "arrow:" + ours, sides=WORKER, wraps=True, optional=True,
             why="opens files by their paths, in C++")
-      for module, name, ours in (("pyarrow._fs", "LocalFileSystem", "local_file_system"),
+      for module, name, ours in (("pyarrow.fs", "LocalFileSystem", "local_file_system"),
                                  ("pyarrow.fs", "_ensure_filesystem", "ensuring"),
                                  ("pyarrow.fs", "_resolve_filesystem_and_path", "resolving"))),
     *(Patch(module, name, _F + "arrow:reading", sides=WORKER, wraps=True, optional=True, why="as pyarrow.fs")

@@ -26,6 +26,8 @@ from typing import Any
 from transparent_mp import background
 from transparent_mp.config import Config
 from transparent_mp.hidden import public
+from transparent_mp.json_text import dumps
+from transparent_mp.launch import hashing
 from transparent_mp.launch.clients import code, explain
 from transparent_mp.launch.invoking import Invoker
 from transparent_mp.launch.launcher import OnGone
@@ -81,6 +83,7 @@ class LambdaLauncher:
         self.limit = config.parallelism()
         self._config = config
         self._url = config.worker_redis_url or config.redis_url
+        self._hash_seed = hashing.seed() or hashing.LAMBDA_SEED
         self._invoker: Invoker | None = None
         self._making = threading.Lock()
         self._waiting: deque[_Launch] = deque()
@@ -90,7 +93,7 @@ class LambdaLauncher:
         self._pid = os.getpid()
 
     def launch(self, worker: str, ticket: dict[str, Any], on_gone: OnGone) -> None:
-        payload = json.dumps({"ticket": ticket}).encode()
+        payload = dumps({"ticket": ticket, "hash_seed": self._hash_seed}).encode()
         launch = _Launch(worker, payload, on_gone, time.monotonic() + self._config.launch_timeout)
         with self._changed:
             self._waiting.append(launch)

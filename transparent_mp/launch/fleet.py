@@ -11,7 +11,6 @@ the processes that wait for one end, and the reason is logged.
 from __future__ import annotations
 
 import enum
-import json
 import logging
 import math
 import socket
@@ -22,6 +21,7 @@ from collections.abc import Sequence
 
 from transparent_mp.errors import LaunchError, StoreError, WorkerMismatchError
 from transparent_mp.hidden import Hiding, public
+from transparent_mp.json_text import loads
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.store.link import Command
 from transparent_mp.store.remains import read_out
@@ -233,7 +233,7 @@ class Fleet:
         session = self._session
         # In one step: what was read and then removed would be gone with a lost answer.
         for frame in session.store.ask("LPOP", session.keys("ready"), _ALL) or ():
-            pid = json.loads(frame.partition(b"\n")[0])["pid"]
+            pid = loads(frame.partition(b"\n")[0])["pid"]
             report_exit(session, pid, VANISHED, "")
 
     def _spread(self) -> int:

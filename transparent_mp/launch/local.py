@@ -24,6 +24,7 @@ from transparent_mp.config import Config
 from transparent_mp.errors import LaunchError
 from transparent_mp.hidden import without_addresses
 from transparent_mp.json_text import dumps
+from transparent_mp.launch import hashing
 from transparent_mp.launch.launcher import OnGone
 
 #: Processes side by side on one worker. A program may start more than there are CPUs, as on one
@@ -132,9 +133,8 @@ def environ() -> dict[str, str]:
 
 def _agreeing(environ: dict[str, str], session: str) -> dict[str, str]:
     """With one hash seed for all workers of a session: processes share out work by hash(name)."""
-    if environ.get("PYTHONHASHSEED", "random") == "random":
-        # A client that did not come through `python -m transparent_mp` has another, which it cannot tell.
-        environ["PYTHONHASHSEED"] = str(int(session[:8], 16) % 0xFFFFFFFF + 1)
+    # A client that did not come through `python -m transparent_mp` has another, which it cannot tell.
+    environ["PYTHONHASHSEED"] = hashing.seed() or str(int(session[:8], 16) % 0xFFFFFFFF + 1)
     return environ
 
 

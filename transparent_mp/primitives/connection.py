@@ -29,6 +29,7 @@ from typing import Any
 
 from transparent_mp.primitives import memory, sharing
 from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.arrived import Content
 from transparent_mp.primitives.early import Early
 from transparent_mp.primitives.flow import Flow
 from transparent_mp.primitives.watching import Watch
@@ -237,7 +238,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
             carriage, shared.carries = sharing.carrier(session, shared.hold.oid), True
         return [*carriage, *first], message
 
-    def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | None:
+    def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO | Content | None:
         while self._shared is None:
             with self.reading:
                 if self._shared is None:
@@ -249,9 +250,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         assert content is not None
         if maxsize is not None and len(content) > maxsize:
             return None
-        buffer = io.BytesIO(content)
-        buffer.seek(len(content))
-        return buffer
+        return Content(content)
 
     def _await_move(self) -> None:
         """Return when no move to the store is under way."""
@@ -288,7 +287,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if replies is None or replies[0] is None:
             return None
         message, *rest = replies
-        memory.merge(rest, None if early is None or shared.early is None else shared.early.brings)
+        memory.merge(rest, shared.early.brings if early and shared.early else None)
         if not message:
             session.store.cast(("LPUSH", shared.inbound, b""), ("PEXPIRE", shared.inbound, session.ttl))
             raise EOFError

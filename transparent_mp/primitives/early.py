@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from transparent_mp import background
 from transparent_mp.errors import StoreReplyError
 from transparent_mp.primitives import memory
+from transparent_mp.primitives.brings import Brings
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.pops import PopLine
 from transparent_mp.store.store import Store
@@ -37,7 +38,7 @@ class Early:
         self._came: list[Reply] | None = None
         self._asked = self._answered = False
         #: What of shared memory comes with the answers, and whether `look` has given out what came.
-        self.brings = memory.Brings()
+        self.brings = Brings()
 
     def asked(self, then: Sequence[Command]) -> None:
         """A message was sent; `then` is to follow the pop of its answer."""

@@ -17,6 +17,8 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, Callable
 
+from transparent_mp.originals import original
+
 _LOCK = type(threading.Lock())
 _RLOCK = type(threading.RLock())
 _STREAMS = ("stdin", "stdout", "stderr")
@@ -149,7 +151,8 @@ REDUCERS: dict[type, Callable[[Any], Any]] = {
     io.BufferedReader: _reduce_file,
     io.BufferedWriter: _reduce_file,
     io.BufferedRandom: _reduce_file,
-    io.FileIO: _reduce_file,
+    # What stands in its place makes ones of the real type.
+    original("io", "FileIO"): _reduce_file,
     socket.socket: _refuse("an open socket belongs to the machine that opened it"),
     types.GeneratorType: _RUNNING,
     types.CoroutineType: _RUNNING,

@@ -105,7 +105,7 @@ class RestoredMain(types.ModuleType):
         return sorted({*vars(self), *self._tmp_awaited})
 
     def __reduce__(self) -> Any:
-        return __import__, ("__main__",)
+        return builtins.__import__, ("__main__",)
 
 
 def expect(main: RestoredMain, name: str, entry: Any, make: Callable[[], Any], *, used: bool) -> None:

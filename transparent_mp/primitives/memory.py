@@ -35,8 +35,10 @@ from typing import Any, Callable, Protocol
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
+from transparent_mp.primitives.asking import fetching, going_on
+from transparent_mp.primitives.brings import Brings
 from transparent_mp.primitives.exchange import Exchange
-from transparent_mp.primitives.replica import QUIET, Memory, Replica, fetching, going_on
+from transparent_mp.primitives.replica import Memory, Replica
 from transparent_mp.store.line import OnReply
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.session import Session
@@ -45,44 +47,8 @@ from transparent_mp.store.session import Session
 STOP_PRIORITY = -900
 
 
-#: Small segments up to which each is asked for by a plain command. More: one script is cheaper.
-FEW = 4
-
 #: Segments, weakly.
 Segments = tuple["weakref.ref[Replica]", ...]
-
-
-class Brings:
-    """Which small segments come with the answers to one of several questions that are under way.
-
-    They are asked for their contents, the others for their versions. What turns out to have come by no
-    answer that is here is fetched, and from then on comes with this one.
-    """
-
-    __slots__ = ("_oids", "looked")
-
-    def __init__(self) -> None:
-        # Object id -> how often it came in vain since it last had news.
-        self._oids: dict[str, int] = {}
-        #: Whether what came last was merged ahead of its turn.
-        self.looked = False
-
-    def __contains__(self, oid: object) -> bool:
-        return oid in self._oids
-
-    def learn(self, replica: Replica, answer: list[Any]) -> None:
-        """Take note of an answer that is about to be merged."""
-        oid = replica.oid
-        if replica.lacks(answer):
-            if oid not in self._oids:
-                replica.bringers += 1
-            self._oids[oid] = 0
-        elif oid in self._oids and not self.looked:
-            self._oids[oid] = 0 if len(answer) > 5 else self._oids[oid] + 1
-            # Another end brings it, or nobody changes it any more.
-            if self._oids[oid] >= (1 if replica.bringers > 1 else QUIET):
-                del self._oids[oid]
-                replica.bringers -= 1
 
 
 class Lock(Protocol):
@@ -157,8 +123,7 @@ class Engine:
                 return
             self.following = (*self.following, weakref.ref(replica))
             session = self._adopt()
-            (answer,) = session.store.ask(*fetching(session, [replica]))
-            self._go_on(replica, replica.merge(answer))
+            self.merge(session.store.call(*fetching(session, [replica])))
             # A release that finds it named twice publishes it once.
             lock.riders = tuple(ref for ref in lock.riders if ref() not in (None, replica))
 
@@ -208,12 +173,7 @@ class Engine:
             return ()
         with self._lock:
             session = self._adopt()
-            chosen = self._chosen(riders)
-            if not chosen:
-                return ()
-            if len(chosen) <= FEW and all(replica.small for replica in chosen):
-                return tuple(replica.look(session, brings) for replica in chosen)
-            return (fetching(session, chosen, brings is not None),)
+            return fetching(session, self._chosen(riders), brings)
 
     def merge(self, replies: Iterable[Reply], brings: Brings | None = None) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ It does not know which modules are the program's own; `own_modules` does.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import sys
 import threading
@@ -173,6 +174,10 @@ def _fill(fresh: Any, value: Any) -> bool:
         fresh.update(value)
     elif kind in _FILLED:
         fresh[:] = value
+    elif kind is contextvars.ContextVar:
+        # It was set when `value` was unpickled, in this context too.
+        if value in contextvars.copy_context():
+            fresh.set(value.get())
     elif not _plain(kind):
         return False
     if hasattr(value, "__dict__"):

@@ -28,7 +28,7 @@ from functools import partial
 from multiprocessing import context, popen_fork, process, reduction, util
 from typing import Any
 
-from transparent_mp import background
+from transparent_mp import background, shadows
 from transparent_mp.errors import StoreError
 from transparent_mp.hidden import ADDRESSES, Hiding, without_addresses
 from transparent_mp.originals import original
@@ -255,7 +255,16 @@ def _surroundings() -> dict[str, Any]:
         "ignored": settings.ignored_signals(),
         "warnings": list(sys.warnoptions),
         "own": [name for name in overlay.own_names() if "." not in name],
+        "hidden": _hidden(),
     }
+
+
+def _hidden() -> list[str]:
+    """Names by which the program's directories hide modules of the standard library."""
+    if pids.ancestor() is None:
+        # The program may have added a directory. Over there it would be looked into far away.
+        shadows.step_aside()
+    return sorted(shadows.names())
 
 
 def _files(starting: starter.Starter, cwd: str, method: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ It does not decide what of `__main__` is sent; `main_module` does.
 
 from __future__ import annotations
 
+import contextvars
 import copyreg
 import dis
 import functools
@@ -86,6 +87,8 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
             return self._reduce_class(obj)
         if kind is main_globals.LostGlobal:
             return main_globals.reduce_lost(obj)
+        if kind is contextvars.ContextVar:
+            return _reduce_variable(obj)
         if kind.__name__ in views.KINDS:
             return views.reduce(obj)
         return NotImplemented
@@ -153,6 +156,28 @@ class ForkPickler(CloudPickler):  # type: ignore[misc]
         self.names |= inner.names
         self.mentioned |= inner.mentioned
         return own_modules.late, (obj.__module__, obj.__qualname__, buffer.getvalue())
+
+
+def _reduce_variable(variable: contextvars.ContextVar[Any]) -> Any:
+    """A variable with its default, and its value here: a forked child goes on in its parent's context."""
+    found: list[tuple[Any, ...]] = []
+    # Its default is what an empty context has.
+    for context in (contextvars.Context(), contextvars.copy_context()):
+        try:
+            found.append((context.run(variable.get),))
+        except LookupError:
+            found.append(())
+    default, value = found
+    return _new_variable, (variable.name, default), value, None, None, _set_variable
+
+
+def _new_variable(name: str, default: tuple[Any, ...]) -> contextvars.ContextVar[Any]:
+    return contextvars.ContextVar(name, default=default[0]) if default else contextvars.ContextVar(name)
+
+
+def _set_variable(variable: contextvars.ContextVar[Any], value: tuple[Any, ...]) -> None:
+    if value:
+        variable.set(value[0])
 
 
 def dump(obj: Any, file: Any, protocol: int | None = None) -> ForkPickler:

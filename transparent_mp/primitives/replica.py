@@ -66,27 +66,6 @@ class Memory(Protocol):
         """Give it back; nothing refers to it any more."""
 
 
-def fetching(session: Session, replicas: Iterable[Replica], under_way: bool = False) -> Command:
-    """The command that fetches what others changed since the versions known.
-
-    `under_way`: one of several whose answers are waited for at a time. Each begins where the one that
-    was answered before it ended.
-    """
-    keys: list[str] = []
-    args: list[Arg] = [session.uid, int(under_way)]
-    for replica in replicas:
-        names, question = replica.question(session)
-        keys += names
-        args += question
-    return script("fetch", keys, args)
-
-
-def going_on(session: Session, replica: Replica, after: int) -> Command:
-    """The command that fetches what anybody changed since a version, where an answer stopped short."""
-    keys, question = replica.question(session, after)
-    return script("fetch", keys, ("", 0, *question))
-
-
 @dataclass(frozen=True)
 class Part:
     """What one publication of one thread found changed."""

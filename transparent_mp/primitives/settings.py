@@ -1,7 +1,7 @@
 """What a forked process inherits beside its program's memory: settings of the interpreter and of libraries.
 
 Each row of the table is captured at `start()` and set in the process once `__main__` is there. A value
-that cannot be pickled, or not be set over there, is left at what the process has: none of them is worth a
+that cannot be had, pickled or set over there is left at what the process has: none of them is worth a
 process that does not start.
 
 It does not hold what every process has whichever way it starts; `worker.surroundings` does.
@@ -22,6 +22,7 @@ import threading
 import warnings
 from typing import Any, Callable, NamedTuple
 
+from transparent_mp.primitives import limits, registered
 from transparent_mp.primitives.following import follow
 from transparent_mp.primitives.reduction import ForkPickler
 
@@ -53,7 +54,11 @@ def capture() -> Settings:
     found = Settings({}, set(), set())
     plain = {}
     for row in _TABLE:
-        value = row.get()
+        try:
+            value = row.get()
+        except Exception as error:  # noqa: BLE001 - see the module's head
+            log.debug("%s of this process cannot be had: %s", row.name, error)
+            continue
         if value is _NOTHING:
             continue
         if not row.any_object:
@@ -126,10 +131,18 @@ def _set_timeout(seconds: float | None) -> None:
     socket.setdefaulttimeout(seconds)
 
 
-def _set_decimal(context: Any) -> None:
+def _decimal(decimal: Any) -> Any:
+    return decimal.getcontext(), decimal.DefaultContext
+
+
+def _set_decimal(contexts: Any) -> None:
     import decimal
 
-    decimal.setcontext(context)
+    current, default = contexts
+    decimal.setcontext(current)
+    for name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"):
+        setattr(decimal.DefaultContext, name, getattr(default, name))
+    decimal.DefaultContext.traps.update(default.traps)
 
 
 def _set_locale(name: str) -> None:
@@ -274,6 +287,26 @@ def _set_numpy(state: Any) -> None:
             follow(name, then)
 
 
+def _policy(asyncio: Any) -> Any:
+    current = asyncio.events._event_loop_policy
+    return _NOTHING if current is None or type(current) is asyncio.DefaultEventLoopPolicy else type(current)
+
+
+def _set_policy(kind: Any) -> None:
+    import asyncio
+
+    asyncio.set_event_loop_policy(kind())
+
+
+def _unless_empty(get: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *module: get(*module) or _NOTHING
+
+
+def _reducers() -> Any:
+    found = registered.reducers()
+    return found if any(found) else _NOTHING
+
+
 def _arguments() -> Any:
     return getattr(sys, "orig_argv", _NOTHING)
 
@@ -306,12 +339,27 @@ _TABLE = (
     _Row("bytecode", lambda: sys.dont_write_bytecode, lambda flag: setattr(sys, "dont_write_bytecode", flag)),
     _Row("arguments of the interpreter", _arguments, lambda words: setattr(sys, "orig_argv", words)),
     _Row("time-out of sockets", _of("socket", lambda module: module.getdefaulttimeout()), _set_timeout),
-    _Row("decimal context", _of("decimal", lambda module: module.getcontext()), _set_decimal),
+    _Row("decimal context", _of("decimal", _decimal), _set_decimal),
     _Row("locale", _of("locale", lambda module: module.setlocale(module.LC_ALL)), _set_locale),
     _Row("numpy", _of("numpy", _numpy), _set_numpy),
     _Row("stdout", _stream("stdout"), lambda stream: setattr(sys, "stdout", stream), any_object=True),
     _Row("stderr", _stream("stderr"), lambda stream: setattr(sys, "stderr", stream), any_object=True),
     _Row("warnings", _filters, _set_filters),
+    _Row("csv", _of("csv", _unless_empty(registered.dialects)), registered.set_dialects),
+    _Row("builtins", _unless_empty(registered.names), registered.add_names, any_object=True),
+    _Row("hooks", _unless_empty(registered.hooks), registered.set_hooks, any_object=True),
+    _Row("reducers", _reducers, registered.add_reducers, any_object=True),
+    _Row("event loops", _of("asyncio", _policy), _set_policy, any_object=True),
+    _Row(
+        "types of logging",
+        _unless_empty(registered.logging_types),
+        registered.set_logging_types,
+        any_object=True,
+    ),
     _Row("logging", _logging, _set_logging, any_object=True),
     _Row("signals", _handlers, _set_handlers, any_object=True),
+    _Row("blocked signals", _unless_empty(limits.blocked), limits.block),
+    _Row("niceness", limits.niceness, limits.set_niceness),
+    # Last, since they may leave little room.
+    _Row("limits", limits.limits, limits.set_limits),
 )

@@ -1,8 +1,8 @@
 """Preparation data of a spawned process, where it may run on another machine.
 
-The data is the standard library's, plus `main_digest` (of the main script). `prepare` differs in three
-points: the worker keeps its own sys.path behind the program's directories; a directory or script that is
-not here is done without, the script being asked of the client; and an extra key
+The data is the standard library's, plus `main_digest` (of the main script) and `hidden` (see `shadows`).
+`prepare` differs in three points: the worker keeps its own sys.path behind the program's directories; a
+directory or script that is not here is done without, the script being asked of the client; and an extra key
 `transparent_mp`, the ticket of a manager's server, makes that process join the session.
 
 It does not start anything, and does not know how the client is asked.
@@ -27,6 +27,7 @@ from multiprocessing import process, spawn, util
 from multiprocessing.spawn import get_preparation_data as _get_preparation_data
 from typing import Any, Callable
 
+from transparent_mp import shadows
 from transparent_mp.originals import original
 from transparent_mp.primitives import session as sessions
 
@@ -59,6 +60,8 @@ def get_preparation_data(name: str) -> dict[str, Any]:
     data: dict[str, Any] = _get_preparation_data(name)
     if _passing_on.ticket is not None:
         data["transparent_mp"] = _passing_on.ticket
+    if shadows.names():
+        data["hidden"] = sorted(shadows.names())
     path = data.get("init_main_from_path")
     if path and os.path.isfile(path):
         with open(path, "rb") as file:
@@ -81,6 +84,8 @@ def prepare(data: dict[str, Any], *, script: Callable[[str], bytes | None] | Non
         util.get_logger().setLevel(data["log_level"])
     if "sys_path" in data:
         sys.path[:] = merged_path(data["sys_path"], sys.path)
+    # A real child, which began in another directory, has imported the standard library's for us.
+    shadows.step_aside(data.get("hidden", ()))
     if "sys_argv" in data:
         sys.argv = data["sys_argv"]
     if os.path.isdir(data.get("dir") or ""):

@@ -13,11 +13,11 @@ It does not know what is told, or how.
 
 from __future__ import annotations
 
-import json
 import mmap
 import struct
 from collections.abc import Sequence
 
+from transparent_mp.json_text import dumps, loads
 from transparent_mp.store.seal import TAG
 
 #: Larger: more memory of each process that holds back so much; smaller: less is held back at once.
@@ -40,7 +40,7 @@ class Untold:
 
     def begin(self, names: Sequence[str]) -> None:
         """Forget everything else; raises ValueError when the names are too long."""
-        text = json.dumps(list(names)).encode()
+        text = dumps(list(names)).encode()
         if len(text) > SIZE // 2:
             raise ValueError(f"names of {len(text)} bytes have no room in {SIZE}")
         _HEAD.pack_into(self._memory, 0, 0, 0)
@@ -75,7 +75,7 @@ class Untold:
         at = _HEAD.size + length
         if max(at, end) > SIZE:
             raise ValueError("what it has not told says that it is longer than it is")
-        names = [str(name) for name in json.loads(self._memory[_HEAD.size : at])]
+        names = [str(name) for name in loads(self._memory[_HEAD.size : at])]
         results = []
         while at < end:
             if at + _ENTRY.size > SIZE:

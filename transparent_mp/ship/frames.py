@@ -6,10 +6,9 @@ The head is never trusted with code: nothing in it is unpickled or executed. A b
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from transparent_mp.json_text import dumps
+from transparent_mp.json_text import dumps, loads
 
 Head = dict[str, Any]
 
@@ -23,7 +22,7 @@ def decode(frame: bytes) -> tuple[Head, bytes]:
     """Head and body of a frame; raises ValueError when it is none."""
     line, _, body = frame.partition(b"\n")
     try:
-        head = json.loads(line)
+        head = loads(line)
     except RecursionError:
         raise ValueError("a frame's head is too deep") from None
     if not isinstance(head, dict):

@@ -12,7 +12,6 @@ wants no answer.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import struct
 from functools import partial
@@ -20,7 +19,7 @@ from typing import Any, Callable, Union
 
 from transparent_mp import background
 from transparent_mp.errors import SessionLostError, StoreError, UntrustedPayloadError
-from transparent_mp.json_text import dumps
+from transparent_mp.json_text import dumps, loads
 from transparent_mp.ship.frames import Head, encode
 from transparent_mp.store.content import deposit, goes_to_depot, pack, unpack, withdraw
 from transparent_mp.store.link import Command
@@ -71,7 +70,7 @@ def ask(
             f"the client did not answer a request ({topic}) within {ANSWER_TIMEOUT:.0f} s: "
             "is it still running?"
         )
-    head = json.loads(bytes(session.seal.open(key, taken[0])))
+    head = loads(bytes(session.seal.open(key, taken[0])))
     if head["in_depot"]:
         return head["head"], b"".join(withdraw(session, head["digest"]))
     body: bytes = taken[1]
@@ -113,7 +112,7 @@ class Answers:
             raise UntrustedPayloadError("a request wants its answer outside this session's keys")
         opened = memoryview(unpack(self._session, self._place, body))
         end = _LENGTH.size + _LENGTH.unpack_from(opened)[0]
-        request, data = json.loads(bytes(opened[_LENGTH.size : end])), opened[end:]
+        request, data = loads(bytes(opened[_LENGTH.size : end])), opened[end:]
         topic = head["topic"]
         if topic in self._slow:
             background.start(self._answer_slowly, key, partial(self._answerers[topic], request, data))

@@ -20,7 +20,6 @@ to be right.
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import struct
 from collections.abc import Iterator, Sequence
@@ -36,8 +35,9 @@ from transparent_mp.store.session import ID, Session, new_id
 #: Contents from this size on become blobs. Larger: looking at a message costs more; smaller: the
 #: second round trip that fetches a blob is felt.
 BLOB = 256 * 1024
-#: Size of a blob's chunks: far below the store's limit, far above what a command costs.
-CHUNK = 32 * 1024 * 1024
+#: Size of a chunk. Larger: the store makes its answers in fresh memory, page by page; smaller: more round
+#: trips, and what a line copies so as to send it again.
+CHUNK = 2 * 1024 * 1024
 
 #: What stands in a pickle for a hold until its receiver takes it over (primitives/sharing.py makes them).
 TOKENS = re.compile(rb"token-[0-9a-f]{%d}" % ID)
@@ -129,20 +129,22 @@ def _blob(session: Session, content: Buffer, name: str) -> tuple[list[Command], 
 def _fetch(session: Session, rest: memoryview) -> Buffer:
     name, size, digest = _BLOB.unpack_from(rest)
     key = session.keys("blob", name.decode())
-    whole, found = io.BytesIO(), hashlib.sha256()
+    whole, found, store = memoryview(bytearray(size)), hashlib.sha256(), session.store
     # One chunk at a time: neither side holds it twice. No more than what the sender has put there.
-    for number in range(-(-size // CHUNK)):
-        chunk = session.store.ask("HGET", key, number) or b""
-        found.update(chunk)
-        whole.write(chunk)
+    for number, at in enumerate(range(0, size, CHUNK)):
+        part, get = whole[at : at + CHUNK], ("HGET", key, number)
+        if not store.load(get, part):
+            chunk = store.ask(*get) or b""
+            part[: len(chunk)] = chunk[: len(part)]
+        # While the processor has it at hand.
+        found.update(part)
     # Only now: should an answer be lost, it is asked for again.
     session.store.cast(("UNLINK", key), ("SREM", session.keys("keys"), key))
     if found.digest() != digest:
         raise UntrustedPayloadError(
             f"a large message's content at {key!r} is gone or another than was sent; it was not unpickled"
         )
-    # Not copied, here or by who makes a BytesIO of it.
-    return whole.getvalue()
+    return whole
 
 
 def goes_to_depot(session: Session, size: int) -> bool:

@@ -15,7 +15,6 @@ group leaves one. It imports redis at its first renewal, so a short session neve
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -27,7 +26,7 @@ from typing import Any
 
 from transparent_mp.errors import StoreAwayError, StoreError
 from transparent_mp.hidden import Address, Hiding, without_addresses
-from transparent_mp.json_text import dumps
+from transparent_mp.json_text import dumps, loads
 from transparent_mp.store import server
 from transparent_mp.store.server import Server
 
@@ -44,7 +43,7 @@ def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
     Raises StoreError when the embedded server cannot be started.
     """
     paths = [str(Path(__file__).parents[2]), *_site_paths()]
-    code = f"import sys; sys.path[:0] = {paths!r}; from transparent_mp.store.keeper import main; main()"
+    code = f"import sys; sys.path += {paths!r}; from transparent_mp.store.keeper import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", code],
         stdin=subprocess.PIPE,
@@ -60,7 +59,7 @@ def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
         line = process.stdout.readline()
     if not line:
         raise StoreError(f"the session's keeper ended with status {process.wait()} instead of starting")
-    said = Hiding(json.loads(line))
+    said = Hiding(loads(line))
     if "error" in said:
         process.wait()
         raise StoreError(said["error"])
@@ -81,9 +80,9 @@ def dismiss(process: subprocess.Popen[bytes]) -> None:
 def main() -> None:
     """Body of the keeper process: its task is the first line of its input."""
     woken = _listen_to_terminal()
-    task = Hiding(json.loads(_read_line()))
+    task = Hiding(loads(_read_line()))
     embedded = None if task["url"] else _serve(task)
-    print(json.dumps({"url": task["url"]}), flush=True)
+    print(dumps({"url": task["url"]}), flush=True)
     try:
         _keep(_Keeper(task, waits=embedded is None), task["lease"] / RENEWALS, woken)
     finally:
@@ -96,7 +95,7 @@ def _serve(task: dict[str, Any]) -> Server:
     try:
         embedded = server.start()
     except StoreError as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+        print(dumps({"error": str(error)}), flush=True)
         sys.exit(1)
     task["url"] = embedded.url
     return embedded
@@ -144,7 +143,8 @@ def _read_line() -> bytes:
 
 
 def _site_paths() -> list[str]:
-    # -I -S starts in a third of the time, but without site-packages; redis is found through these.
+    # -I -S starts in a third of the time, but without site-packages; redis is found through these. They come
+    # last, for what the program has beside its script may hide the standard library's.
     return [path for path in sys.path if path and os.path.isdir(path)]
 
 

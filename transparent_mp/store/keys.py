@@ -53,10 +53,11 @@ object keys (O = tmp:{SESSION.OID}); an object has one or two sides
     O:d            hash     block -> bytes of a segment, none for zeros; publish -> fetch
     O:v            hash     n: version; w: its writer; f: last version of another than w; s:UID: number
                             of UID's last part; e:UID: where the last of its fetches under way ended;
-                            block -> "f w" as above; publish, fetch -> fetch
+                            b:BLOCK -> "n f w" as above; publish, fetch -> fetch. Of a small segment all of
+                            that lies in O:d, and o: object id
                             or the state of an event (set) or barrier (broken; acting: waiter); set_event,
                             arrive, open_barrier, end_waits
-    O:g            zset     block -> version that last changed it (several blocks only); publish -> fetch
+    O:g            zset     block -> version that last changed it (not of a small segment); publish -> fetch
 """
 
 from __future__ import annotations

@@ -88,6 +88,38 @@ class Link:
             self.gather(1)
         return self.arrived.popleft()
 
+    def read_large(self, into: memoryview) -> bool:
+        """Read the next reply where it shall lie, which it does if it is a string of just that length.
+
+        False: it is another reply, and the next one that read() returns.
+        """
+        head = b"$%d\r\n" % len(into)
+        if self.buffered():
+            return False
+        got = self._receive(len(head))
+        while len(got) < len(head) and head.startswith(got):
+            got += self._receive(len(head) - len(got))
+        if got != head:
+            self._feed(got)
+            return False
+        self._torn = True
+        try:
+            at = 0
+            while at < len(into):
+                count = self._sock.recv_into(into[at:])
+                if not count:
+                    raise self._lost(None)
+                at += count
+        except OSError as error:
+            if isinstance(error, StoreAwayError) or from_handler(error):
+                raise
+            raise self._lost(error) from error
+        end = self._receive(2)
+        while len(end) < 2:
+            end += self._receive(1)
+        self._torn = False
+        return True
+
     def gather(self, count: int) -> None:
         """Wait until `count` replies have arrived. They stay in `arrived` until they are taken from it."""
         self._parse()
@@ -156,19 +188,27 @@ class Link:
         self._sock.close()
 
     def _fill(self) -> None:
+        data = self._receive(self._read_size)
+        self._feed(data)
+        if len(data) == self._read_size:
+            self._read_size = READ_LARGE
+
+    def _receive(self, most: int) -> bytes:
+        """What is there; a reply is torn until _feed() has it."""
         self._torn = True
         try:
-            data = self._sock.recv(self._read_size)
+            data = self._sock.recv(most)
         except OSError as error:
             if from_handler(error):
                 raise
             raise self._lost(error) from error
         if not data:
             raise self._lost(None)
+        return data
+
+    def _feed(self, data: bytes) -> None:
         self._reader.feed(data)
         self._torn = False
-        if len(data) == self._read_size:
-            self._read_size = READ_LARGE
 
     def _lost(self, error: OSError | None) -> StoreAwayError:
         cause = "it closed the connection" if error is None else error.strerror or str(error)

@@ -32,6 +32,7 @@ from typing import Callable
 from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.dialling import Dialler
+from transparent_mp.store.exchanges import Exchange
 from transparent_mp.store.line import Line, OnReply
 from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.pops import PopLine
@@ -49,21 +50,6 @@ UNBLOCK_AGAIN = 0.01
 
 #: What tells the end of a connection and nothing else; where a system lacks it, an error does.
 _ENDED = getattr(select, "POLLRDHUP", 0)
-
-
-class _Exchange:
-    """Marks the thread that is in the middle of an exchange. Entered with the store's lock held."""
-
-    __slots__ = ("_store",)
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def __enter__(self) -> None:
-        self._store._busy = _ident()
-
-    def __exit__(self, *_exc: object) -> None:
-        self._store._busy = 0
 
 
 class Store:
@@ -108,7 +94,7 @@ class Store:
         self._dialler.reset()
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
-        self._exchange = _Exchange(self)
+        self._exchange = Exchange(self)
 
     def admit(self, admission: Admission) -> None:
         """From here on every line is one of a session."""
@@ -180,6 +166,14 @@ class Store:
     def ask(self, *command: object) -> Reply:
         """`call` for a single command."""
         return self.call(command)[0]  # type: ignore[arg-type]
+
+    def load(self, command: Command, into: memoryview) -> bool:
+        """As `Line.load`; False also for a lost connection: ask() tells."""
+        if self._busy == _ident():
+            return False
+        with self._lock, self._exchange:
+            self.waits += 1
+            return self._turn().load(command, into)
 
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""

@@ -167,7 +167,7 @@ class ClientFinder:
             )
         path = self.pantry.native(entry.body, os.path.basename(origin))
         libraries.load(self.pantry, self._ask, name, entry.header.get("libraries", {}))
-        loader = ExtensionFileLoader(name, path)
+        loader = ClientExtensionLoader(name, path, origin)
         spec = importlib.machinery.ModuleSpec(
             name, loader, origin=path, is_package=entry.header["is_package"]
         )
@@ -184,11 +184,11 @@ class OwnFinder:
     Compiled ones are left to be found here first: they may have been deployed.
     """
 
-    def __init__(self, finder: ClientFinder, names: list[str]) -> None:
+    def __init__(self, finder: ClientFinder, names: set[str]) -> None:
         self._finder = finder
-        self._names = set(names)
-        for name in names:
-            sys.modules.pop(name, None)
+        self._names = names
+        for name in [name for name in sys.modules if name.partition(".")[0] in names]:
+            del sys.modules[name]
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         del path, target
@@ -202,6 +202,18 @@ class OwnFinder:
             or (spec.submodule_search_locations is not None and self._finder.has_compiled(name))
             else spec
         )
+
+
+class ClientExtensionLoader(ExtensionFileLoader):
+    """Loader of a compiled module from its copy here; the file that it names is the client's."""
+
+    def __init__(self, name: str, path: str, origin: str) -> None:
+        super().__init__(name, path)
+        self._origin = origin
+
+    def exec_module(self, module: Any) -> None:
+        super().exec_module(module)
+        module.__file__ = self._origin
 
 
 class _ClientLoaderBase:

@@ -11,6 +11,7 @@ import sys
 from multiprocessing import process, util
 from typing import Any
 
+from transparent_mp import shadows
 from transparent_mp.primitives import settings, spawn
 from transparent_mp.primitives.main_module import restore
 from transparent_mp.ship.requests import ask
@@ -59,13 +60,15 @@ def load(
     session: Session, shelf: Shelf, around: dict[str, Any], method: str, prepared: bytes, obj: bytes
 ) -> Any:
     """Return the process object, in an interpreter that is ready to run it."""
+    shadows.step_aside(around["hidden"])
     sources = ClientSources(session, shelf)
     code = Code(session, sources.ask, shelf.pantry, around["code"])
     finder = ClientFinder(code.ask, code.refresh, shelf.pantry)
     sys.meta_path.append(finder)
     sys.path_hooks.append(finder.folder)
-    if around["own"] and not sees_the_same(around["served"]):
-        sys.meta_path.insert(0, OwnFinder(finder, around["own"]))
+    own = {*around["own"], *around["hidden"]}
+    if own and not sees_the_same(around["served"]):
+        sys.meta_path.insert(0, OwnFinder(finder, own))
     # By this the standard library tells a program that starts processes while it is being imported, and
     # managers' proxies that what is inherited is counted by the parent.
     current: Any = process.current_process()

@@ -18,6 +18,7 @@ from typing import Any
 from transparent_mp.originals import original
 from transparent_mp.primitives import directory, role
 from transparent_mp.primitives.spawn import merged_path
+from transparent_mp.ship.served import sees_the_same
 from transparent_mp.worker.files import functions, state
 
 #: Variables that describe the worker's machine or runtime and stay the worker's.
@@ -52,7 +53,8 @@ def enter(around: dict[str, Any], address: str = "") -> None:
         sys.warnoptions[:] = around["warnings"]
         for option in around["warnings"]:
             warnings._setoption(option)  # type: ignore[attr-defined]
-    tempfile.tempdir = around["tempdir"] if files is not None else None
+    is_there = files is not None or sees_the_same(around["served"])
+    tempfile.tempdir = around["tempdir"] if is_there else None
 
 
 def place_sockets(config: dict[str, Any], place: str, pid: int) -> None:

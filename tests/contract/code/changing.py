@@ -1,5 +1,6 @@
 """A module of the program's that it changes while it runs."""
 
+import contextvars
 import enum
 
 CONF = {"a": 1}
@@ -27,3 +28,10 @@ def tenth():
 
 def create(name, **attributes):
     globals()[name] = type(name, (), {**attributes, "__module__": __name__})
+
+
+VARIABLE = contextvars.ContextVar("variable", default="default")
+
+
+def variable():
+    return VARIABLE.get()

@@ -3,6 +3,7 @@
 import fcntl
 import gzip
 import hashlib
+import io
 import json
 import logging
 import mmap
@@ -35,6 +36,8 @@ def own_files(folder, number):
         file.write(b"packed" * 100)
     with zipfile.ZipFile(f"{folder}/packed-{number}.zip", "w") as archive:
         archive.writestr(zipfile.ZipInfo("inner"), str(number))
+    with io.BufferedWriter(io.FileIO(f"{folder}/own-buffer-{number}", "w")) as file:
+        file.write(b"own" * number)
     np.save(f"{folder}/array-{number}.npy", np.full((300, 300), number))
     np.full(10, number, dtype=np.int8).tofile(f"{folder}/array-{number}.raw")
     with open(f"{folder}/large-{number}.bin", "wb") as file:

@@ -204,11 +204,19 @@ def polled(name, conn):
     memory.close()
 
 
+def is_whole(name):
+    try:
+        return opens(name) == "opened"
+    except ValueError:
+        # For a moment plain Python's has its name and no size yet.
+        return False
+
+
 def without_a_word():
     here, there = mp.Pipe()
     name = f"polled_{os.getpid()}"
     process = start(polled, name, there)
-    while opens(name) != "opened":
+    while not is_whole(name):
         pass
     memory = shm.SharedMemory(name)
     while memory.buf[0] != 77:

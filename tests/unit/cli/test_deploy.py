@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import importlib.metadata
+import io
 import json
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+from aws_fixtures import MACHINES
 from aws_server import Aws, write_wheel
 
 from transparent_mp import cli
@@ -75,6 +82,62 @@ def test_packages_of_a_file_become_a_layer(aws: Aws, tmp_path: Path, wheels: Pat
     file.write_text("extra==1.0\n")
     assert deploy.main(["--yes", "--requirements", str(file)]) == 0
     assert "+ create layer transparent-mp-packages" in capsys.readouterr().out
+
+
+@pytest.fixture
+def installed_here(tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the command takes for installed beside it: what pip has put into this directory."""
+    python = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    write_wheel(wheels, "extra", "1.0", "py3-none-any", {"extra.py": "import native"}, ["native>=1"])
+    write_wheel(wheels, "extra", "2.0", "py3-none-any", {"extra.py": "not what is installed"})
+    for machine in MACHINES:
+        tag = f"{python}-{python}-manylinux_2_17_{machine}"
+        write_wheel(wheels, "native", "1.5", tag, {"native/__init__.py": f"MACHINE = {machine!r}"})
+    write_wheel(wheels, "setuptools", "1.0", "py3-none-any", {"setuptools.py": ""})
+    folder, project = tmp_path / "site-packages", tmp_path / "project"
+    project.mkdir()
+    write_wheel(project, "of-the-project", "1.0", "py3-none-any", {"of_the_project.py": ""})
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder)]
+    for words in (["extra==1.0", "setuptools", "cloudpickle"], [str(next(project.glob("*.whl")))]):
+        subprocess.run([*install, *words], check=True, capture_output=True, timeout=120)
+    here = importlib.metadata.distributions
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda: here(path=[str(folder)]))
+    return folder
+
+
+@pytest.mark.usefixtures("installed_here")
+def test_the_current_environment_becomes_a_layer_that_can_be_imported(
+    aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    aws.let_functions_answer(False)
+    made, layer = [], packages.layer
+    monkeypatch.setattr(packages, "layer", lambda *a, **k: made.append(layer(*a, **k)) or made[-1])
+    words = ["--yes", "--architecture", "arm64", "--current-environment"]
+    assert deploy.main(words) == 0
+    said = capsys.readouterr().out
+    assert "(workers get them from the client): of-the-project\n" in said
+    assert "+ create layer transparent-mp-packages" in said
+
+    clients = Clients()
+    there = clients("lambda").get_layer_version(LayerName="transparent-mp-packages", VersionNumber=1)
+    digest = base64.b64encode(hashlib.sha256(made[0].content).digest()).decode()
+    assert there["Content"]["CodeSha256"] == digest
+    assert there["CompatibleArchitectures"] == ["arm64"]
+    function = clients("lambda").get_function(FunctionName="transparent-mp")["Configuration"]
+    assert [each["Arn"] for each in function["Layers"]] == [there["LayerVersionArn"]]
+
+    # As AWS unpacks it, under /opt.
+    with zipfile.ZipFile(io.BytesIO(made[0].content)) as content:
+        content.extractall(tmp_path / "opt")
+    tops = {path.name for path in (tmp_path / "opt" / "python").iterdir()}
+    assert tops == {"extra.py", "extra-1.0.dist-info", "native", "native-1.5.dist-info"}
+    command = [sys.executable, "-S", "-c", "import extra; print(extra.native.MACHINE)"]
+    environ = {"PYTHONPATH": str(tmp_path / "opt" / "python")}
+    ran = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "aarch64\n"
+
+    assert deploy.main(words) == 0
+    assert capsys.readouterr().out.endswith("nothing to do\n")
 
 
 @pytest.mark.usefixtures("built")

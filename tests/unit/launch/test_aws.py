@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from transparent_mp.config import Config
-from transparent_mp.launch import aws
+from transparent_mp.launch import aws, hashing
 from transparent_mp.launch.aws import LambdaLauncher
 
 
@@ -77,7 +77,10 @@ def test_an_invocation_carries_the_ticket_and_is_not_waited_for(
     (asked,) = client.asked
     assert asked["FunctionName"] == "workers"
     assert asked["InvocationType"] == "Event"
-    assert json.loads(asked["Payload"]) == {"ticket": {"session": "s", "secret": "x"}}
+    sent = json.loads(asked["Payload"])
+    assert sent["ticket"] == {"session": "s", "secret": "x"}
+    # This interpreter's, or the one of all clients that cannot tell theirs.
+    assert sent["hash_seed"] == (hashing.seed() or hashing.LAMBDA_SEED)
     assert gone.empty()
 
 

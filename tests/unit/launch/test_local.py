@@ -42,7 +42,7 @@ def test_the_ticket_comes_by_standard_input_only(ends: Any) -> None:
         "sys.exit(line + str(secret in str(sys.argv) + str(os.environ)))"  # fmt: skip
     launcher = launched(code, ends, {"secret": "not to be seen"})
     assert ends.get(timeout=60)[1].endswith(
-        'it said: {"session": "5e5510e5", "secret": "not to be seen"} / False'
+        'it said: {"session":"5e5510e5","secret":"not to be seen"} / False'
     )
     launcher.close()
 

@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 )
 
 from transparent_mp.primitives import bulk, diff, replica, twins
-from transparent_mp.primitives.memory import Brings, Engine
+from transparent_mp.primitives.brings import Brings
+from transparent_mp.primitives.memory import Engine
 
 #: Small, so that a hundred bytes are several blocks and a few blocks an answer that stops short.
 BLOCK, PUBLISH_BLOCKS, FETCH_BLOCKS, RUNS, STRIDE = 16, 2, 2, 1, 32

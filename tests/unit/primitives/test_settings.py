@@ -166,3 +166,12 @@ def test_characters_that_are_interned_here_are_interned_there() -> None:
     set_ = "sys.intern(chr(ord('{')))\nsys.intern(chr(ord('~')))"
     assert over_there("", look) == "['z', 'z', 'z']"
     assert over_there(set_, look) == "['Z', 'z', 'Z']"
+
+
+def test_what_cannot_be_had_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of the program's with the name of one that has settings."""
+    monkeypatch.setitem(sys.modules, "decimal", type(sys)("decimal"))
+    monkeypatch.setitem(sys.modules, "locale", type(sys)("locale"))
+    captured = pickle.loads(settings.capture().values[""])
+    assert not {"decimal context", "locale"} & captured.keys()
+    assert "recursion limit" in captured

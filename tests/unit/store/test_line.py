@@ -107,7 +107,7 @@ def test_without_a_session_nothing_is_sent_twice(
         one.link = connect(session.worker_url)
 
     one = Line(dial)
-    # Which nobody answers.
+    # What is not answered by then.
     one.put([("BLPOP", key, 0)], None, None)
     lose(one)
     with pytest.raises(StoreAwayError, match="lost the connection"):
@@ -126,3 +126,46 @@ def test_a_closed_line_has_no_descriptor(line: Make) -> None:
     assert one.lost()
     with pytest.raises(OSError, match="Bad file descriptor"):
         one.fileno()
+
+
+def test_a_reply_is_read_to_where_it_shall_lie_behind_those_that_are_missing(line: Any, session: Any) -> None:
+    one, key = line(), session.keys("here")
+    replies: list[Any] = []
+    one.put([("HSET", key, "a", b"x" * 3000)], None, replies.append)
+    into = bytearray(3000)
+    assert one.load(("HGET", key, "a"), memoryview(into))
+    assert into == b"x" * 3000
+    assert replies == [1]
+    assert not one.load(("HGET", key, "b"), memoryview(into))
+    assert not one.load(("NO", key), memoryview(into))
+    assert one.load(("HGET", key, "a"), memoryview(into))
+
+
+def test_a_reply_that_was_lost_is_not_there_and_the_line_goes_on(line: Any, session: Any, lose: Any) -> None:
+    one, key = line(), session.keys("here")
+    one.put([("HSET", key, "a", b"x" * 3000)], None, None)
+    one.take(1)
+    into = memoryview(bytearray(3000))
+    lose(one)
+    assert not one.load(("HGET", key, "a"), into)
+    assert one.load(("HGET", key, "a"), into)
+
+
+def test_a_signal_handlers_exception_within_it_leaves_no_reply_for_another(
+    line: Any, session: Any, monkeypatch: Any
+) -> None:
+    one, key = line(), session.keys("here")
+    one.put([("HSET", key, "a", b"x" * 3000)], None, None)
+    into = memoryview(bytearray(3000))
+
+    def interrupted(*_: Any) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(one.link), "read_large", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            one.load(("HGET", key, "a"), into)
+    replies: list[Any] = []
+    one.put([("HGET", key, "no such")], None, replies.append)
+    one.take(1)
+    assert replies == [None]

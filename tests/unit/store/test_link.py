@@ -92,3 +92,37 @@ def test_a_closed_connection_is_named_and_the_link_unusable(ends: Ends) -> None:
     with pytest.raises(StoreError, match="lost the connection to the store at redis://test"):
         link.read()
     assert not link.usable
+
+
+@pytest.mark.parametrize("cut", [1, 4, 6, 7, 1000, 3005, 3006, 3007])
+def test_a_large_reply_is_read_to_where_it_shall_lie(ends: Ends, cut: int) -> None:
+    link, server = ends
+    into, reply = bytearray(3000), b"$3000\r\n" + b"x" * 3000 + b"\r\n"
+    server.sendall(reply[:cut])
+    later = threading.Timer(0.01, server.sendall, (reply[cut:] + b":1\r\n",))
+    later.start()
+    assert link.read_large(memoryview(into))
+    later.join()
+    assert into == b"x" * 3000
+    assert link.usable
+    assert link.read() == 1
+
+
+@pytest.mark.parametrize(
+    "reply", [b"-ERR no\r\n", b"$-1\r\n", b"$2\r\nab\r\n", b"$3001\r\n" + b"x" * 3001 + b"\r\n", b":3000\r\n"]
+)
+def test_what_is_no_reply_of_that_length_is_read_as_any_other(ends: Ends, reply: bytes) -> None:
+    link, server = ends
+    server.sendall(reply + b":7\r\n")
+    assert not link.read_large(memoryview(bytearray(3000)))
+    link.read()
+    assert link.read() == 7
+
+
+def test_a_connection_that_ends_within_a_large_reply(ends: Ends) -> None:
+    link, server = ends
+    server.sendall(b"$3000\r\nxxx")
+    server.close()
+    with pytest.raises(StoreError, match="lost the connection"):
+        link.read_large(memoryview(bytearray(3000)))
+    assert not link.usable

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import importlib.machinery
+import importlib.util
 import os
 import sys
 import tempfile
 import textwrap
 import threading
+from pathlib import Path
 
 import far_side
 import pytest
@@ -229,6 +231,29 @@ def test_a_compiled_module_of_another_platform_names_the_remedy():
     with pytest.raises(ImportError, match=r"machine other .*transparent-mp deploy") as caught:
         finder.find_spec("fast")
     assert (caught.value.name, caught.value.path) == ("fast", "/x/fast.so")
+
+
+def test_a_compiled_module_names_the_clients_file():
+    compiled = [name for name in ("_queue", "_json", "_csv") if getattr(__import__(name), "__file__", None)]
+    if not compiled:
+        pytest.skip("this interpreter has them built in")
+    name = compiled[0]
+    body = Path(sys.modules[name].__file__).read_bytes()
+    origin = f"/no/such/place/{Path(sys.modules[name].__file__).name}"
+    entry = {
+        "name": name,
+        "kind": "extension",
+        "origin": origin,
+        "is_package": False,
+        "path": None,
+        "size": len(body),
+    }
+    header = {"modules": [entry], "complete": [], "platform": modules.platform_tag()}
+    spec = importer.ClientFinder(lambda *_: (header, body)).spec(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.__file__ == origin
+    assert isinstance(spec.loader, importlib.machinery.ExtensionFileLoader)
 
 
 def test_a_client_that_cannot_look_is_an_import_error():

@@ -22,7 +22,7 @@ around = {
     "environ": {"KEPT": "theirs", "NEW": "theirs", "PATH": "their path", "AWS_LAMBDA_X": "theirs"},
     "cwd": os.getcwd(), "argv": ["app.py", "x"], "path": ["", "/not/here"],
     "streams": [{"line_buffering": False}, {"line_buffering": False}], "ignored": [],
-    "warnings": [], "umask": 0o22,
+    "warnings": [], "umask": 0o22, "served": {}, "tempdir": None,
 }
 around.update(json.loads(sys.argv[1]))
 surroundings.enter(around)

@@ -41,7 +41,7 @@ end
 
 -- Of the blocks of a part, what is known of each, and what becomes of it. A call takes no more than STRETCH.
 local STRETCH = 1000
-local claims, contents, order = {}, {}, {}
+local claims, order = {}, {}
 
 local function look(first, last)
   for from = first, last, 3 * STRETCH do
@@ -57,7 +57,7 @@ local function look(first, last)
   end
 end
 
-local function content(block) return contents[block] or redis.call('HGET', KEYS[2], block) or '' end
+local function content(block) return redis.call('HGET', KEYS[2], block) or '' end
 
 local function put(known, block, where, bytes)
   local last, other, by = string.match(claims[block], '^(%d+) (%d+) (.*)$')
@@ -70,19 +70,18 @@ local function put(known, block, where, bytes)
   elseif kind ~= '=' then
     bytes = splice(content(block), tonumber(where), bytes)
   end
-  contents[block] = bytes
+  -- At once: bytes that are kept for a common call take longer than the calls.
+  grown = grown + redis.call('HSET', KEYS[2], block, bytes)
 end
 
 local function write()
   for from = 1, #order, STRETCH do
-    local data, known, versions = {}, {}, {}
+    local known, versions = {}, {}
     for at = from, math.min(#order, from + STRETCH - 1) do
-      local block, n = order[at], #data
-      data[n + 1], data[n + 2] = block, contents[block]
+      local block, n = order[at], #known
       known[n + 1], known[n + 2] = 'b:' .. block, claims[block]
       versions[n + 1], versions[n + 2] = version, block
     end
-    grown = grown + redis.call('HSET', KEYS[2], unpack(data))
     redis.call('HSET', KEYS[3], unpack(known))
     if not small then redis.call('ZADD', KEYS[4], unpack(versions)) end
   end

@@ -1,0 +1,7 @@
+"""The program's own, not the standard library's."""
+
+WHO = "program"
+
+
+class Thing:
+    pass

@@ -1,0 +1,5 @@
+"""The program's own package."""
+
+from json.decoder import WHO, Thing
+
+__all__ = ["WHO", "Thing"]

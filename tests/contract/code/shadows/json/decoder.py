@@ -1,0 +1,6 @@
+WHO = "program"
+
+
+class Thing:
+    def __init__(self, number):
+        self.number = number

@@ -1,0 +1,47 @@
+"""The commands that ask the store for what others have changed in segments.
+
+    a few small segments    a plain command each: what it is now (`Replica.look`)
+    others                  one script for all: what changed since the versions known
+
+It does not know when they are sent: `memory` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transparent_mp.primitives.brings import Brings
+from transparent_mp.primitives.replica import Replica
+from transparent_mp.store.link import Arg, Command
+from transparent_mp.store.scripts import script
+from transparent_mp.store.session import Session
+
+#: Small segments up to which each is asked for by a plain command. More: one script is cheaper.
+FEW = 4
+
+
+def fetching(
+    session: Session, replicas: Sequence[Replica], brings: Brings | None = None
+) -> tuple[Command, ...]:
+    """Commands that fetch what others changed since the versions known.
+
+    `brings`: of an end whose answer is one of several that are waited for at a time.
+    """
+    if not replicas:
+        return ()
+    if len(replicas) <= FEW and all(replica.small for replica in replicas):
+        return tuple(replica.look(session, brings) for replica in replicas)
+    keys: list[str] = []
+    # Of those that are under way each begins where the one that was answered before it ended.
+    args: list[Arg] = [session.uid, int(brings is not None)]
+    for replica in replicas:
+        names, question = replica.question(session)
+        keys += names
+        args += question
+    return (script("fetch", keys, args),)
+
+
+def going_on(session: Session, replica: Replica, after: int) -> Command:
+    """The command that fetches what anybody changed since a version, where an answer stopped short."""
+    keys, question = replica.question(session, after)
+    return script("fetch", keys, ("", 0, *question))

@@ -1,0 +1,151 @@
+"""What a program has registered with the interpreter and the standard library: hooks, reducers, dialects.
+
+Each is a pair of functions for a row of `settings`: what differs from a fresh interpreter, which is empty for
+nearly every program, and how it is registered in a process.
+
+It does not hold what a program has put into modules that are not its own; nobody knows what was there.
+"""
+
+from __future__ import annotations
+
+import builtins
+import copyreg
+import logging
+import sys
+import threading
+import types
+from multiprocessing import reduction
+from typing import Any
+
+from transparent_mp.primitives import own_modules
+
+_PACKAGE = __name__.partition(".")[0]
+_ENTRIES: Any = copyreg.dispatch_table
+_HOOKS: tuple[tuple[Any, str, str], ...] = (
+    (sys, "excepthook", "__excepthook__"),
+    (sys, "displayhook", "__displayhook__"),
+    (sys, "unraisablehook", "__unraisablehook__"),
+    (threading, "excepthook", "__excepthook__"),
+)
+#: Where the values come from that an interpreter has in `builtins`.
+_STANDARD = ("builtins", "io", "_io", _PACKAGE)
+_SITE = ("_sitebuiltins", _PACKAGE)
+_CONSTANTS = (bool, type(None), type(...), type(NotImplemented))
+_MAIN = ("__main__", "__mp_main__")
+
+
+def names() -> dict[str, Any]:
+    """Names that the program has put among the builtins, as `gettext.install` does."""
+    return {
+        name: value
+        for name, value in list(vars(builtins).items())
+        if not name.startswith("__") and not _is_standard(value)
+    }
+
+
+def add_names(found: dict[str, Any]) -> None:
+    """Put them there."""
+    vars(builtins).update(found)
+
+
+def _is_standard(value: Any) -> bool:
+    if isinstance(value, _CONSTANTS):
+        return True
+    named = isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType))
+    home = value.__module__ if named else type(value).__module__
+    # An instance of a standard type may be anything of the program's.
+    return str(home).partition(".")[0] in (_STANDARD if named else _SITE)
+
+
+def hooks() -> dict[str, Any]:
+    """Hooks for exceptions that nobody catches, and for what a prompt shows."""
+    return {
+        f"{owner.__name__}.{name}": getattr(owner, name)
+        for owner, name, original in _HOOKS
+        # Before Python 3.10 `threading` keeps no original.
+        if hasattr(owner, original) and getattr(owner, name) is not getattr(owner, original)
+    }
+
+
+def set_hooks(found: dict[str, Any]) -> None:
+    """Set them."""
+    for name, hook in found.items():
+        owner, _, attribute = name.partition(".")
+        setattr(sys.modules[owner], attribute, hook)
+
+
+def reducers() -> tuple[list[Any], list[Any]]:
+    """Functions of the program's own that reduce objects, for `copyreg` and for `ForkingPickler`."""
+    extra: Any = reduction.ForkingPickler._extra_reducers  # type: ignore[attr-defined]
+    both = [
+        [(kind, function) for kind, function in list(table.items()) if _is_programs(function)]
+        for table in (_ENTRIES, extra)
+    ]
+    return both[0], both[1]
+
+
+def add_reducers(found: tuple[list[Any], list[Any]]) -> None:
+    """Register them with both."""
+    for kind, function in found[0]:
+        copyreg.pickle(kind, function)
+    for kind, function in found[1]:
+        reduction.ForkingPickler.register(kind, function)
+
+
+def _is_programs(function: Any) -> bool:
+    home = getattr(function, "__module__", None)
+    return home in _MAIN or own_modules.is_own(sys.modules.get(home or ""))
+
+
+def dialects(csv: Any) -> dict[str, Any]:
+    """Of `csv`, and the size of its largest field."""
+    known = {name: csv.get_dialect(name) for name in csv.list_dialects() if name not in _DIALECTS}
+    changed = csv.field_size_limit() != _FIELD
+    if not known and not changed:
+        return {}
+    # The module's own objects cannot be pickled.
+    fields = {name: {key: getattr(dialect, key) for key in _DIALECT} for name, dialect in known.items()}
+    return {"limit": csv.field_size_limit(), "dialects": fields}
+
+
+def set_dialects(found: dict[str, Any]) -> None:
+    """Register them, and set the limit."""
+    import csv
+
+    csv.field_size_limit(found["limit"])
+    for name, fields in found["dialects"].items():
+        csv.register_dialect(name, **fields)
+
+
+_DIALECTS = ("excel", "excel-tab", "unix")
+_DIALECT = (
+    "delimiter", "doublequote", "escapechar", "lineterminator", "quotechar", "quoting", "skipinitialspace",
+    "strict",
+)  # fmt: skip
+_FIELD = 128 * 1024
+
+
+def logging_types() -> dict[str, Any]:
+    """Of the loggers and records to come, and whether they say what goes wrong in them."""
+    module: Any = logging
+    found: dict[str, Any] = {}
+    if module.getLoggerClass() is not module.Logger:
+        found["class"] = module.getLoggerClass()
+    if module.getLogRecordFactory() is not module.LogRecord:
+        found["factory"] = module.getLogRecordFactory()
+    if not module.raiseExceptions:
+        found["silent"] = True
+    if module._warnings_showwarning is not None:
+        found["warnings"] = True
+    return found
+
+
+def set_logging_types(found: dict[str, Any]) -> None:
+    """Set them."""
+    if "class" in found:
+        logging.setLoggerClass(found["class"])
+    if "factory" in found:
+        logging.setLogRecordFactory(found["factory"])
+    logging.raiseExceptions = "silent" not in found
+    if "warnings" in found:
+        logging.captureWarnings(capture=True)
