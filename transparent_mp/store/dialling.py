@@ -6,7 +6,9 @@ store that is away is tried again until `patience` is over; then it is gone, for
 
 from __future__ import annotations
 
+import threading
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Callable
 
@@ -50,10 +52,17 @@ class Dialler:
         # Whether the session has admitted a line of this process; why nothing can be done any more.
         self._met = False
         self._gone: StoreError | None = None
+        # All on which somebody may wait.
+        self._lock = threading.Lock()
+        self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
 
     def lose(self, error: StoreError) -> None:
-        """Nothing can be done any more, for that reason."""
+        """Nothing can be done any more, for that reason: whoever waits is told."""
         self._gone = self._gone or error
+        with self._lock:
+            lines = list(self._lines)
+        for line in lines:
+            line.hang_up()
 
     def check(self) -> None:
         """Raise what has been found to be the end."""
@@ -74,6 +83,8 @@ class Dialler:
         if line.link is not None:
             line.former, line.link = line.link, None
             line.former.close()
+        with self._lock:
+            self._lines.add(line)
         deadline = time.monotonic() + self._patience
         pause = PAUSE
         while True:

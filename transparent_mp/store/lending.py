@@ -6,8 +6,6 @@ It does not know what is taken on them, and makes no line that nobody asks for.
 from __future__ import annotations
 
 import contextlib
-import weakref
-from collections.abc import Iterator
 from typing import Callable
 
 from transparent_mp.store.line import Line
@@ -20,12 +18,7 @@ class PopLines:
     def __init__(self, dial: Callable[[Line], None]) -> None:
         self._dial = dial
         self._idle: list[PopLine] = []
-        # All on which somebody may wait.
-        self._all: weakref.WeakSet[PopLine] = weakref.WeakSet()
         self._closed = False
-
-    def __iter__(self) -> Iterator[PopLine]:
-        return iter(self._all)
 
     def lend(self, check: Callable[[], None]) -> PopLine:
         """A line on which nothing is outstanding; `check` is called before a new one is made."""
@@ -38,7 +31,6 @@ class PopLines:
         check()
         line = PopLine(self._dial)
         self._dial(line)
-        self._all.add(line)
         return line
 
     def take_back(self, line: PopLine) -> None:

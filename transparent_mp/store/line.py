@@ -53,6 +53,7 @@ class Line:
     """One line. `dial(line)` gives it a new link, or raises StoreError."""
 
     __slots__ = (
+        "__weakref__",
         "_dial",
         "admitted",
         "failed",
@@ -147,6 +148,11 @@ class Line:
             self.link = None
         self.kept.clear()
         self.kept_bytes = 0
+
+    def hang_up(self) -> None:
+        """End the connection for whoever waits on it, in another thread."""
+        if self.link is not None:
+            self.link.hang_up()
 
     @property
     def usable(self) -> bool:

@@ -30,7 +30,6 @@ class PopLine(Line):
     """A line for one pop at a time."""
 
     __slots__ = (
-        "__weakref__",
         "_count",
         "_counts",
         "_given_up",

@@ -39,8 +39,7 @@ from transparent_mp.store.pops import PopLine
 
 _ident = threading.get_ident
 
-#: Unread replies after which a cast looks for them. Smaller: a read for nearly every write;
-#: larger: errors surface later, and the socket's buffer holds more.
+#: Unread replies after which a cast looks for them. Smaller: more reads; larger: errors surface later.
 OWED_READ = 64
 #: Unread replies at which a cast waits for them: bounds what the store must buffer for us.
 OWED_MAX = 1024
@@ -48,7 +47,6 @@ OWED_MAX = 1024
 KEPT_READ, KEPT_MAX = 1024 * 1024, 32 * 1024 * 1024
 #: Seconds after which a pop that CLIENT UNBLOCK did not find, since it was still on its way, is ended again.
 UNBLOCK_AGAIN = 0.01
-
 
 #: What tells the end of a connection and nothing else; where a system lacks it, an error does.
 _ENDED = getattr(select, "POLLRDHUP", 0)
@@ -89,8 +87,7 @@ class Store:
             self._alarm.close()
         self._alarm = None
         self._lock = threading.RLock()
-        # The thread that is in the middle of an exchange on the shared link. A finaliser or signal handler
-        # that runs in it just then, and uses the store, gets a link aside.
+        # Who is in the middle of an exchange: a finaliser or handler that runs just then gets a link aside.
         self._busy = 0
         self._later: deque[Sequence[Command]] = deque()
         self._closed = False
@@ -120,7 +117,7 @@ class Store:
             if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
-                    line.take(1)
+                    self._read(line)
             self._raise_failed()
         if self._later:
             self._flush()
@@ -148,7 +145,7 @@ class Store:
             self._send(line, commands, replies.append, replies.append)
             self.waits += 1
             while len(replies) < len(commands):
-                line.take(1)
+                self._read(line)
             self._raise_failed()
         return replies
 
@@ -285,9 +282,6 @@ class Store:
     def lose(self, error: StoreError) -> None:
         """The session is over, and only we have noticed: tell whoever waits, and everyone after."""
         self._dialler.lose(error)
-        for line in (self._line, *self._pops):
-            if line is not None and line.link is not None:
-                line.link.hang_up()
 
     @property
     def closed(self) -> bool:
@@ -345,10 +339,13 @@ class Store:
     def _send(self, line: Line, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
         line.put(commands, each, last)
 
+    def _read(self, line: Line) -> None:
+        line.take(1)
+
     def _settle(self) -> None:
         if self._line is not None:
             while self._line.kept:
-                self._line.take(1)
+                self._read(self._line)
 
     def _raise_failed(self) -> None:
         if self._line is not None and self._line.failed:

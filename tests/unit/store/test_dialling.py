@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from typing import Any, Callable
 
 import pytest
@@ -10,6 +11,7 @@ from transparent_mp.store.connect import connect
 from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.line import Line
 from transparent_mp.store.link import Link
+from transparent_mp.store.pops import PopLine
 from transparent_mp.store.scripts import loading
 from transparent_mp.store.session import OwnedSession, new_id
 
@@ -124,3 +126,24 @@ def test_what_the_store_has_answered_and_forgotten_is_noticed(
     session.store.call(("HSET", one.key, "n", 0))
     with pytest.raises(SessionLostError, match="the store has lost its keys"):
         dialler.dial(one)
+
+
+def test_whoever_waits_is_told_of_the_end(
+    session: OwnedSession, line: Callable[..., Any], dialler: Dialler
+) -> None:
+    one, told = line(PopLine), []
+    one.pop(session.keys.object("o", "q0"))
+
+    def wait() -> None:
+        try:
+            one.collect()
+        except SessionLostError as error:
+            told.append(str(error))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    dialler.lose(SessionLostError("its lease is over"))
+    waiting.join()
+    assert told == ["its lease is over"]
+    with pytest.raises(SessionLostError, match="its lease is over"):
+        dialler.check()
