@@ -13,6 +13,10 @@ from json.decoder import JSONDecoder
 from json.encoder import JSONEncoder, encode_basestring_ascii
 from typing import Any
 
+# Not as constants: `marshal` keeps the mark of what was interned where they were compiled (by pip, say), and
+# who loads them has them interned.
+_OBJECT, _OBJECT_END, _ARRAY, _ARRAY_END = map(chr, (123, 125, 91, 93))
+
 #: For what is neither text nor holds anything.
 _scalar = JSONEncoder().encode
 _decode = JSONDecoder().decode
@@ -23,9 +27,9 @@ def dumps(value: Any) -> str:
     if isinstance(value, str):
         return encode_basestring_ascii(value)
     if isinstance(value, dict):
-        return f"{{{','.join([f'{_key(key)}:{dumps(each)}' for key, each in value.items()])}}}"
+        return _OBJECT + ",".join([f"{_key(key)}:{dumps(each)}" for key, each in value.items()]) + _OBJECT_END
     if isinstance(value, (list, tuple)):
-        return f"[{','.join([dumps(each) for each in value])}]"
+        return _ARRAY + ",".join([dumps(each) for each in value]) + _ARRAY_END
     return _scalar(value)
 
 

@@ -164,10 +164,10 @@ REDUCERS: dict[type, Callable[[Any], Any]] = {
 def children(obj: Any) -> Iterator[tuple[str, Any]]:
     """What hangs on `obj`, each with the text that leads there from it: `.name`, `[key]`."""
     if isinstance(obj, dict):
-        yield from ((f"[{key!r}]", value) for key, value in list(obj.items()))
+        yield from ((repr([key]), value) for key, value in list(obj.items()))
         return
     if isinstance(obj, (list, tuple)):
-        yield from ((f"[{index}]", value) for index, value in enumerate(obj))
+        yield from ((repr([index]), value) for index, value in enumerate(obj))
         return
     if isinstance(obj, types.FunctionType):
         for name, cell in zip(obj.__code__.co_freevars, obj.__closure__ or ()):
