@@ -62,6 +62,13 @@ class Store:
     def ask(self, *command: Any) -> Any:
         return self.call(command)[0]
 
+    def load(self, command: Any, into: memoryview) -> bool:
+        (part,) = self.call(command)
+        if not isinstance(part, bytes) or len(part) != len(into):
+            return False
+        into[:] = part
+        return True
+
     def pop(self, _key: str, _timeout: Any = None, _then: Any = ()) -> Any:
         assert self.answers is not None
         return self.answers()

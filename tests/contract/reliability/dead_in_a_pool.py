@@ -118,13 +118,13 @@ def meetings(pool, width):
 
 def from_outside(pool):
     here, there = mp.Pipe()
-    before = {process.pid for process in pool._pool}
     result = pool.apply_async(tell_and_hang, (there,))
     rest = pool.map_async(len, [(1,)] * 50, chunksize=1)
-    os.kill(here.recv(), signal.SIGKILL)
+    killed = here.recv()
+    os.kill(killed, signal.SIGKILL)
     print("from outside", outcome(result.get, 60), sum(rest.get(60)))
     # One that has no task.
-    victim = next(process for process in list(pool._pool) if process.pid in before and process.is_alive())
+    victim = next(process for process in list(pool._pool) if process.pid != killed and process.is_alive())
     victim.kill()
     victim.join()
     print("idle", pool.map(len, [(1,)] * 20, chunksize=1) == [1] * 20)
