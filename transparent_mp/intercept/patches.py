@@ -172,6 +172,8 @@ TABLE: tuple[Patch, ...] = (
           "an end that goes to another process reads and writes the store"),
     Patch("multiprocessing.connection", "Pipe", _P + "connection:Pipe",
           "its ends can move to the store when they are first shared"),
+    Patch("multiprocessing.connection", "wait", _P + "waiting:wait",
+          "an fd of the store's is readable as well when its connection is lost"),
     Patch("multiprocessing.connection", "Listener", _P + "listener:Listener",
           "an address of this machine cannot be dialled from a worker"),
     Patch("multiprocessing.connection", "XmlListener", _P + "listener:XmlListener",

@@ -160,6 +160,11 @@ class Connection(_StockConnection):  # type: ignore[misc]
             self._watch().arm()
         return int(self._handle)
 
+    def told_in_vain(self) -> bool:
+        """As `Watch.told_in_vain`."""
+        shared = self._shared
+        return shared is not None and shared.watch is not None and shared.watch.told_in_vain()
+
     def _watch(self) -> Watch:
         shared = self._shared
         assert shared is not None

@@ -13,7 +13,7 @@ Asking for the fd makes sure (ARMED); taking an element looks again (LOOKING), f
 have registered the fd once and for all.
 
 When the connection is lost, the look goes on on another, and the fd becomes that one's; who was waiting
-with it may be told once that there is something although there is nothing.
+with it may be told once that there is something although there is nothing (`waiting` looks again).
 """
 
 from __future__ import annotations
@@ -68,6 +68,13 @@ class Watch:
                 if self._store.ask("LLEN", self._key) and not self._readable(ANSWER):
                     continue
                 self._state = State.ARMED
+
+    def told_in_vain(self) -> bool:
+        """Whether its fd, readable a moment ago, tells of no element; it does when there is one."""
+        with self._lock:
+            if self.line.lost():
+                self._looked()
+            return not self._readable(0)
 
     def wait(self, timeout: float | None) -> bool:
         """Whether an element is there within `timeout` seconds."""

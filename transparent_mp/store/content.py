@@ -130,17 +130,19 @@ def _fetch(session: Session, rest: memoryview) -> Buffer:
     name, size, digest = _BLOB.unpack_from(rest)
     key = session.keys("blob", name.decode())
     whole, found, store = memoryview(bytearray(size)), hashlib.sha256(), session.store
+    complete = True
     # One chunk at a time: neither side holds it twice. No more than what the sender has put there.
     for number, at in enumerate(range(0, size, CHUNK)):
         part, get = whole[at : at + CHUNK], ("HGET", key, number)
         if not store.load(get, part):
             chunk = store.ask(*get) or b""
+            complete = complete and len(chunk) == len(part)
             part[: len(chunk)] = chunk[: len(part)]
         # While the processor has it at hand.
         found.update(part)
     # Only now: should an answer be lost, it is asked for again.
     session.store.cast(("UNLINK", key), ("SREM", session.keys("keys"), key))
-    if found.digest() != digest:
+    if not complete or found.digest() != digest:
         raise UntrustedPayloadError(
             f"a large message's content at {key!r} is gone or another than was sent; it was not unpickled"
         )

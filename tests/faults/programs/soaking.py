@@ -4,7 +4,7 @@
 
 A round's processes send to the client, and take what it sends to them; when all have ended it is judged.
 A line of JSON says what was sent and what is wrong. Who was killed has sent the first of its messages and no
-others; who was killed while it consumed has lost the one that it had taken.
+others; who was killed while it consumed has lost nothing before the last that it has answered.
 """
 
 import hashlib
@@ -40,10 +40,10 @@ def produce(who, seed, channels):
             channel.send(message) if hasattr(channel, "send") else channel.put(message)
 
 
-def consume(tasks, results):
+def consume(who, tasks, results):
     while (task := tasks.get()) is not None:
         number, content = task
-        results.put((number, hashlib.sha256(content).hexdigest()))
+        results.put((who, number, hashlib.sha256(content).hexdigest()))
 
 
 class Chain:
@@ -75,8 +75,8 @@ class Round:
             self.producers[-1].start()
             there.close()
             self.pipes.append(here)
-        for _ in range(2):
-            self.consumers.append(context.Process(target=consume, args=(self.tasks, self.results)))
+        for who in range(2):
+            self.consumers.append(context.Process(target=consume, args=(who, self.tasks, self.results)))
             self.consumers[-1].start()
         self.sent = {}
         for number in range(TASKS):
@@ -131,13 +131,20 @@ class Round:
         left = []
         while self.tasks._reader.poll(0):
             left.append(self.tasks.get())
-        answers = Counter(number for number, _ in self.answers)
+        answers = Counter(number for _, number, _ in self.answers)
         answers.update(task[0] for task in left if task is not None)
-        killed = sum(process.exitcode == -signal.SIGKILL for process in self.consumers)
-        lost, doubled = set(self.sent) - set(answers), [n for n, times in answers.items() if times > 1]
-        if len(lost) > killed or doubled:
-            wrong.append(f"{killed} killed consumers: lost {sorted(lost)}, doubled {doubled}")
-        if any(self.sent[number] != digest for number, digest in self.answers):
+        last = {
+            who: max((number for one, number, _ in self.answers if one == who), default=-1)
+            for who, process in enumerate(self.consumers)
+            if process.exitcode == -signal.SIGKILL
+        }
+        # Tasks are taken in their order, and answered in it; what lay in the killed one's buffer is lost.
+        missing = sorted(set(self.sent) - set(answers))
+        lost = [number for number in missing if not last or number < min(last.values())]
+        doubled = [number for number, times in answers.items() if times > 1]
+        if lost or doubled:
+            wrong.append(f"killed consumers {last}: lost {lost} of {missing}, doubled {doubled}")
+        if any(self.sent[number] != digest for _, number, digest in self.answers):
             wrong.append("a consumer has read something else than was sent")
         return wrong
 

@@ -480,6 +480,21 @@ class TestDescriptor:
         mine[2].recv()
         assert connection.wait(mine, 0) == [mine[0]]
 
+    def test_wait_is_told_of_nothing_by_a_lost_connection(self, shared, own_session, waiting, until):
+        one, two = shared()
+        two.fileno()
+        watch = two._shared.watch
+        link = watch.line.link
+        found = waiting(connection.wait, [two], LONG)
+        until(lambda: watch._state.name == "ARMED")
+        assert own_session.store.ask("CLIENT", "KILL", "ID", link.number, "ADDR", link.name) == 1
+        # It looks on another link, and goes on waiting.
+        until(lambda: watch.line.link is not link)
+        assert not found.done()
+        one.send("an element")
+        assert found.result(LONG) == [two]
+        assert two.recv() == "an element"
+
     def test_wait_takes_local_and_shared_ones_together(self):
         (a, b), (c, d) = local(), born_shared()
         assert connection.wait([b, d], SHORT) == []
