@@ -163,6 +163,9 @@ class Watch:
         """Let the fd be that of the line's present connection."""
         if self.line.link is not self._link:
             self._link = self.line.link
+            if self._state is State.ARMED:
+                # The look has been sent anew.
+                self._state = State.LOOKING
             if self.handle >= 0:
                 os.dup2(self.line.fileno(), self.handle)
 

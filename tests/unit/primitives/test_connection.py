@@ -495,6 +495,20 @@ class TestDescriptor:
         assert found.result(LONG) == [two]
         assert two.recv() == "an element"
 
+    @pytest.mark.parametrize(
+        "look", [lambda end: connection.wait([end], 0) == [end], lambda end: end.poll(0)]
+    )
+    def test_what_is_there_is_found_at_once_after_a_lost_connection(self, shared, own_session, look):
+        one, two = shared()
+        two.fileno()
+        for number in range(20):
+            link = two._shared.watch.line.link
+            one.send(number)
+            own_session.store.call(("CLIENT", "KILL", "ID", link.number, "ADDR", link.name))
+            assert look(two)
+            assert two.recv() == number
+            two.fileno()
+
     def test_wait_takes_local_and_shared_ones_together(self):
         (a, b), (c, d) = local(), born_shared()
         assert connection.wait([b, d], SHORT) == []
