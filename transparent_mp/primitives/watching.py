@@ -14,6 +14,8 @@ have registered the fd once and for all.
 
 When the connection is lost, the look goes on on another, and the fd becomes that one's; who was waiting
 with it may be told once that there is something although there is nothing (`waiting` looks again).
+Unlike the standard library, an end that is ARMED may know nothing for a moment of what another connection has
+told of already: answers on two connections may overtake each other.
 """
 
 from __future__ import annotations
