@@ -1,21 +1,10 @@
 from __future__ import annotations
 
+from plain_memory import Plain
+
 from transparent_mp.primitives.asking import FEW
 from transparent_mp.primitives.diff import BLOCK
 from transparent_mp.primitives.memory import Engine
-
-
-class Plain:
-    """Memory of a test's own."""
-
-    def __init__(self, size):
-        self.view = memoryview(bytearray(size))
-
-    def isolate(self):
-        pass
-
-    def free(self):
-        pass
 
 
 def test_more_small_segments_than_a_few_are_asked_for_by_one_command(joined):

@@ -1,24 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from plain_memory import Plain
 
 from transparent_mp.primitives.brings import Brings
 from transparent_mp.primitives.diff import BLOCK
 from transparent_mp.primitives.memory import Engine
 from transparent_mp.primitives.replica import QUIET
-
-
-class Plain:
-    """Memory of a test's own."""
-
-    def __init__(self, size):
-        self.view = memoryview(bytearray(size))
-
-    def isolate(self):
-        pass
-
-    def free(self):
-        pass
 
 
 class TestBrings:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from plain_memory import Plain
 
 from transparent_mp import background
 from transparent_mp.errors import StoreError
@@ -23,20 +24,6 @@ from transparent_mp.primitives.replica import QUIET
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 SIZES = [1, 40, BLOCK, 3 * BLOCK + 7, 9 * BLOCK + 7]
-
-
-class Plain:
-    """Memory of a test's own."""
-
-    def __init__(self, contents):
-        self.view = memoryview(bytearray(contents))
-        self.freed = False
-
-    def isolate(self):
-        pass
-
-    def free(self):
-        self.freed = True
 
 
 class Process:

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from plain_memory import Plain
 
 from transparent_mp.primitives import bulk, diff, replica, twins
 from transparent_mp.primitives.brings import Brings
@@ -26,20 +27,6 @@ from transparent_mp.primitives.memory import Engine
 
 #: Small, so that a hundred bytes are several blocks and a few blocks an answer that stops short.
 BLOCK, PUBLISH_BLOCKS, FETCH_BLOCKS, RUNS, STRIDE = 16, 2, 2, 1, 32
-
-
-class Plain:
-    """Memory of a test's own."""
-
-    def __init__(self, contents):
-        self.view = memoryview(bytearray(contents))
-        self.freed = False
-
-    def isolate(self):
-        pass
-
-    def free(self):
-        self.freed = True
 
 
 class OracleStore:
