@@ -189,13 +189,17 @@ class Engine:
         self._free_unused()
 
     def _answers(self, replies: Iterable[Reply]) -> Iterator[tuple[Replica, list[Any]]]:
+        question = 0
         for reply in replies:
+            if reply.__class__ is bytes:
+                question = int(reply)
+                continue
             plain = reply[0].__class__ is not list
             for answer in (reply,) if plain else reply:
                 # Nothing was ever published, or the segment has been detached meanwhile.
                 replica = None if answer[0] is None else self._by_oid.get(answer[0].decode())
                 if replica is not None and not replica.ended:
-                    yield replica, replica.seen(self._current(), answer) if plain else answer
+                    yield replica, (replica.seen(self._current(), answer, question) if plain else answer)
 
     def synchronise(self) -> None:
         if self.following:
@@ -332,7 +336,7 @@ class Engine:
     def _merge_what_is_here(self) -> None:
         """Of several answers that were under way, those that nobody has asked for yet."""
         answers = [answer for look in self.looks for answer in self._answers(look())]
-        for replica, answer in sorted(answers, key=_begins):
+        for replica, answer in sorted(answers, key=lambda found: int(found[1][4])):
             if not replica.lacks(answer):
                 self._go_on(replica, replica.merge(answer))
 
@@ -356,10 +360,6 @@ class Engine:
 
     def _current(self) -> Session:
         return self._session or sessions.current()
-
-
-def _begins(found: tuple[Replica, list[Any]]) -> int:
-    return int(found[1][4])
 
 
 def _alive(segments: Segments) -> list[Replica]:
