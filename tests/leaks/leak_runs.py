@@ -50,6 +50,7 @@ COUNTS = {
     "processes": (20, 1000),
     "processes_with_arguments": (0, 100),
     "terminated": (15, 200),
+    "killed_workers": (4, 100),
     "pool_tasks": (1000, 20_000),
     "pool_arrays": (0, 500),
     "sessions": (3, 1000),
