@@ -160,10 +160,10 @@ class Connection(_StockConnection):  # type: ignore[misc]
             self._watch().arm()
         return int(self._handle)
 
-    def told_in_vain(self) -> bool:
-        """As `Watch.told_in_vain`."""
-        shared = self._shared
-        return shared is not None and shared.watch is not None and shared.watch.told_in_vain()
+    @property
+    def watch(self) -> Watch | None:
+        """What stands behind its fd, once that was asked for."""
+        return self._shared.watch if self._shared is not None else None
 
     def _watch(self) -> Watch:
         shared = self._shared

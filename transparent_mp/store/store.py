@@ -107,7 +107,7 @@ class Store:
     def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
         """Send and go on. `on_reply` is given the last command's reply when it is read."""
         if self._busy == _ident():
-            replies = self._aside(commands)
+            replies = self.aside(*commands)
             if on_reply is not None:
                 on_reply(replies[-1])
             return
@@ -130,7 +130,7 @@ class Store:
 
     def call(self, *commands: Command) -> list[Reply]:
         """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
-        replies = self._aside(commands) if self._busy == _ident() else self._call(commands)
+        replies = self.aside(*commands) if self._busy == _ident() else self._call(commands)
         if self._later:
             self._flush()
         for reply in replies:
@@ -149,8 +149,10 @@ class Store:
             self._raise_failed()
         return replies
 
-    def _aside(self, commands: Sequence[Command]) -> list[Reply]:
-        """An exchange while this thread is in the middle of another one."""
+    def aside(self, *commands: Command) -> list[Reply]:
+        """An exchange on another line than the shared one: in the middle of one there, or because it raises
+        no error of casts. Errors are among the replies.
+        """
         line = self.watch()
         replies: list[Reply] = []
         try:
