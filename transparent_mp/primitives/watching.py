@@ -61,6 +61,8 @@ class Watch:
         self._lock = threading.Lock()
         self._state = State.IDLE
         self.line = store.watch()
+        #: Whether it came along with a fork, and is the parent's.
+        self.inherited = False
         #: The fd that the program knows, a duplicate.
         self.handle = -1
         self._link = self.line.link
@@ -155,6 +157,7 @@ class Watch:
     def close(self) -> None:
         """End the watch; what it looked for stays where it is."""
         _watches.discard(self)
+        # One that is the parent's stays as it is.
         self._store.retire(self.line)
 
     def _pop(self, then: Sequence[Command]) -> list[Reply] | None:
@@ -235,5 +238,10 @@ def caught_up(store: Store) -> None:
     catch_up(store.aside, tuple(_watches))
 
 
-# What the parent watches is the parent's.
-os.register_at_fork(after_in_child=_watches.clear)
+def _after_fork_in_child() -> None:
+    for watch in _watches:
+        watch.inherited = True
+    _watches.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
