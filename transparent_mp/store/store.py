@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from typing import Callable
 
 from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.originals import original
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.busy import Exchange
 from transparent_mp.store.dialling import Dialler
@@ -38,6 +39,7 @@ from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.pops import PopLine
 
 _ident = threading.get_ident
+_getpid = original("os", "getpid")
 
 #: Unread replies after which a cast looks for them. Smaller: more reads; larger: errors surface later.
 OWED_READ = 64
@@ -91,6 +93,7 @@ class Store:
         self._busy = 0
         self._later: deque[Sequence[Command]] = deque()
         self._closed = False
+        self._owner = _getpid()
         self._dialler.reset()
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
@@ -124,7 +127,8 @@ class Store:
 
     def soon(self, *commands: Command) -> None:
         """`cast` that takes no lock it might wait for and raises nothing."""
-        if not self._closed:
+        # Between a fork and reset(), what the child drops is its parent's, as is the link.
+        if not self._closed and self._owner == _getpid():
             self._later.append(commands)
             self._flush()
 
@@ -233,7 +237,9 @@ class Store:
         deadline = None if timeout is None else time.monotonic() + timeout
         while line.link is not None and not line.link.buffered():
             # A poll object serves one thread at a time, and costs little to make.
-            poll, fd, shared = select.poll(), line.fileno(), self._line
+            poll, fd = select.poll(), line.fileno()
+            # Who waits in the middle of an exchange cannot see to it.
+            shared = None if self._busy == _ident() else self._line
             poll.register(fd, select.POLLIN)
             if shared is not None and shared.usable and shared is not line:
                 poll.register(shared.fileno(), _ENDED)
@@ -303,13 +309,12 @@ class Store:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
         while self._later and self._busy != _ident() and self._lock.acquire(blocking=False):
             try:
-                self._busy = _ident()
-                self._turn()
+                with self._exchange:
+                    self._turn()
             except StoreError:
                 # A finaliser has nobody to tell; the next command meets the same trouble.
                 self._later.clear()
             finally:
-                self._busy = 0
                 self._lock.release()
 
     def _turn(self) -> Line:
