@@ -17,6 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from transparent_mp.errors import UntrustedPayloadError
+from transparent_mp.primitives.diff import FOREIGN
+
 #: Blocks that are asked for at a time. More: a larger answer; fewer: the script has larger ones.
 MOST = 2048
 #: Blocks of several writers, put together by the script, that are asked for whether they changed or not.
@@ -39,10 +42,14 @@ class News(NamedTuple):
 class Expected:
     """What one reader expects of one segment."""
 
-    __slots__ = ("_asked", "_fixed", "_names", "_number", "reader", "trusted")
+    __slots__ = ("_asked", "_fixed", "_latest", "_mixed", "_names", "_number", "_size", "reader", "trusted")
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        """`size`: blocks of the segment."""
+        self._size = size
         self.trusted = False
+        # More of it than FIXED is put together by the script.
+        self._mixed = False
         #: Whose publications are no news.
         self.reader = ""
         # The next name of a writer -> its blocks.
@@ -52,6 +59,8 @@ class Expected:
         # Number of a question -> blocks and names that it asked for.
         self._asked: dict[int, list[tuple[int, str]]] = {}
         self._number = 0
+        # Version of the last publication that was looked at.
+        self._latest = 0
 
     def question(self) -> tuple[int, list[str]]:
         """A number, and the fields that are asked for: what is known of each block, then its bytes."""
@@ -63,24 +72,32 @@ class Expected:
         claims = [f"b:{block}" for block, _name in places]
         return number, claims + [f"{block}:{name}" if name else f"{block}" for block, name in places]
 
-    def answer(self, number: int, found: list[Any], journal: bytes | None, known: int) -> list[Any] | None:
+    def answer(self, number: int, found: list[Any], journal: Any, known: int) -> list[Any] | None:
         """Blocks and bytes of all that others changed since `known`; None when not all of it is here."""
-        news = _news(journal, known, self.reader)
+        news = self._news(journal or b"", known)
         asked = self._asked.get(number)
+        self._is_later(journal or b"")
+        fixed = len(self._fixed)
         answer = None if news is None or asked is None else self._taken(news, asked, found, known)
-        self.trusted = answer is not None
+        # What the script has put together is asked for the next time.
+        self.trusted = answer is not None or len(self._fixed) > fixed
         self._expect(news)
         return answer
 
-    def learn(self, journal: bytes, known: int) -> None:
+    def learn(self, journal: Any, known: int) -> None:
         """Of news that the script gave."""
-        news = _news(journal, known, self.reader)
-        if news == []:
+        news = self._news(journal, known)
+        # Of an answer in pieces each has it.
+        if news == [] or not self._is_later(journal):
             return
         self.trusted = news is not None and all(
             set(self._names.get(one.name, ())).issuperset(one.blocks) for one in news
         )
         self._expect(news)
+
+    def _is_later(self, journal: bytes) -> bool:
+        latest, self._latest = self._latest, int(journal.partition(b" ")[0] or 0)
+        return self._latest > latest
 
     def _taken(
         self, news: list[News], asked: list[tuple[int, str]], found: list[Any], known: int
@@ -88,22 +105,26 @@ class Expected:
         claims = {block: claim for (block, _name), claim in zip(asked, found)}
         contents = dict(zip(asked, found[len(asked) :]))
         answer: list[Any] = []
-        complete = True
+        fixed: set[int] = set()
         for block in {block for one in news for block in one.blocks}:
             claim = claims.get(block)
             if claim is None:
                 return None
-            last, other, writer, *under = claim.decode().split(" ")
-            if int(other if writer == self.reader else last) <= known:
-                continue
-            name = under[0] if under else ""
+            try:
+                last, other, writer, name = f"{claim.decode()} ".split(" ")[:4]
+                if int(other if writer == self.reader else last) <= known:
+                    continue
+            except (ValueError, AttributeError):
+                raise UntrustedPayloadError(FOREIGN) from None
             data = contents.get((block, name))
-            if data is None:
-                complete = False
-                if not name:
-                    self._fixed.add(block)
-            answer += (block, data)
-        return answer if complete else None
+            if data is not None:
+                answer += (block, data)
+            elif name:
+                return None
+            else:
+                fixed.add(block)
+        self._fixed |= fixed
+        return None if fixed else answer
 
     def _expect(self, news: Iterable[News] | None) -> None:
         counts: dict[str, int] = {}
@@ -115,8 +136,40 @@ class Expected:
             if int(count) == counts[writer]:
                 blocks[writer].update(one.blocks)
         self._names = {f"{writer}.{counts[writer] + 1}": tuple(sorted(blocks[writer])) for writer in blocks}
-        if sum(map(len, blocks.values())) > MOST or len(self._fixed) > FIXED:
+        self._mixed = self._mixed or len(self._fixed) > FIXED
+        if self._mixed or sum(map(len, blocks.values())) > MOST:
             self.trusted, self._names, self._fixed = False, {}, set()
+
+    def _news(self, journal: bytes, known: int) -> list[News] | None:
+        """What others published since `known`; None where the journal does not say."""
+        news: list[News] = []
+        try:
+            for entry in journal.decode().split(";"):
+                version, _, rest = entry.partition(" ")
+                if not version:
+                    break
+                if int(version) <= known:
+                    return news
+                name, _, blocks = rest.partition(" ")
+                if not name.startswith(self.reader + "."):
+                    if blocks == MANY:
+                        return None
+                    int(name.rpartition(".")[2])
+                    news.append(News(name, self._blocks(blocks)))
+                if int(version) == known + 1:
+                    return news
+        except (ValueError, AttributeError):
+            raise UntrustedPayloadError(FOREIGN) from None
+        return None
+
+    def _blocks(self, text: str) -> tuple[int, ...]:
+        found: list[int] = []
+        for span in text.split(","):
+            first, _, last = span.partition("-")
+            if not 0 <= int(first) <= int(last or first) < self._size:
+                raise ValueError(span)
+            found += range(int(first), int(last or first) + 1)
+        return tuple(found)
 
 
 def spec(blocks: Iterable[int]) -> str:
@@ -132,28 +185,3 @@ def spec(blocks: Iterable[int]) -> str:
         first = last = block
     text = ",".join(found)
     return text if len(text) <= SPEC else MANY
-
-
-def _news(journal: bytes | None, known: int, reader: str) -> list[News] | None:
-    """What others published since `known`; None where the journal does not say."""
-    news: list[News] = []
-    for entry in (journal or b"").decode().split(";"):
-        version, _, rest = entry.partition(" ")
-        if not version:
-            break
-        if int(version) <= known:
-            return news
-        name, _, blocks = rest.partition(" ")
-        if not name.startswith(reader + "."):
-            if blocks == MANY:
-                return None
-            news.append(News(name, tuple(_blocks(blocks))))
-        if int(version) == known + 1:
-            return news
-    return None
-
-
-def _blocks(text: str) -> Iterable[int]:
-    for span in text.split(","):
-        first, _, last = span.partition("-")
-        yield from range(int(first), int(last or first) + 1)

@@ -115,7 +115,7 @@ class Replica:
         # Answers in turn that had no news; counted for small ones.
         self._quiet = 0
         #: What a large one may be asked for by a plain command.
-        self.expected = Expected()
+        self.expected = Expected(self._blocks)
         # Of what is published: the first number given, and how many publications there were.
         self._name = ""
         self._publications = 0
@@ -242,7 +242,7 @@ class Replica:
         What the parent had changed is the parent's to publish.
         """
         self._memory.isolate()
-        self.expected = Expected()
+        self.expected = Expected(self._blocks)
         self._away.clear()
         self._unsent.clear()
         for block in self._twin.changed():

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives import expected
 from transparent_mp.primitives.diff import BLOCK
 from transparent_mp.primitives.expected import FIXED, MOST, UNDER_WAY, Expected, spec
+from transparent_mp.primitives.replica import FETCH_BLOCKS, PUBLISH_BLOCKS
 
 #: Blocks of a segment that is not small, and those that are written in rounds.
 SIZE, WRITTEN = 20, 6
@@ -50,23 +52,26 @@ def test_what_is_written_in_rounds_comes_by_a_plain_command(processes):
 
 
 @pytest.mark.parametrize(
-    "write",
+    ("write", "then"),
     [
-        lambda writer: fill(writer, 99, 1, WRITTEN),
-        lambda writer: fill(writer, 99, 15, 2),
-        lambda writer: [fill(writer, value) for value in (98, 99)],
-        lambda writer: [fill(writer, value, value - 90, 1) for value in range(90, 96)],
-        lambda writer: (writer.view.__setitem__(5, 99), writer.release()),
-        lambda writer: [(writer.view.__setitem__(at * BLOCK, 99), writer.release()) for at in range(19)],
+        (lambda writer: fill(writer, 99, 1, WRITTEN), "EVALSHA"),
+        (lambda writer: fill(writer, 99, 15, 2), "EVALSHA"),
+        (lambda writer: [fill(writer, value) for value in (98, 99)], "EVALSHA"),
+        (lambda writer: [fill(writer, value, value - 90, 1) for value in range(90, 96)], "EVALSHA"),
+        # Of those blocks, but put together by the script: it is asked for from now on.
+        (lambda writer: (writer.view.__setitem__(5, 99), writer.release()), "ECHO"),
+        (lambda writer: [(writer.view.__setitem__(at, 99), writer.release()) for at in range(9)], "ECHO"),
+        (lambda writer: (writer.view.__setitem__(19 * BLOCK, 99), writer.release()), "EVALSHA"),
     ],
 )
-def test_what_was_not_expected_is_seen_all_the_same(processes, write):
+def test_what_was_not_expected_is_seen_all_the_same(processes, write, then):
     writer, reader = processes(bytes(SIZE * BLOCK))
     learned(reader, lambda turn: fill(writer, turn))
-    write(writer)
-    reader.acquire()
-    assert bytes(reader.view) == bytes(writer.view)
-    assert commands(reader) == ["EVALSHA"]
+    for _ in range(2):
+        write(writer)
+        reader.acquire()
+        assert bytes(reader.view) == bytes(writer.view)
+        assert commands(reader)[0] == then
 
 
 def test_of_two_writers_of_one_block_both_are_seen(processes):
@@ -139,8 +144,58 @@ def test_a_reader_that_fell_behind_the_journal_is_given_everything(processes):
 
 
 def test_no_more_is_asked_for_than_an_answer_should_bring():
-    one = Expected()
+    one = Expected(2 * MOST)
     for version in (1, 2, 3):
         one.learn(b"%d w.1.%d 0-%d;" % (version, version, MOST), version - 1)
     assert not one.trusted
     assert one.question()[1] == []
+
+
+def test_an_answer_in_pieces_is_learned_from_once(processes):
+    size = FETCH_BLOCKS + 500
+    writer, reader = processes(bytes(size * BLOCK))
+    for turn in range(1, 3):
+        fill(writer, turn, 0, PUBLISH_BLOCKS)
+        fill(writer, turn, PUBLISH_BLOCKS, size - PUBLISH_BLOCKS)
+        reader.acquire()
+        assert bytes(reader.view) == bytes(writer.view)
+    for turn in range(3, 6):
+        fill(writer, turn, 0, 1500)
+        reader.acquire()
+        assert bytes(reader.view) == bytes(writer.view)
+    assert commands(reader) == ["ECHO", "HMGET"]
+
+
+def test_of_a_piece_that_comes_again_nothing_is_learned():
+    one = Expected(2 * MOST)
+    for version in (1, 2, 2):
+        one.learn(b"%d w.1.%d 0-9;" % (version, version), version - 1)
+    assert one.trusted
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        b"\xff",
+        b"x w.1.1 0;",
+        b"1 w.1.x 0;",
+        b"1 w.1.1 0-9999999;",
+        b"1 w.1.1 3-1;",
+        b"1 w.1.1 -1;",
+        b"1 w.1.1;",
+        7,
+    ],
+)
+def test_a_journal_of_something_else_is_refused(journal):
+    with pytest.raises(UntrustedPayloadError):
+        Expected(10).learn(journal, 0)
+
+
+@pytest.mark.parametrize("claim", [b"x", b"", b"1 2", b"\xff", 7, b"y x w 1"])
+def test_a_claim_of_something_else_is_refused(claim):
+    one = Expected(10)
+    for version in (1, 2):
+        one.learn(b"%d w.1.%d 0;" % (version, version), version - 1)
+    number, _fields = one.question()
+    with pytest.raises(UntrustedPayloadError):
+        one.answer(number, [claim, b"data"], b"3 w.1.3 0;", 2)
