@@ -29,13 +29,13 @@ def hold_off() -> None:
 def go_on() -> None:
     """The other end of a hold_off()."""
     _Held.by.pop()
-    if _Held.was_on and not _Held.by:
+    # Again and again, as another thread may come or go in between any two lines.
+    while _Held.was_on and not _Held.by:
+        _Held.was_on = False
         gc.enable()
-        # Another thread may have come in between.
         if _Held.by:
             gc.disable()
-        else:
-            _Held.was_on = False
+            _Held.was_on = True
 
 
 def forget() -> None:

@@ -100,10 +100,11 @@ def _after_fork_in_child() -> None:
     background.forget()
     collector.forget()
     if session is not None:
+        # First: what is collected meanwhile is not to end the parent's holds.
+        session.uid = _place.child_uid or new_id()
         session.store.reset()
         if isinstance(session, OwnedSession):
             session.let_go()
-        session.uid = _place.child_uid or new_id()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

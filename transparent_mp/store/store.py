@@ -39,6 +39,7 @@ from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.pops import PopLine
 
 _ident = threading.get_ident
+# The kernel's: on a worker a process has another.
 _getpid = original("os", "getpid")
 
 #: Unread replies after which a cast looks for them. Smaller: more reads; larger: errors surface later.
@@ -80,6 +81,7 @@ class Store:
 
     def reset(self) -> None:
         """Forget every link without a word on it: for the child of a fork, whose parent owns them."""
+        self._pid = _getpid()
         # What is closed is the child's own descriptor, and nothing is sent.
         if self._line is not None:
             self._line.drop()
@@ -93,7 +95,6 @@ class Store:
         self._busy = 0
         self._later: deque[Sequence[Command]] = deque()
         self._closed = False
-        self._owner = _getpid()
         self._dialler.reset()
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
@@ -110,7 +111,7 @@ class Store:
     def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
         """Send and go on. `on_reply` is given the last command's reply when it is read."""
         if self._busy == _ident():
-            replies = self._aside(commands)
+            replies = self.aside(*commands)
             if on_reply is not None:
                 on_reply(replies[-1])
             return
@@ -127,14 +128,14 @@ class Store:
 
     def soon(self, *commands: Command) -> None:
         """`cast` that takes no lock it might wait for and raises nothing."""
-        # Between a fork and reset(), what the child drops is its parent's, as is the link.
-        if not self._closed and self._owner == _getpid():
+        # In the child of a fork a finaliser may run before `reset`, and what ends there is the parent's.
+        if not self._closed and self._pid == _getpid():
             self._later.append(commands)
             self._flush()
 
     def call(self, *commands: Command) -> list[Reply]:
         """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
-        replies = self._aside(commands) if self._busy == _ident() else self._call(commands)
+        replies = self.aside(*commands) if self._busy == _ident() else self._call(commands)
         if self._later:
             self._flush()
         for reply in replies:
@@ -153,8 +154,10 @@ class Store:
             self._raise_failed()
         return replies
 
-    def _aside(self, commands: Sequence[Command]) -> list[Reply]:
-        """An exchange while this thread is in the middle of another one."""
+    def aside(self, *commands: Command) -> list[Reply]:
+        """An exchange on another line than the shared one: in the middle of one there, or because it raises
+        no error of casts. Errors are among the replies.
+        """
         line = self.watch()
         replies: list[Reply] = []
         try:
@@ -268,6 +271,7 @@ class Store:
 
     def watch(self) -> PopLine:
         """A line for the caller alone, on whose fd it may wait."""
+        self._see_to_fork()
         return self._pops.lend(self._check)
 
     def hold(self, held: Callable[[int], None]) -> None:
@@ -280,6 +284,9 @@ class Store:
 
     def retire(self, line: PopLine) -> None:
         """End a line that the caller had for itself, whatever is outstanding on it."""
+        if line.pid != _getpid():
+            line.drop()
+            return
         line.close()
         admission = self._dialler.admission
         if admission is not None and line.key:
@@ -319,6 +326,7 @@ class Store:
 
     def _turn(self) -> Line:
         """The shared line, on which what finalisers wanted to send has gone ahead."""
+        self._see_to_fork()
         line = self._shared()
         while self._later:
             self._send(line, self._later.popleft(), None, None)
@@ -329,6 +337,12 @@ class Store:
         if self._line is None:
             self._line = Line(self._dial_shared)
         return self._line
+
+    def _see_to_fork(self) -> None:
+        """Leave the parent's links alone in a child that uses them before anybody has called `reset`."""
+        # One command there would shift the parent's answers by one.
+        if self._pid != _getpid():
+            self.reset()
 
     def _dial_shared(self, line: Line) -> None:
         self._check()
