@@ -121,8 +121,11 @@ def in_chunks(key: str, view: memoryview) -> list[Command]:
 def _blob(session: Session, content: Buffer, name: str) -> tuple[list[Command], bytes]:
     key = session.keys("blob", name)
     view = memoryview(content)
-    commands = in_chunks(key, view)
-    commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
+    expire: Command = ("PEXPIRE", key, session.ttl)
+    # It is known, and has a life, before any of its content comes: who sends that may be killed meanwhile.
+    # And after it: sent again for a lost answer, it may come when the receiver has deleted the blob.
+    commands: list[Command] = [("SADD", session.keys("keys"), key), ("HSET", key, "size", len(view)), expire]
+    commands += [*in_chunks(key, view), expire]
     return commands, _BLOB.pack(name.encode(), len(view), hashlib.sha256(view).digest())
 
 
