@@ -82,6 +82,7 @@ def stream(session: Session, digest: str) -> Iterator[bytes]:
         seen.update(chunk)
         yield chunk
     if seen.hexdigest() != digest:
+        session.refused()
         raise UntrustedPayloadError(f"the content {digest[:12]} is not what its digest says and was not used")
 
 

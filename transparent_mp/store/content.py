@@ -88,7 +88,7 @@ def unpack(session: Session, place: str, message: bytes, seen: Seen | None = Non
     Raises UntrustedPayloadError when it was not made for `place` by this session, or was received before.
     """
     at = TAG + NUMBER
-    try:
+    with session.counting():
         session.seal.check(place, message[:TAG], memoryview(message)[TAG:])
         if seen is not None and not seen.first(message[TAG:at]):
             raise UntrustedPayloadError(
@@ -100,9 +100,6 @@ def unpack(session: Session, place: str, message: bytes, seen: Seen | None = Non
         content: Buffer = rest
         if kind[:1] in (b"B", b"b"):
             content = _fetch(session, rest)
-    except UntrustedPayloadError:
-        session.refused()
-        raise
     if kind[:1] in (b"D", b"d"):
         content = b"".join(withdraw(session, bytes(rest[:DIGEST]).decode()))
     if len(kind) > 1:
