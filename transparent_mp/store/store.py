@@ -242,7 +242,9 @@ class Store:
         deadline = None if timeout is None else time.monotonic() + timeout
         while line.link is not None and not line.link.buffered():
             # A poll object serves one thread at a time, and costs little to make.
-            poll, fd, shared = select.poll(), line.fileno(), self._line
+            poll, fd = select.poll(), line.fileno()
+            # Who waits in the middle of an exchange cannot see to it.
+            shared = None if self._busy == _ident() else self._line
             poll.register(fd, select.POLLIN)
             if shared is not None and shared.usable and shared is not line:
                 poll.register(shared.fileno(), _ENDED)
@@ -316,13 +318,12 @@ class Store:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
         while self._later and self._busy != _ident() and self._lock.acquire(blocking=False):
             try:
-                self._busy = _ident()
-                self._turn()
+                with self._exchange:
+                    self._turn()
             except StoreError:
                 # A finaliser has nobody to tell; the next command meets the same trouble.
                 self._later.clear()
             finally:
-                self._busy = 0
                 self._lock.release()
 
     def _turn(self) -> Line:
