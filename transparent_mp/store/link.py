@@ -66,6 +66,8 @@ class Link:
         buffers: list[Any] = []
         small: list[bytes] = []
         for command in commands:
+            if not _STRINGS.issuperset(map(type, command)):
+                command = _spelled(command)
             if _plain(command):
                 small.append(hiredis.pack_command(command))
             else:
@@ -247,12 +249,19 @@ class _More:
 _MORE = _More()
 
 
+_STRINGS = frozenset((bytes, str))
+
+
+def _spelled(command: Command) -> Command:
+    """With its numbers as text. hiredis spells them too, but a signal's handler that raises meanwhile makes
+    it read from nowhere: Python runs handlers before a `repr`, and hiredis takes that not to fail.
+    """
+    return tuple([repr(arg) if arg.__class__ is int or arg.__class__ is float else arg for arg in command])
+
+
 def _plain(command: Command) -> bool:
     for arg in command:
-        if arg.__class__ is bytes or arg.__class__ is str:
-            if len(arg) >= SCATTER:
-                return False
-        elif arg.__class__ is not int and arg.__class__ is not float:
+        if (arg.__class__ is not bytes and arg.__class__ is not str) or len(arg) >= SCATTER:
             return False
     return True
 

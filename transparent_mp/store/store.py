@@ -234,6 +234,8 @@ class Store:
                 self.unblock(line)
             if line.collect():
                 return
+            # It was begun anew, for a reason that may have met what was cast, too.
+            self.mend()
 
     def wait(self, line: PopLine, timeout: float | None) -> bool:
         """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else."""
