@@ -155,3 +155,22 @@ def test_bytes_that_the_store_has_refused_are_not_published(two, refused):
         sent(one, commands)
     other.acquire()
     assert not any(other.view)
+
+
+def test_nothing_is_lost_or_older_when_the_connection_ends(two):
+    one, other = two
+    for turn in range(1, 25):
+        for part in range(3):
+            change(one, 10 * (turn % 20) + part, part, 3, turn % 2 + 1)
+            with one.engine.sending():
+                one.session.store.cast(*one.engine.publish())
+        if turn % 3 == 0:
+            # What it has not heard of is sent again, though all of it was done.
+            other.session.store.ask("CLIENT", "KILL", "ID", one.session.store._line.link.number)
+        one.session.store.settle()
+        other.acquire()
+        assert bytes(other.view) == bytes(one.view)
+        change(other, turn, 4, 2)
+        other.release()
+        one.acquire()
+        assert bytes(other.view) == bytes(one.view)
