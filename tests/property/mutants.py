@@ -112,7 +112,7 @@ MUTANTS = {
         "primitives/replica.py", "        if begins > max(self.known, after):\n", "        if False:\n"
     ),
     # The store.
-    "masks are blocks": Mutant("store/lua/publish.lua", "if tonumber(other) > known then", "if false then"),
+    "masks are blocks": Mutant("store/lua/publish.lua", "alone = tonumber(other) <= known", "alone = true"),
     "nobody else wrote": Mutant(
         "store/lua/publish.lua", "other = last or '0' end", "other = other or '0' end"
     ),
