@@ -13,12 +13,13 @@ A full store moves nothing; there an element is popped for good, at the risk of 
 from __future__ import annotations
 
 import itertools
+import select
 from collections.abc import Sequence
 from typing import Callable
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.store.line import STEPS, Line
-from transparent_mp.store.link import Command, Reply
+from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.refusals import explained, lacks_scripts
 
 #: Elements, and bytes, in `taken` after which a pop removes those before it. Larger: more memory of the
@@ -39,6 +40,7 @@ class PopLine(Line):
         "_taken_bytes",
         "_taken_length",
         "_trims",
+        "polled",
     )
 
     def __init__(self, dial: Callable[[Line], None]) -> None:
@@ -56,6 +58,8 @@ class PopLine(Line):
         self._taken_length = 1
         self._taken_bytes = 0
         self._trims = False
+        #: What its wait was last polled with, and for which links; for the one thread that waits.
+        self.polled: tuple[Link | None, Link | None, select.poll] | None = None
 
     def pop(self, key: str, then: Sequence[Command] = (), *, blocking: bool = True) -> None:
         """Send a pop of that list, and `then` to run behind it; collect() has the answers."""
@@ -133,7 +137,8 @@ class PopLine(Line):
     def answers(self) -> list[Reply]:
         """Take what collect() has found: [element or None, *replies]."""
         assert self.link is not None
-        replies = [self.link.arrived[at] for at in range(self._count)]
+        replies = list(self.link.arrived)
+        del replies[self._count :]
         first = replies[0]
         if self._counts and isinstance(first, bytes):
             self._taken_length = 1 if self._trims else self._taken_length + 1
@@ -146,10 +151,10 @@ class PopLine(Line):
             replies[1:2] = done if isinstance(done, list) else [done] * self._steps
         self.link.arrived.clear()
         self._pop = ()
-        return [
-            explained(self.link.address, reply) if isinstance(reply, StoreReplyError) else reply
-            for reply in replies
-        ]
+        for at, reply in enumerate(replies):
+            if isinstance(reply, StoreReplyError):
+                replies[at] = explained(self.link.address, reply)
+        return replies
 
     def _begin(self) -> None:
         try:

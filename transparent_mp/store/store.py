@@ -223,26 +223,41 @@ class Store:
         """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            if not self.wait(line, None if deadline is None else deadline - time.monotonic()):
+            if not self.wait(line, None if deadline is None else deadline - time.monotonic(), alone=True):
                 self.unblock(line)
             if line.collect():
                 return
 
-    def wait(self, line: PopLine, timeout: float | None) -> bool:
-        """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else."""
+    def wait(self, line: PopLine, timeout: float | None, *, alone: bool = False) -> bool:
+        """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else.
+
+        `alone`: no other thread may wait on the line.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         while line.link is not None and not line.link.buffered():
-            # A poll object serves one thread at a time, and costs little to make.
-            poll, fd, shared = select.poll(), line.fileno(), self._line
-            poll.register(fd, select.POLLIN)
-            if shared is not None and shared.usable and shared is not line:
-                poll.register(shared.fileno(), _ENDED)
+            poll, fd = self._poll(line, alone), line.fileno()
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             happened = poll.poll(left)
             if not happened or any(number == fd for number, _ in happened):
                 return bool(happened)
             self.mend()
         return True
+
+    def _poll(self, line: PopLine, alone: bool) -> select.poll:
+        """What waits for a line's answer, and for the end of the shared line."""
+        link, shared, other = line.link, self._line, None
+        if shared is not None and shared is not line and shared.usable:
+            other = shared.link
+        # A poll object serves one thread at a time.
+        if alone and line.polled is not None and line.polled[0] is link and line.polled[1] is other:
+            return line.polled[2]
+        poll = select.poll()
+        poll.register(line.fileno(), select.POLLIN)
+        if other is not None:
+            poll.register(other.fileno(), _ENDED)
+        if alone:
+            line.polled = (link, other, poll)
+        return poll
 
     def mend(self) -> None:
         """See to the shared line, whose connection has ended."""
