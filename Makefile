@@ -22,7 +22,7 @@ unexport TRANSPARENT_MP
 .DELETE_ON_ERROR:
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help demo check test conformance apps paper property fuzz mutants leaks faults soak bench width launches rie wheel clean
+.PHONY: help demo check test conformance apps tools paper property fuzz mutants leaks faults soak bench width launches rie wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "     " substr($$0, 3) }' Makefile
@@ -76,6 +76,10 @@ apps: .apps/venv/.wheel  ## forty programs on libraries from PyPI, under plain P
 ##             APPS="emcee_app tqdm_app": only these; SANDBOX=1: workers in the sandbox (root)
 	@tests/apps/run --python "$(CURDIR)/.apps/venv/bin/python" --plain --witness \
 	    --prefix '"$(CURDIR)/.apps/venv/bin/python" -m transparent_mp' $(call sandboxed,.apps/venv) $(APPS)
+
+tools: .apps/venv/.wheel  ## black, isort, compileall, flake8, pylint, 2to3 over a tree: what they leave, byte for byte
+##             ON="local sandbox": which workers (the last: root, and not without it)
+	@.apps/venv/bin/python tests/apps/tools $(addprefix --on ,$(ON))
 
 paper: .apps/venv/.wheel .paper/venv/.wheel  ## the programs of the paper, not one line edited, on workers
 ##             POET=DIR BASELINES=DIR: work trees of uber-research/poet, openai/baselines; else left out
