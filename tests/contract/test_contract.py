@@ -106,10 +106,11 @@ def test_a_program_prints_what_it_prints_under_plain_python(
         pytest.importorskip(name)
     flags = FLAGS.get(program, ())
     expected = plain(program, "spawn" if program in UNSAFE_UNDER_FORK else method, flags=flags)
+    assert expected.status == 0, expected.err.decode()
     ran = on_workers(binding, program, method, flags=flags)
+    assert ran.status == 0, ran.err.decode()
     assert ran.out.decode(errors="backslashreplace") == expected.out.decode(errors="backslashreplace")
     assert ran.err.decode() == expected.err.decode()
-    assert ran.status == expected.status == 0
     assert ran.witnessed
 
 

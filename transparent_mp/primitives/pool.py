@@ -7,7 +7,9 @@ for it for ever.
 
 Its thread that looks after workers waits for their sentinels and for a notifier, and also on the fd
 of the results' pipe, though the notifier tells it when the last result has come (ThreadPool's own
-waits for nothing else). Here there is no such fd.
+waits for nothing else). Here there is no such fd. While the pool runs the notifier does not tell it of
+last results either, for which it has nothing to do: after each `apply` it would take the interpreter
+from who calls the next.
 
 When the store is lost no result can come any more: those that are waited for get the error, where
 CPython's threads would only end.
@@ -33,7 +35,7 @@ def setup_queues(self: Any) -> None:
     self._inqueue = tasks = TaskQueue(_name_of)
     self._outqueue = ResultQueue(tasks, _name_of)
     self._quick_put = tasks.put
-    self._quick_get = self._outqueue.get
+    self._quick_get = self._outqueue.get_next
 
 
 def get_sentinels(self: Any) -> list[Any]:
@@ -42,7 +44,22 @@ def get_sentinels(self: Any) -> list[Any]:
     _pools.add(self)
     if isinstance(self._inqueue, TaskQueue):
         self._taskqueue = Calls(self._inqueue, _APPLY)
+        self._cache.notifier = WhenEnding(self)
     return [self._change_notifier._reader]
+
+
+class WhenEnding:
+    """Stands where a pool's cache has the notifier, which it tells when the last result has come."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = weakref.ref(pool)
+        self._notifier = pool._change_notifier
+
+    def put(self, item: Any) -> None:
+        pool = self._pool()
+        # Who ends a pool says so first, and tells the notifier after.
+        if pool is None or pool._state != stdlib.RUN:
+            self._notifier.put(item)
 
 
 def get_tasks(stock: Any) -> Any:

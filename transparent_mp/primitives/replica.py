@@ -22,8 +22,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Callable, Protocol
+from typing import Any, Callable, NamedTuple, Protocol
 
 from transparent_mp import background
 from transparent_mp.primitives import bulk, diff
@@ -66,8 +65,7 @@ class Memory(Protocol):
         """Give it back; nothing refers to it any more."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """What one publication of one thread found changed."""
 
     number: int
@@ -140,11 +138,22 @@ class Replica:
             self._publish_last(self)
             self._free(self._view, self._memory)
 
-    def publication(self, session: Session, thread: int, whole: bool = False) -> Iterator[Command]:
+    def publication(self, session: Session, thread: int, whole: bool = False) -> Iterable[Command]:
         """Commands that publish what was changed here since the last publication.
 
         `whole`: blocks that changed were written whole, as those of a new segment are.
         """
+        if self._blocks > 1 or whole:
+            return self._publication(session, thread, whole)
+        # As that does, without its generators: a counter under its lock is all that many programs share.
+        now, old = self._view.tobytes(), self._twin.get(0, 1)
+        if now != old:
+            self._twin.set(0, now)
+            return (self._command(session, diff.entries(0, old, now), thread, 0)[0],)
+        along = self._along()
+        return (self._publishing(session, along),) if along else ()
+
+    def _publication(self, session: Session, thread: int, whole: bool) -> Iterator[Command]:
         first = 0
         changes: list[Entry] = []
         blocks = 0
@@ -218,8 +227,9 @@ class Replica:
             return None
         if begins > max(self.known, after):
             return self.known
-        diff.check(answer[5:], len(self._view))
-        self._merge_blocks(answer[5:])
+        if len(answer) > 5:
+            diff.check(answer[5:], len(self._view))
+            self._merge_blocks(answer[5:])
         self._seen = latest
         if reached < latest:
             return int(reached)

@@ -48,6 +48,12 @@ class ResultQueue:
         """Put what no process of the pool can: the end, or the result of one that has died."""
         self.tasks.answer(result)
 
+    def get_next(self) -> Any:
+        """get(), for whom nobody else calls: waits without the store while no result can come."""
+        if not self.at_hand:
+            self.tasks.await_any()
+        return self.get()
+
     def get(self) -> Any:
         while True:
             if not self._opened:

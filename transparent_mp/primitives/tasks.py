@@ -13,11 +13,14 @@ had: that one may have had effects, and is not run again. So each task has exact
 nobody was left to tell its last results, it may have begun all that it had taken.
 
 A burst of tasks goes in one write: who puts them says when nothing more is at hand (`flush`). Tasks
-are held back (`put` waits) while more are without a result than keep every process busy.
+are held back (`put` waits) while more are without a result than keep every process busy. Who reads
+results does not ask the store while no task is without one (`await_any`): it would only be in the way
+of who puts the next, which both need the interpreter.
 """
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 import weakref
@@ -67,6 +70,10 @@ class TaskQueue:
         self._open_bytes = 0
         #: Processes that take, by the names of their lists.
         self._takers: set[str] = set()
+        # Whether who reads results waits to be called, and what it is called by.
+        self._reader_waits = False
+        self._called: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._ends = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         context.assert_spawning(self)
@@ -104,6 +111,8 @@ class TaskQueue:
         name = self._name_of(task)
         if name is not None:
             with self._changed:
+                # First, since a signal's handler may end this anywhere: it is called in vain then.
+                self._call_reader()
                 self._open[name] = message[:TAG], len(content)
                 self._open_bytes += len(content)
         self._first += first
@@ -137,6 +146,14 @@ class TaskQueue:
             self._changed.notify()
             return True
 
+    def await_any(self) -> None:
+        """Return when a result may come: a task has none yet, or the end was put. For one thread."""
+        with self._changed:
+            if self._open or self._ends:
+                return
+            self._reader_waits = True
+        self._called.get()
+
     def unfinished(self) -> int:
         """How many tasks have no result yet."""
         return len(self._open)
@@ -161,7 +178,11 @@ class TaskQueue:
             return [name for name, (known, _) in self._open.items() if known in tags] if tags else []
 
     def answer(self, result: Any) -> None:
-        """Push a result that no process of the pool can."""
+        """Push a result that no process of the pool can; None is the end."""
+        if result is None:
+            with self._changed:
+                self._ends = True
+                self._call_reader()
         self.theirs.post(_dumps(result))
 
     def let_through(self) -> None:
@@ -169,6 +190,11 @@ class TaskQueue:
         with self._changed:
             self._holds_back = False
             self._changed.notify_all()
+
+    def _call_reader(self) -> None:
+        if self._reader_waits:
+            self._called.put(None)
+            self._reader_waits = False
 
     def too_many(self) -> bool:
         """Whether a put would wait."""

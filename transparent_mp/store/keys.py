@@ -28,11 +28,13 @@ session keys (S = tmp:{SESSION})
     S:keys         set      every session key in use; scripts -> keeper (renews), end (deletes)
     S:carriers     set      object ids whose messages may hold for their receivers; sender -> drop, exited
     S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
-    S:blob:ID      hash     number -> chunk of a payload too large for a message; sender -> receiver, who
-                            deletes it
+    S:blob:ID      hash     number -> chunk of a payload too large for a message, and its size; sender ->
+                            receiver, who deletes it
     S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)
     S:acks:UID     set      ids of the token lists of sender UID; sender -> exited
     S:answer:ID    list     one answer to a request; client -> asker, seconds
+    S:answers      set      answers that nobody has taken yet; client -> asker, keeper (forgets those that are
+                            gone), end (deletes them)
     S:content:D    hash     number -> chunk of the large content whose SHA-256 is D; client -> workers;
                             drop_content
     S:lasting      set      digests of the contents that stay until the end; who puts -> drop_content

@@ -15,7 +15,7 @@ import contextlib
 import os
 import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -126,6 +126,15 @@ class Session:
         key = self.keys("refused")
         self.store.soon(("INCR", key), ("PEXPIRE", key, self.ttl), ("SADD", self.keys("keys"), key))
 
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count what is refused within."""
+        try:
+            yield
+        except UntrustedPayloadError:
+            self.refused()
+            raise
+
     def ticket(self) -> dict[str, Any]:
         """What another process needs to join, secret included: for launches and real forks only."""
         return Hiding(
@@ -204,7 +213,7 @@ class OwnedSession(Session):
         if os.getpid() != self._pid:
             # A forked child of the client ends without its parent's session.
             return
-        parts = ("alive", "keys", "objects", "workers", "starting")
+        parts = ("alive", "keys", "objects", "workers", "starting", "answers")
         # A store that is gone has nothing left to delete.
         with contextlib.suppress(OSError):
             for callback in self.before_end:

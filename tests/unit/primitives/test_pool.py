@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from multiprocessing import pool as stdlib
 
 import pytest
@@ -31,6 +32,44 @@ def test_items_of_others_are_not(items):
     chunks = pool.get_tasks(DIVIDE).__func__(str, items, 2)
     assert type(chunks) is not AtHand
     assert type(pool.guarded_task_generation(_numbered)(None, 0, str, chunks)) is not AtHand
+
+
+class Told(list):
+    """A notifier."""
+
+    put = list.append
+
+
+class Running:
+    """As much of a Pool as has to do with its cache."""
+
+    def __init__(self):
+        self._state = stdlib.RUN
+        self._change_notifier = Told()
+        self._cache = stdlib._PoolCache(notifier=pool.WhenEnding(self))
+
+    def result(self):
+        self._cache[1] = object()
+        del self._cache[1]
+
+
+def test_who_looks_after_processes_is_told_of_last_results_only_when_the_pool_ends():
+    running = Running()
+    running.result()
+    assert running._change_notifier == []
+    running._state = stdlib.CLOSE
+    running.result()
+    assert running._change_notifier == [None]
+
+
+def test_and_when_nobody_has_the_pool_any_more():
+    running = Running()
+    cache, told = running._cache, running._change_notifier
+    cache[1] = object()
+    del running
+    gc.collect()
+    del cache[1]
+    assert told == [None]
 
 
 def _numbered(_pool, job, func, iterable):
