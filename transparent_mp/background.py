@@ -48,6 +48,11 @@ def active() -> int:
     return len(listed())
 
 
+def is_ours() -> bool:
+    """Whether the calling thread is one of them."""
+    return _thread.get_ident() in _Ours.idents
+
+
 def forget() -> None:
     """In the child of a fork: they stayed with the parent."""
     _Ours.running = 0

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from transparent_mp.primitives import session as sessions
+from transparent_mp.ship import contents
 
 SIZE = int(sys.argv[1])
 #: Of a type that pickles its buffer apart, as programs have it.
@@ -56,6 +57,8 @@ def several() -> list[float]:
 
 if __name__ == "__main__":
     mp.set_start_method("fork")
+    # As for one that is larger than what the store keeps.
+    contents.KEEP = 0
     mp.SimpleQueue()
     with mp.Pool(2) as first:
         first.map(leave, range(2))

@@ -26,7 +26,7 @@ def found() -> dict[str, Any]:
     root = str(Path(transparent_mp.__file__).parents[1])
     environ.update(PYTHONPATH=root, TRANSPARENT_MP_LEASE="600", TRANSPARENT_MP_WORKERS=str(WORKERS))
     command = [sys.executable, "-m", "transparent_mp", str(HERE / "of_globals.py"), str(SIZE)]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
     return dict(json.loads(done.stdout))

@@ -71,11 +71,15 @@ PROGRAMS = {
     "remote_managers.py": CROSSWISE,
     "signals.py": CROSSWISE,
     "surroundings.py": ALL,
+    "unbuffered.py": BOTH,
     "waiting.py": CROSSWISE,
 }
 
 #: What a program needs that is not in the environment of the tests; without it, it is not run.
 NEEDS = {"files_libraries.py": ("h5py", "pandas", "pyarrow")}
+
+#: Words in front of a program.
+FLAGS = {"unbuffered.py": ("-u",)}
 
 #: Programs that plain Python's fork does not always end: a child forked by one thread while another holds
 #: the lock of stdout hangs in `_flush_std_streams`. What they print is what they print under spawn.
@@ -100,11 +104,13 @@ def test_a_program_prints_what_it_prints_under_plain_python(
 ) -> None:
     for name in NEEDS.get(program, ()):
         pytest.importorskip(name)
-    expected = plain(program, "spawn" if program in UNSAFE_UNDER_FORK else method)
-    ran = on_workers(binding, program, method)
+    flags = FLAGS.get(program, ())
+    expected = plain(program, "spawn" if program in UNSAFE_UNDER_FORK else method, flags=flags)
+    assert expected.status == 0, expected.err.decode()
+    ran = on_workers(binding, program, method, flags=flags)
+    assert ran.status == 0, ran.err.decode()
     assert ran.out.decode(errors="backslashreplace") == expected.out.decode(errors="backslashreplace")
     assert ran.err.decode() == expected.err.decode()
-    assert ran.status == expected.status == 0
     assert ran.witnessed
 
 

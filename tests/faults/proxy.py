@@ -5,6 +5,7 @@
         proxy.next(Fault.REPLY_LOST, skip=3)      or exactly: the fourth request from now on
         proxy.cut()                               or now: every connection
         proxy.refuse(); proxy.accept()            nobody listens; somebody does again
+        proxy.hold(port); proxy.release()         what comes for that port stays here; it goes on
         proxy.target = other                      where later connections lead
         proxy.watch = seen                        is called with each piece of data before it goes on
 
@@ -15,6 +16,7 @@ commands: a request is what one read finds.
 from __future__ import annotations
 
 import enum
+import math
 import os
 import random
 import selectors
@@ -153,6 +155,22 @@ class Proxy:
         """Take connections again."""
         self._refusing = False
 
+    def hold(self, port: int) -> None:
+        """Keep what the server sends to the client that has this port."""
+        with self._lock:
+            for end in self._ends:
+                if end.port == port and end.upward:
+                    end.resumes = math.inf
+                    self._listen(end.other)
+
+    def release(self) -> None:
+        """Let all of that go on."""
+        with self._lock:
+            for end in self._ends:
+                if end.resumes == math.inf:
+                    end.resumes = time.monotonic()
+        self._wake()
+
     def connections(self) -> int:
         """How many lead through it."""
         return len(self._ends) // 2
@@ -181,7 +199,7 @@ class Proxy:
                             self._listen(end.other)
 
     def _soonest(self) -> float | None:
-        due = [end.resumes for end in self._ends if end.resumes]
+        due = [end.resumes for end in self._ends if 0 < end.resumes < math.inf]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _connected(self) -> None:

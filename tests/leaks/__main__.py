@@ -19,6 +19,8 @@ SHOWN = (
     ("client fds", "client_fds", 1),
     ("client threads", "client_threads", 1),
     ("worker fds", "worker_fds", 1),
+    ("processes", "processes", 1),
+    ("files", "files", 1),
 )
 
 

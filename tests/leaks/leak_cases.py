@@ -13,6 +13,7 @@ import gc
 import json
 import multiprocessing as mp
 import os
+import signal
 import socket
 import sys
 import time
@@ -316,6 +317,25 @@ def _send_and_stay(queue, conn):
     mp.Event().wait()
 
 
+def _stay(conn):
+    conn.send("here")
+    mp.Event().wait()
+
+
+def killed_workers(_crew, count):
+    """All of them with a process each time, and then all that there may be."""
+    for _ in range(count):
+        here, there = mp.Pipe()
+        process = mp.Process(target=_stay, args=(there,))
+        process.start()
+        here.recv()
+        for pid in supervisors():
+            os.kill(pid, signal.SIGKILL)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    every_worker()
+
+
 #: Case -> its round, and whether there is a crew.
 CASES = {
     case.__name__: (case, crew)
@@ -331,6 +351,7 @@ CASES = {
         (pool_tasks, False),
         (pool_arrays, False),
         (terminated, False),
+        (killed_workers, False),
     )
 }
 

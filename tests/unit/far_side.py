@@ -93,7 +93,7 @@ def child() -> None:
         return _read(inp)
 
     class Sources:
-        def content(self, digest: str) -> Any:
+        def content(self, digest: str, snapshot: str = "") -> Any:
             return ask("content", digest)
 
         def late_global(self, name: str) -> Any:

@@ -20,6 +20,7 @@ LAYERS = (
     "originals",
     "shadows",
     "background",
+    "collector",
     "config",
     "store",
     "launch",

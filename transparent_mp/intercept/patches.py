@@ -222,6 +222,8 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.resource_tracker", "unregister", _P + "shared_memory:unregister", wraps=True,
           why="as register"),
 
+    Patch("multiprocessing.util", "Finalize.__call__", _P + "finalizers:elsewhere", wraps=True,
+          why="run by the collector in a thread of ours, it would wait for that thread"),
     Patch("multiprocessing.pool", "worker", _P + "lifetime:passing_on", sides=WORKER, wraps=True,
           why="a pool's process outlives its worker: between tasks it goes on elsewhere"),
     Patch("concurrent.futures.process", "_process_worker", _P + "lifetime:passing_on", sides=WORKER,

@@ -140,6 +140,8 @@ class LambdaLauncher:
             self._waiting.clear()
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._threads, CLOSE)
+        if self._invoker is not None:
+            self._invoker.close()
 
     def _serve(self) -> None:
         """Body of a thread: launches until there are none."""

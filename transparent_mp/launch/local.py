@@ -84,16 +84,17 @@ class LocalLauncher:
         return ""
 
     def let_go(self) -> None:
-        for process in self._workers.values():
+        for process in tuple(self._workers.values()):
             process.stdin.close()  # type: ignore[union-attr]
 
     def close(self) -> None:
         if os.getpid() != self._pid:
             return
-        for process in self._workers.values():
+        workers = tuple(self._workers.values())
+        for process in workers:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()  # type: ignore[union-attr]
-        for process in self._workers.values():
+        for process in workers:
             try:
                 process.wait(LEAVE)
             except subprocess.TimeoutExpired:
@@ -107,6 +108,10 @@ class LocalLauncher:
             for line in process.stderr:
                 tail.append(line.decode(errors="replace").rstrip())
         status = process.wait()
+        # A long session may see many workers come and go.
+        self._workers.pop(worker, None)
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()  # type: ignore[union-attr]
         said = "; it said: " + " / ".join(tail) if tail else ""
         on_gone(worker, f"its command ended with status {status}{said}")
 

@@ -160,15 +160,16 @@ class Connection(_StockConnection):  # type: ignore[misc]
             self._watch().arm()
         return int(self._handle)
 
-    def told_in_vain(self) -> bool:
-        """As `Watch.told_in_vain`."""
-        shared = self._shared
-        return shared is not None and shared.watch is not None and shared.watch.told_in_vain()
+    @property
+    def watch(self) -> Watch | None:
+        """What stands behind its fd, once this process has asked for that."""
+        watch = self._shared.watch if self._shared is not None else None
+        return None if watch is None or watch.inherited else watch
 
     def _watch(self) -> Watch:
         shared = self._shared
         assert shared is not None
-        if shared.watch is None:
+        if shared.watch is None or shared.watch.inherited:
             self._end_early()
             shared.watch = Watch(sessions.current().store, shared.inbound)
             # The number the program knows stays the same.
@@ -281,8 +282,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
             timeout = max(0.0, deadline - time.monotonic())
         if early is not None:
             replies: list[Any] | None = early
-        elif shared.watch is not None:
-            replies = shared.watch.take(timeout, memory.fetch())
+        elif (watch := self.watch) is not None:
+            replies = watch.take(timeout, memory.fetch())
         elif timeout is not None and timeout <= 0:
             replies = session.store.call(("LPOP", shared.inbound), *memory.fetch())
         else:
@@ -310,8 +311,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         names = (shared.inbound, keys("holds", session.uid), keys("keys"))
         args = (keys.base, keys.any_object, session.uid, session.ttl)
         message = session.store.ask(*script("accept", names, args))
-        if shared.watch is not None:
-            shared.watch.taken()
+        if self.watch is not None:
+            self.watch.taken()
         return unpack(session, shared.inbound, message, shared.hold.seen) if message else None
 
     def length(self) -> int:

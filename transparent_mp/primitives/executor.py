@@ -147,7 +147,7 @@ class CallResults(ResultQueue):
     def recv(self) -> Any:
         """The result that the fd tells of; None when it told too much."""
         came = self._fetch()
-        watch = self.tasks.ours._shared.watch
+        watch = self.tasks.ours.watch
         if watch is not None:
             watch.taken()
         return self.get() if came else None

@@ -41,8 +41,11 @@ __all__ = ["Capture", "Sources", "capture", "late_global", "restore"]
 class Sources(Protocol):
     """How a process gets what its image leaves out."""
 
-    def content(self, digest: str) -> Any:
-        """Bytes of an external; a writable buffer is used without copying it."""
+    def content(self, digest: str, snapshot: str = "") -> Any:
+        """Bytes of an external; a writable buffer is used without copying it.
+
+        `snapshot`: the one that has it. Raises LookupError when that is gone.
+        """
 
     def late_global(self, name: str) -> bytes:
         """What `late_global(name)` answers at the client."""
@@ -125,17 +128,22 @@ def _maker(name: str, entry: Any, sources: Sources) -> Callable[[], Any]:
 
 def _kept(entry: Kept, sources: Sources) -> Any:
     try:
-        fields = sources.kept(entry.snapshot, entry.module, entry.name)
+        found = Apart(*sources.kept(entry.snapshot, entry.module, entry.name))
+        stream, buffers = _fetched(found, sources, entry.snapshot)
     except LookupError as gone:
         return main_globals.lost_global(entry.name, entry.kind, str(gone.args[0]), entry.module)
-    return _unpack(Apart(*fields), sources)
+    return pickle.loads(stream, buffers=buffers)
 
 
 def _unpack(entry: Apart, sources: Sources) -> Any:
-    stream = sources.content(entry.stream) if isinstance(entry.stream, str) else entry.stream
-    return pickle.loads(
-        stream, buffers=[_buffer(sources.content(digest), ro) for digest, ro in entry.buffers]
-    )
+    stream, buffers = _fetched(entry, sources)
+    return pickle.loads(stream, buffers=buffers)
+
+
+def _fetched(entry: Apart, sources: Sources, snapshot: str = "") -> tuple[Any, list[Any]]:
+    """Its pickle and the buffers of that."""
+    stream = sources.content(entry.stream, snapshot) if isinstance(entry.stream, str) else entry.stream
+    return stream, [_buffer(sources.content(digest, snapshot), ro) for digest, ro in entry.buffers]
 
 
 def _buffer(content: Any, readonly: bool) -> Any:

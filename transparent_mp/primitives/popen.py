@@ -108,7 +108,11 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         _context.set_spawning_popen(self)
         try:
             environ = role.without_its_own(self._environ(process_obj))
-            around = {**_surroundings(), "environ": without_addresses(environ), "code": _current_code()}
+            around = {
+                **_surroundings(self.method),
+                "environ": without_addresses(environ),
+                "code": _current_code(),
+            }
             around["addresses"] = [name for name in ADDRESSES if name in environ]
             around.update(_files(starter.current(), around["cwd"], self.method))
             body = pickle.dumps((around, self.method, *self._pickled(process_obj)), 5)
@@ -236,7 +240,7 @@ def _forget(session: Session, uid: str) -> None:
         session.store.cast(session.script("forget", ("objects", "keys"), parts))
 
 
-def _surroundings() -> dict[str, Any]:
+def _surroundings(method: str) -> dict[str, Any]:
     """What a local child would find around it."""
     try:
         cwd = os.getcwd()
@@ -251,7 +255,7 @@ def _surroundings() -> dict[str, Any]:
         "parent": pids.getpid(),
         "cpus": pids.cpu_count() or 1,
         "ancestor": pids.ancestor() or (os.getpid(), sessions.current().uid),
-        "streams": [_stream_like(sys.__stdout__), _stream_like(sys.__stderr__)],
+        "streams": [_stream_like(stream, method) for stream in (sys.__stdout__, sys.__stderr__)],
         "ignored": settings.ignored_signals(),
         "warnings": list(sys.warnoptions),
         "own": [name for name in overlay.own_names() if "." not in name],
@@ -293,7 +297,7 @@ def _current_code() -> dict[str, str] | None:
     return None if batches is None else batches.current()
 
 
-def _stream_like(stream: Any) -> dict[str, Any]:
+def _stream_like(stream: Any, method: str) -> dict[str, Any]:
     """How a process's stream is to be opened; the program may have none, or one of its own."""
     found = {"line_buffering": False}
     try:
@@ -304,6 +308,12 @@ def _stream_like(stream: Any) -> dict[str, Any]:
         value = getattr(stream, name, None)
         if value:
             found[name] = value
+    if method == "fork":
+        found["unbuffered"] = isinstance(getattr(stream, "buffer", None), io.RawIOBase)
+    else:
+        # A fresh interpreter is not told of -u.
+        found["unbuffered"] = found["write_through"] = bool(os.environ.get("PYTHONUNBUFFERED"))
+        found["line_buffering"] = stream.isatty() and not found["unbuffered"]
     return found
 
 

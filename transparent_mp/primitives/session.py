@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from multiprocessing import util
 from typing import Any
 
-from transparent_mp import background
+from transparent_mp import background, collector
 from transparent_mp.config import Config
 from transparent_mp.launch.bucket import equip
 from transparent_mp.store.session import OwnedSession, Session, join, new_id, open_session
@@ -98,11 +98,13 @@ def _after_fork_in_child() -> None:
     session = _place.session
     _place.lock = threading.RLock()
     background.forget()
+    collector.forget()
     if session is not None:
+        # First: what is collected meanwhile is not to end the parent's holds.
+        session.uid = _place.child_uid or new_id()
         session.store.reset()
         if isinstance(session, OwnedSession):
             session.let_go()
-        session.uid = _place.child_uid or new_id()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

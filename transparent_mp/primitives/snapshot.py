@@ -2,13 +2,16 @@
 
 What `fork` gives by copy-on-write, it gives here as well. A large global is neither pickled nor digested
 when a process starts. The client forks; the copy waits; when a process on a worker first uses the global,
-the copy pickles it, as it was, and stores it by digest:
+the copy pickles it, as it was. What its worker does not have yet, by digest, the process asks for, and
+the copy puts into the store what that lacks:
 
-    request    client -> copy    pickled (module, name)
-    header     copy -> client    pickled (entry, {digest: size})
-    digest     client -> copy    one that the store lacks; the copy puts it there
-    done       copy -> client    after each
-    ""         client -> copy    that is all
+    ("pack", module, name)    client -> copy    pickled
+    (entry, {digest: size})   copy -> client    pickled
+    ("store", digest)         client -> copy    pickled
+    done                      copy -> client    when the store has it
+
+So what all workers have does not travel, whatever its size. A copy holds what it has pickled until it is
+stored: buffers are its own memory, the rest is no larger than the globals that it was asked for.
 
 A copy lives as long as a process that was started from it. One is enough for several starts between which
 no code of the program runs in the starting thread: those of a pool (`moment`).
@@ -58,6 +61,7 @@ class Snapshot:
         self._on_unused = on_unused
         self._lock = threading.Lock()
         self._entries: dict[tuple[str, str], Any] = {}
+        self._sizes: dict[str, int] = {}
         self._counting = threading.Lock()
         self._users = 0
         ours, theirs = socket.socketpair()
@@ -96,23 +100,26 @@ class Snapshot:
         self._copy.close()
 
     def entry(self, module: str, name: str) -> Any:
-        """The global's entry; its contents are in the store by then. Raises OSError, EOFError."""
+        """The global's entry. Raises OSError, EOFError."""
         with self._lock:
             if (module, name) not in self._entries:
                 self._entries[module, name] = self._fetch(module, name)
             return self._entries[module, name]
 
-    def _fetch(self, module: str, name: str) -> Any:
-        _write(self._copy, pickle.dumps((module, name)))
-        entry, sizes = pickle.loads(_read(self._copy))
-        self._kept.use(self.name, sizes)
+    def store(self, digest: str) -> None:
+        """Have a content of an entry in the store. Raises OSError, EOFError."""
         # Another copy may be about to store the same.
-        with _storing:
-            for digest, size in sizes.items():
-                if not contents.has(self._session, digest, size):
-                    _write(self._copy, digest.encode())
-                    _read(self._copy)
-        _write(self._copy, b"")
+        with _storing, self._lock:
+            size = self._sizes[digest]
+            self._kept.use(self.name, {digest: size})
+            if not contents.has(self._session, digest, size):
+                _write(self._copy, pickle.dumps(("store", digest)))
+                _read(self._copy)
+
+    def _fetch(self, module: str, name: str) -> Any:
+        _write(self._copy, pickle.dumps(("pack", module, name)))
+        entry, sizes = pickle.loads(_read(self._copy))
+        self._sizes.update(sizes)
         return entry
 
 
@@ -147,11 +154,14 @@ class Snapshots:
         return snapshot
 
     def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """What a process asks for: the global's entry, pickled, once its contents are in the store."""
+        """What a process asks for: a global's entry, pickled, or that a content is in the store."""
         snapshot = self._known.get(request["snapshot"])
         if snapshot is None:
             return {"gone": "the process that it was kept for has ended"}, b""
         try:
+            if "digest" in request:
+                snapshot.store(request["digest"])
+                return {}, b""
             return {}, pickle.dumps(snapshot.entry(request["module"], request["name"]))
         except (OSError, EOFError):
             return {"gone": "the copy of the client's memory that had it has ended"}, b""
@@ -225,14 +235,21 @@ def _answer_for_ever(client: socket.socket, session: Session, pack: Pack) -> Non
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         client = _alone_with(client)
+        packed: dict[str, Any] = {}
         while True:
-            module, name = pickle.loads(_read(client))
-            entry, parts = pack(module, name)
-            sizes = {digest: memoryview(part).nbytes for digest, part in parts.items()}
-            _write(client, pickle.dumps((entry, sizes)))
-            for digest in iter(lambda: _read(client).decode(), ""):
-                session.store.call(*contents.put(session, {digest: parts[digest]}, set(), lasting=False))
+            order, *words = pickle.loads(_read(client))
+            if order == "pack":
+                entry, parts = pack(*words)
+                packed.update(parts)
+                sizes = {digest: memoryview(part).nbytes for digest, part in parts.items()}
+                _write(client, pickle.dumps((entry, sizes)))
+            else:
+                (digest,) = words
+                part = {digest: packed.pop(digest)}
+                session.store.call(*contents.put(session, part, set(), lasting=False))
                 _write(client, b"done")
+                # Not until the next order comes.
+                del part
     finally:
         # The client has let go, or sees by our end that we failed; nothing of the program runs at this exit.
         os._exit(0)

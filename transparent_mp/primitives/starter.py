@@ -20,7 +20,7 @@ from typing import Callable
 from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, send_signal
 from transparent_mp.launch.launcher import Launcher
-from transparent_mp.primitives import homes
+from transparent_mp.primitives import homes, watching
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
 from transparent_mp.primitives.packing import kept
@@ -160,6 +160,8 @@ class Starter:
         if self.served is not None:
             # Who joins it finds what it has written, even if it was killed.
             self.served.ended(head["pid"])
+        # And every fd tells of what it has sent, before the sentinel's does.
+        watching.caught_up(self.session.store)
         self._ended(head["pid"], head["code"], head.get("worker", ""))
 
     def _ended(self, pid: int, code: int, worker: str) -> None:

@@ -1,7 +1,9 @@
-"""`connection.wait`, which is not told of an element by the mere end of a connection to the store.
+"""`connection.wait`, which knows of ends what their fds (`watching`) may not.
 
-The fd of an end (`watching`) becomes readable then too. Whoever selects on it by other means may be told in
-vain, once.
+    told in vain   an fd becomes readable, too, when its connection to the store ends: nothing is there
+    told late      its answer is on its way when the time is over: something is there
+
+Whoever selects on such an fd by other means may be told in vain, once, or a moment later.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from transparent_mp.originals import original
+from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.connection import Connection
+from transparent_mp.primitives.watching import Watch, catch_up
 
 _stock = original("multiprocessing.connection", "wait")
 
@@ -22,7 +26,17 @@ def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         ready = _stock(objects, None if deadline is None else max(0.0, deadline - time.monotonic()))
-        told = [one for one in ready if not (isinstance(one, Connection) and one.told_in_vain())]
+        told = [one for one in ready if not ((watch := _watch(one)) and watch.told_in_vain())]
         # In vain, it is not known whether there is something: asked for its fd, an end makes sure.
-        if told or not ready:
+        if told or not (ready or _late(objects)):
             return told
+
+
+def _watch(one: Any) -> Watch | None:
+    return one.watch if isinstance(one, Connection) else None
+
+
+def _late(objects: list[Any]) -> bool:
+    """Whether an end of them has something that its fd did not tell of, and does now."""
+    watches = [watch for one in objects if (watch := _watch(one))]
+    return bool(watches) and catch_up(sessions.current().store.call, watches)

@@ -14,8 +14,12 @@ have registered the fd once and for all.
 
 When the connection is lost, the look goes on on another, and the fd becomes that one's; who was waiting
 with it may be told once that there is something although there is nothing (`waiting` looks again).
-Unlike the standard library, an end that is ARMED may know nothing for a moment of what another connection has
-told of already: answers on two connections may overtake each other.
+
+Answers on two connections may overtake each other: the end of a process may be known before the answer to the
+look that tells of what it has sent. So, where a time is over and before the end of a process is told of,
+watches that tell of nothing ask how much there is, all in one round trip, and wait for answers that must be
+there (`catch_up`). Unlike the standard library, an fd may tell of a message a moment later than another fd
+of one that was sent after it.
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ import os
 import select
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Callable
 
 from transparent_mp.errors import StoreReplyError
 from transparent_mp.store.link import Command, Reply
@@ -51,21 +56,31 @@ class Watch:
         self._store = store
         self._key = key
         self._look: Command = ("BLMOVE", key, key, "LEFT", "LEFT", 0)
+        #: What asks how many elements there are.
+        self.length: Command = ("LLEN", key)
         self._lock = threading.Lock()
         self._state = State.IDLE
         self.line = store.watch()
+        #: Whether it came along with a fork, and is the parent's.
+        self.inherited = False
         #: The fd that the program knows, a duplicate.
         self.handle = -1
         self._link = self.line.link
         self._answer: Reply = None
+        _watches.add(self)
 
-    def arm(self) -> None:
-        """See that the fd tells the truth from here on: also about what is there already."""
+    def arm(self, *, anew: bool = False) -> None:
+        """See that the fd tells the truth from here on: also about what is there already.
+
+        `anew`: and about what has come since it was armed, whose answer may be on its way.
+        """
         with self._lock:
             if self._state is State.IDLE:
                 self._send_look()
             if self.line.lost():
                 self._looked()
+            if anew and self._state is State.ARMED:
+                self._state = State.LOOKING
             while self._state is State.LOOKING and not self._readable(0):
                 if self._store.ask("LLEN", self._key) and not self._readable(ANSWER):
                     continue
@@ -84,7 +99,8 @@ class Watch:
         while True:
             self.arm()
             if not self._readable(None if deadline is None else deadline - time.monotonic()):
-                return False
+                # The time is over, and the answer may be on its way.
+                return bool(self._store.ask("LLEN", self._key))
             if self._store.ask("LLEN", self._key):
                 return True
             # Another holder has taken what the answer tells of.
@@ -95,15 +111,20 @@ class Watch:
     def take(self, timeout: float | None, then: Sequence[Command]) -> list[Reply] | None:
         """Pop the first element: [element, *replies of `then`], or None when the time is over."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        if timeout is not None and timeout <= 0:
-            self.arm()
+        over = False
         while True:
+            if deadline is not None and time.monotonic() >= deadline:
+                # Nothing is there only if the store says so: the answer may be on its way.
+                self.arm(anew=True)
+                over = True
             with self._lock:
                 if self._state is State.IDLE:
                     self._send_look()
             # Waited for without the lock: others may look at the fd meanwhile.
             if not self._readable(None if deadline is None else deadline - time.monotonic()):
-                return None
+                if over:
+                    return None
+                continue
             with self._lock:
                 if not self._readable(0):
                     # Another thread of this process was faster.
@@ -115,8 +136,17 @@ class Watch:
             # None: another holder of this end was faster.
             if replies and replies[0] is not None:
                 return replies
-            if deadline is not None and time.monotonic() >= deadline:
+            if over:
                 return None
+
+    def silent(self, timeout: float = 0.0) -> bool:
+        """Whether a look is outstanding and its answer not here within `timeout` seconds. Takes no lock."""
+        if self._state is State.IDLE or self not in _watches:
+            return False
+        poll = select.poll()
+        # Of the two the one that stays what it is whatever another thread does with the line.
+        poll.register(self.handle if self.handle >= 0 else self.line.fileno(), select.POLLIN)
+        return not poll.poll(timeout * 1000)
 
     def taken(self) -> None:
         """An element was taken by other means: the fd is to tell of the next one."""
@@ -126,6 +156,8 @@ class Watch:
 
     def close(self) -> None:
         """End the watch; what it looked for stays where it is."""
+        _watches.discard(self)
+        # One that is the parent's stays as it is.
         self._store.retire(self.line)
 
     def _pop(self, then: Sequence[Command]) -> list[Reply] | None:
@@ -178,3 +210,38 @@ class Watch:
             poll.register(self.line.fileno(), select.POLLIN)
             return bool(poll.poll(0))
         return self._store.wait(self.line, timeout)
+
+
+#: Those of this process that are not closed.
+_watches: set[Watch] = set()
+
+
+def catch_up(ask: Callable[..., list[Reply]], watches: Iterable[Watch]) -> bool:
+    """Return when each tells of what is in the store by now. Whether there was one that did not.
+
+    `ask`: how the store is asked.
+    """
+    silent = [watch for watch in watches if watch.silent()]
+    late = False
+    while silent:
+        lengths = ask(*(watch.length for watch in silent))
+        # In a moment, unless another holder takes what it tells of. An error is the look's own answer, too.
+        silent = [watch for watch, length in zip(silent, lengths) if isinstance(length, int) and length > 0]
+        late = late or bool(silent)
+        silent = [watch for watch in silent if watch.silent(ANSWER)]
+    return late
+
+
+def caught_up(store: Store) -> None:
+    """Return when every watch of this process tells of what is in the store by now."""
+    # Aside: an error of what the program has cast is the program's to see.
+    catch_up(store.aside, tuple(_watches))
+
+
+def _after_fork_in_child() -> None:
+    for watch in _watches:
+        watch.inherited = True
+    _watches.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

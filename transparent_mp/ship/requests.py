@@ -2,7 +2,7 @@
 
     asker    RPUSH inbox:CLIENT {kind: request, topic, key} + request and data; BLPOP its answer key
     client   RPUSH the answer key, sealed head, and the body, unless that lies in the depot; both stay for as
-             long as an asker may wait
+             long as an asker may wait, at most until the session's end
 
 Both are sealed: a request, as every event with all of its head, because it makes the client read and write
 files; an answer, for its key, because it is code. Of a body the head has the digest. A request without a key
@@ -64,7 +64,8 @@ def ask(
     """Ask and wait. Raises SessionLostError when no answer comes, unless it `lasts` as long as it does."""
     key = session.keys("answer", new_id())
     send(session, topic, request, data, of=of, key=key)
-    taken = session.store.pop(key, None if lasts else ANSWER_TIMEOUT, [("LPOP", key)])
+    then: list[Command] = [("LPOP", key), ("SREM", session.keys("answers"), key)]
+    taken = session.store.pop(key, None if lasts else ANSWER_TIMEOUT, then)
     if taken is None:
         raise SessionLostError(
             f"the client did not answer a request ({topic}) within {ANSWER_TIMEOUT:.0f} s: "
@@ -144,5 +145,11 @@ class Answers:
         if in_depot:
             first, content = deposit(session, digest, content), b""
         head = dumps({"head": answer, "digest": digest, "in_depot": in_depot}).encode()
-        expire = ("PEXPIRE", key, int(ANSWER_TIMEOUT * 1000))
-        return (*first, ("RPUSH", key, session.seal.close(key, head), content), expire)
+        answers = session.keys("answers")
+        return (
+            *first,
+            ("RPUSH", key, session.seal.close(key, head), content),
+            ("SADD", answers, key),
+            ("PEXPIRE", key, int(ANSWER_TIMEOUT * 1000)),
+            ("PEXPIRE", answers, session.ttl),
+        )

@@ -180,7 +180,7 @@ class _Keeper:
 
     def renewal(self) -> tuple[Any, ...]:
         lease = int(self._task["lease"] * 1000)
-        parts = ("alive", "keys", "objects")
+        parts = ("alive", "keys", "objects", "answers")
         return self._script("renew_session", parts, (lease, self._task["ttl"], self._keys.any_object))
 
     def interruption(self, number: int) -> tuple[Any, ...]:
@@ -190,7 +190,7 @@ class _Keeper:
         """End the session; a store that is away is waited for as long as the lease lasts."""
         from transparent_mp.store.session import END_MS
 
-        parts = ("alive", "keys", "objects", "workers", "starting")
+        parts = ("alive", "keys", "objects", "workers", "starting", "answers")
         end = self._script("end_session", parts, (self._keys.base, self._keys.any_object, END_MS))
         deadline = time.monotonic() + self._patience
         while self.run(end) is None and time.monotonic() < deadline:

@@ -33,6 +33,8 @@ session keys (S = tmp:{SESSION})
     S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)
     S:acks:UID     set      ids of the token lists of sender UID; sender -> exited
     S:answer:ID    list     one answer to a request; client -> asker, seconds
+    S:answers      set      answers that nobody has taken yet; client -> asker, keeper (forgets those that are
+                            gone), end (deletes them)
     S:content:D    hash     number -> chunk of the large content whose SHA-256 is D; client -> workers;
                             drop_content
     S:lasting      set      digests of the contents that stay until the end; who puts -> drop_content

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from typing import Callable, NamedTuple, Optional
 
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
+from transparent_mp.originals import original
 from transparent_mp.store.link import Arg, Command, Link, Reply, only_text
 from transparent_mp.store.refusals import Kind, explained, refusal
 from transparent_mp.store.scripts import NO_LINE, numbered, script
@@ -38,6 +39,8 @@ STEPS = frozenset(
     )
 )
 _NO_LINE = len(NO_LINE)
+# The kernel's: on a worker a process has another.
+_getpid = original("os", "getpid")
 
 
 class _Kept(NamedTuple):
@@ -64,11 +67,14 @@ class Line:
         "link",
         "name",
         "number",
+        "pid",
         "taken",
     )
 
     def __init__(self, dial: Callable[[Line], None]) -> None:
         self._dial = dial
+        #: Of the process whose line it is; a child has a copy.
+        self.pid = _getpid()
         self.link: Link | None = None
         #: Name of the line in its session, and of what the store keeps for it. Set by whoever dials.
         self.name = self.key = self.taken = ""
@@ -144,6 +150,8 @@ class Line:
 
     def close(self) -> None:
         """End the connection without a word; what is unanswered is forgotten."""
+        if self.pid != _getpid():
+            self.drop()
         if self.link is not None:
             self.link.close()
             self.link = None

@@ -26,6 +26,9 @@ from transparent_mp.store.refusals import explained, lacks_scripts
 #: store; smaller: a command more for more pops.
 TAKEN, TAKEN_BYTES = 16, 64 * 1024
 
+#: What tells the end of a connection and nothing else; where a system lacks it, an error does.
+ENDED = getattr(select, "POLLRDHUP", 0)
+
 
 class PopLine(Line):
     """A line for one pop at a time."""
@@ -35,12 +38,12 @@ class PopLine(Line):
         "_counts",
         "_given_up",
         "_plain",
+        "_polled",
         "_pop",
         "_steps",
         "_taken_bytes",
         "_taken_length",
         "_trims",
-        "polled",
     )
 
     def __init__(self, dial: Callable[[Line], None]) -> None:
@@ -58,8 +61,8 @@ class PopLine(Line):
         self._taken_length = 1
         self._taken_bytes = 0
         self._trims = False
-        #: What its wait was last polled with, and for which links; for the one thread that waits.
-        self.polled: tuple[Link | None, Link | None, select.poll] | None = None
+        # What its wait was last polled with, and for which links.
+        self._polled: tuple[Link | None, Link | None, select.poll] | None = None
 
     def pop(self, key: str, then: Sequence[Command] = (), *, blocking: bool = True) -> None:
         """Send a pop of that list, and `then` to run behind it; collect() has the answers."""
@@ -100,6 +103,20 @@ class PopLine(Line):
     def wait(self, timeout: float | None) -> bool:
         """Whether an answer, or the connection's end, is here within `timeout` seconds (None: for ever)."""
         return self.link is None or self.link.wait(timeout)
+
+    def polling(self, other: Link | None, *, alone: bool) -> select.poll:
+        """What waits for an answer and for the end of another link. `alone`: no other thread polls."""
+        # A poll object serves one thread at a time.
+        known = self._polled if alone else None
+        if known is not None and known[0] is self.link and known[1] is other:
+            return known[2]
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        if other is not None:
+            poll.register(other.fileno(), ENDED)
+        if alone:
+            self._polled = (self.link, other, poll)
+        return poll
 
     def collect(self) -> bool:
         """Wait for the answers, which then lie in `link.arrived`; False: the pop was begun anew instead."""

@@ -204,7 +204,7 @@ class OwnedSession(Session):
         if os.getpid() != self._pid:
             # A forked child of the client ends without its parent's session.
             return
-        parts = ("alive", "keys", "objects", "workers", "starting")
+        parts = ("alive", "keys", "objects", "workers", "starting", "answers")
         # A store that is gone has nothing left to delete.
         with contextlib.suppress(OSError):
             for callback in self.before_end:

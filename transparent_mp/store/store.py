@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from typing import Callable
 
 from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.originals import original
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.busy import Exchange
 from transparent_mp.store.dialling import Dialler
@@ -38,6 +39,8 @@ from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.pops import PopLine
 
 _ident = threading.get_ident
+# The kernel's: on a worker a process has another.
+_getpid = original("os", "getpid")
 
 #: Unread replies after which a cast looks for them. Smaller: more reads; larger: errors surface later.
 OWED_READ = 64
@@ -47,9 +50,6 @@ OWED_MAX = 1024
 KEPT_READ, KEPT_MAX = 1024 * 1024, 32 * 1024 * 1024
 #: Seconds after which a pop that CLIENT UNBLOCK did not find, since it was still on its way, is ended again.
 UNBLOCK_AGAIN = 0.01
-
-#: What tells the end of a connection and nothing else; where a system lacks it, an error does.
-_ENDED = getattr(select, "POLLRDHUP", 0)
 
 
 class Store:
@@ -78,6 +78,7 @@ class Store:
 
     def reset(self) -> None:
         """Forget every link without a word on it: for the child of a fork, whose parent owns them."""
+        self._pid = _getpid()
         # What is closed is the child's own descriptor, and nothing is sent.
         if self._line is not None:
             self._line.drop()
@@ -107,7 +108,7 @@ class Store:
     def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
         """Send and go on. `on_reply` is given the last command's reply when it is read."""
         if self._busy == _ident():
-            replies = self._aside(commands)
+            replies = self.aside(*commands)
             if on_reply is not None:
                 on_reply(replies[-1])
             return
@@ -124,13 +125,14 @@ class Store:
 
     def soon(self, *commands: Command) -> None:
         """`cast` that takes no lock it might wait for and raises nothing."""
-        if not self._closed:
+        # In the child of a fork a finaliser may run before `reset`, and what ends there is the parent's.
+        if not self._closed and self._pid == _getpid():
             self._later.append(commands)
             self._flush()
 
     def call(self, *commands: Command) -> list[Reply]:
         """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
-        replies = self._aside(commands) if self._busy == _ident() else self._call(commands)
+        replies = self.aside(*commands) if self._busy == _ident() else self._call(commands)
         if self._later:
             self._flush()
         for reply in replies:
@@ -149,8 +151,10 @@ class Store:
             self._raise_failed()
         return replies
 
-    def _aside(self, commands: Sequence[Command]) -> list[Reply]:
-        """An exchange while this thread is in the middle of another one."""
+    def aside(self, *commands: Command) -> list[Reply]:
+        """An exchange on another line than the shared one: in the middle of one there, or because it raises
+        no error of casts. Errors are among the replies.
+        """
         line = self.watch()
         replies: list[Reply] = []
         try:
@@ -235,29 +239,16 @@ class Store:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while line.link is not None and not line.link.buffered():
-            poll, fd = self._poll(line, alone), line.fileno()
+            # Who waits in the middle of an exchange cannot see to it.
+            shared = None if self._busy == _ident() or self._line is line else self._line
+            other = shared.link if shared is not None and shared.usable else None
+            poll, fd = line.polling(other, alone=alone), line.fileno()
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             happened = poll.poll(left)
             if not happened or any(number == fd for number, _ in happened):
                 return bool(happened)
             self.mend()
         return True
-
-    def _poll(self, line: PopLine, alone: bool) -> select.poll:
-        """What waits for a line's answer, and for the end of the shared line."""
-        link, shared, other = line.link, self._line, None
-        if shared is not None and shared is not line and shared.usable:
-            other = shared.link
-        # A poll object serves one thread at a time.
-        if alone and line.polled is not None and line.polled[0] is link and line.polled[1] is other:
-            return line.polled[2]
-        poll = select.poll()
-        poll.register(line.fileno(), select.POLLIN)
-        if other is not None:
-            poll.register(other.fileno(), _ENDED)
-        if alone:
-            line.polled = (link, other, poll)
-        return poll
 
     def mend(self) -> None:
         """See to the shared line, whose connection has ended."""
@@ -277,6 +268,7 @@ class Store:
 
     def watch(self) -> PopLine:
         """A line for the caller alone, on whose fd it may wait."""
+        self._see_to_fork()
         return self._pops.lend(self._check)
 
     def hold(self, held: Callable[[int], None]) -> None:
@@ -289,6 +281,9 @@ class Store:
 
     def retire(self, line: PopLine) -> None:
         """End a line that the caller had for itself, whatever is outstanding on it."""
+        if line.pid != _getpid():
+            line.drop()
+            return
         line.close()
         admission = self._dialler.admission
         if admission is not None and line.key:
@@ -318,17 +313,17 @@ class Store:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
         while self._later and self._busy != _ident() and self._lock.acquire(blocking=False):
             try:
-                self._busy = _ident()
-                self._turn()
+                with self._exchange:
+                    self._turn()
             except StoreError:
                 # A finaliser has nobody to tell; the next command meets the same trouble.
                 self._later.clear()
             finally:
-                self._busy = 0
                 self._lock.release()
 
     def _turn(self) -> Line:
         """The shared line, on which what finalisers wanted to send has gone ahead."""
+        self._see_to_fork()
         line = self._shared()
         while self._later:
             self._send(line, self._later.popleft(), None, None)
@@ -339,6 +334,12 @@ class Store:
         if self._line is None:
             self._line = Line(self._dial_shared)
         return self._line
+
+    def _see_to_fork(self) -> None:
+        """Leave the parent's links alone in a child that uses them before anybody has called `reset`."""
+        # One command there would shift the parent's answers by one.
+        if self._pid != _getpid():
+            self.reset()
 
     def _dial_shared(self, line: Line) -> None:
         self._check()

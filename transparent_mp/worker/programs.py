@@ -29,19 +29,25 @@ class ClientSources:
         self._session = session
         self._shelf = shelf
 
-    def content(self, digest: str) -> Any:
-        return self._shelf.content(self._session, digest)
+    def content(self, digest: str, snapshot: str = "") -> Any:
+        def have_it_stored() -> None:
+            self._kept({"snapshot": snapshot, "digest": digest})
+
+        return self._shelf.content(self._session, digest, have_it_stored if snapshot else None)
 
     def late_global(self, name: str) -> bytes:
         return ask(self._session, "global", {"name": name})[1]
 
     def kept(self, snapshot: str, module: str, name: str) -> tuple[Any, ...]:
-        request = {"snapshot": snapshot, "module": module, "name": name}
-        head, fields = ask(self._session, "kept", request)
-        if "gone" in head:
-            raise LookupError(head["gone"])
+        fields = self._kept({"snapshot": snapshot, "module": module, "name": name})
         entry: tuple[Any, ...] = pickle.loads(fields)
         return entry
+
+    def _kept(self, request: dict[str, str]) -> bytes:
+        head, found = ask(self._session, "kept", request)
+        if "gone" in head:
+            raise LookupError(head["gone"])
+        return found
 
     def source(self, file: str) -> str | None:
         head, text = self.ask("source", {"file": file})

@@ -17,16 +17,18 @@ import mmap
 import os
 import shutil
 import tempfile
-from typing import Any
+from typing import Any, Callable
 
 from transparent_mp.ship import contents
 from transparent_mp.store.depot import Depot
 from transparent_mp.store.session import Session
 from transparent_mp.worker.pantry import Pantry
 
-#: Bytes on a shelf; a content that was just fetched stays, whatever its size. Larger: more contents are not
-#: fetched again; smaller: less of the worker's disk, or of its memory where that is what /tmp is.
+#: Bytes that a shelf may have in any case; a content that was just fetched stays, whatever its size.
 ROOM = 256 * 1024 * 1024
+#: What it may have of the disk beyond that: one in so many of the bytes that would be free without it. Fewer:
+#: more contents are not fetched again; more: less of the disk, or of the memory where that is what /tmp is.
+PART = 4
 #: What the names of these directories begin with.
 PREFIX = "transparent_mp-shelf-"
 
@@ -46,11 +48,13 @@ class Shelf:
             _sweep()
             self._make()
 
-    def content(self, session: Session, digest: str) -> Any:
-        """A writable buffer of the content."""
+    def content(self, session: Session, digest: str, before: Callable[[], None] | None = None) -> Any:
+        """A writable buffer of the content. `before`: done before it is fetched, if it is."""
+        before = before or _nothing
         if self.place:
             with contextlib.suppress(OSError):
-                return self._shared(session, digest)
+                return self._shared(session, digest, before)
+        before()
         return bytearray(contents.get(session, digest))
 
     def clear(self) -> None:
@@ -71,13 +75,14 @@ class Shelf:
             else:
                 os.close(lock)
 
-    def _shared(self, session: Session, digest: str) -> Any:
+    def _shared(self, session: Session, digest: str, before: Callable[[], None]) -> Any:
         path = os.path.join(self.place, digest)
         if not os.path.exists(path):
             with open(path + ".lock", "wb") as lock:
                 # Whoever comes second waits for the first one's copy.
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not os.path.exists(path):
+                    before()
                     self._fetch(session, digest, path)
         os.utime(path)
         with open(path, "rb") as file:
@@ -105,13 +110,19 @@ class Shelf:
                 with contextlib.suppress(FileNotFoundError):
                     found.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path))
         total = os.path.getsize(newest) + sum(size for _, size, _ in found)
+        disk = os.statvfs(self.place)
+        room = max(ROOM, (disk.f_bavail * disk.f_frsize + total) // PART)
         for _, size, path in sorted(found):
-            if total <= ROOM:
+            if total <= room:
                 break
             total -= size
             for each in (path, path + ".lock"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(each)
+
+
+def _nothing() -> None:
+    """What there is to do before a content is fetched that is stored already."""
 
 
 def _sweep() -> None:

@@ -102,8 +102,11 @@ def _directory(cwd: str) -> None:
 
 def _streams(like: list[dict[str, Any]]) -> None:
     for name, fd, how in (("stdout", 1, like[0]), ("stderr", 2, like[1])):
-        raw = open(fd, "wb", buffering=-1, closefd=False)  # noqa: SIM115  as long as the process
+        unbuffered = how.get("unbuffered", False)
+        raw = open(fd, "wb", 0 if unbuffered else -1, closefd=False)  # noqa: SIM115  as long as the process
         usual = {"encoding": "utf-8", "errors": "backslashreplace" if fd == 2 else "strict"}
-        stream = io.TextIOWrapper(raw, **{**usual, **how, "line_buffering": fd == 2 or how["line_buffering"]})
+        lines = how["line_buffering"] or (fd == 2 and not unbuffered)
+        given = {key: value for key, value in how.items() if key != "unbuffered"}
+        stream = io.TextIOWrapper(raw, **{**usual, **given, "line_buffering": lines})
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)

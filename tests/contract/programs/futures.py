@@ -152,11 +152,14 @@ async def asynchronous():
             print(repr(error), type(error.__cause__).__name__)
         with mp.Manager() as manager:
             event = manager.Event()
+            future = executor.submit(wait_for, event)
             try:
-                await asyncio.wait_for(loop.run_in_executor(executor, wait_for, event), 0.05)
+                await asyncio.wait_for(asyncio.wrap_future(future), 0.05)
             except asyncio.TimeoutError:
                 print("TimeoutError")
             event.set()
+            # A process that has not read its task needs the manager for the event.
+            print(cf.wait([future], 30).not_done)
         ticks = []
 
         async def tick():

@@ -56,10 +56,12 @@ def error_of(call, *args):
 def lifetimes():
     with mp.Pool(2, maxtasksperchild=3) as pool:
         pids = [result.get(30) for result in [pool.apply_async(own_pid) for _ in range(12)]]
-        print("maxtasksperchild", all(pids.count(pid) <= 3 for pid in pids), len(set(pids)) >= 4)
+    # Not while the pool's thread may fork: a child of plain Python's would print the line once more.
+    print("maxtasksperchild", all(pids.count(pid) <= 3 for pid in pids), len(set(pids)) >= 4)
     with mp.Pool(1, maxtasksperchild=1) as pool:
         # A chunk is one task.
-        print([len(set(pool.map(own_pid, range(4), chunksize=size))) for size in (1, 2, 4)])
+        numbers = [len(set(pool.map(own_pid, range(4), chunksize=size))) for size in (1, 2, 4)]
+    print(numbers)
     print(error_of(mp.Pool, 0), error_of(mp.Pool, 1, None, (), 0), error_of(mp.Pool, 1, "no function"))
     if sys.version_info >= (3, 11) and mp.get_start_method() != "fork":
         with ProcessPoolExecutor(1, mp_context=mp.get_context(), max_tasks_per_child=2) as executor:

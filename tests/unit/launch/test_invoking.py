@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
+import ssl
+import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 from botocore.config import Config as Settings
-from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import ClientError
+from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.session import Session
 
 from transparent_mp.launch import invoking
@@ -22,7 +26,10 @@ URL = "/2015-03-31/functions/workers/invocations"
 
 
 class Api(BaseHTTPRequestHandler):
-    """Answers with the next of `answers`, 202 where there is none; 0 hangs up. Keeps what came."""
+    """Answers with the next of `answers`, 202 where there is none; 0 hangs up. Keeps what came.
+
+    With `together`, only when so many have come.
+    """
 
     protocol_version = "HTTP/1.1"
 
@@ -30,6 +37,9 @@ class Api(BaseHTTPRequestHandler):
         lambda_: Any = self.server
         body = self.rfile.read(int(self.headers["Content-Length"]))
         lambda_.seen.append((self.client_address, self.path, dict(self.headers), body))
+        lambda_.open.append(self.connection)
+        if lambda_.together is not None:
+            lambda_.together.wait(60)
         status = lambda_.answers.popleft() if lambda_.answers else 202
         if not status:
             self.close_connection = True
@@ -50,7 +60,7 @@ class Api(BaseHTTPRequestHandler):
 def server() -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     server.daemon_threads = True
-    server.seen, server.answers = [], deque()
+    server.seen, server.answers, server.open, server.together = [], deque(), [], None
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield server
@@ -67,20 +77,36 @@ def client(server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     monkeypatch.setattr(invoking, "_PAUSE", 0.0)
     made = []
 
-    def client(credentials: Any = None) -> Any:
+    def client(credentials: Any = None, endpoint: str = "", verify: Any = None, **settings: Any) -> Any:
         session = Session()
         session.set_credentials("the-key", "the-secret", "the-token")
         if credentials is not None:
             session._credentials = credentials
         url = f"http://127.0.0.1:{server.server_address[1]}"
         # One attempt: what is tried again here is not botocore's doing.
-        settings = Settings(retries={"mode": "standard", "total_max_attempts": 1})
+        config = Settings(retries={"mode": "standard", "total_max_attempts": 1}, **settings)
         made.append(
-            session.create_client("lambda", endpoint_url=url, region_name="eu-west-1", config=settings)
+            session.create_client(
+                "lambda", endpoint_url=endpoint or url, region_name="eu-west-1", config=config, verify=verify
+            )
         )
         return made[-1]
 
     yield client
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def invoker(client: Callable[..., Any]) -> Iterator[Callable[..., Invoker]]:
+    """An invoker of that server, or of this client of its."""
+    made = []
+
+    def invoker(given: Any = None) -> Invoker:
+        made.append(Invoker(given or client(), "workers"))
+        return made[-1]
+
+    yield invoker
     for each in made:
         each.close()
 
@@ -105,37 +131,40 @@ def signature(headers: dict[str, str], body: bytes) -> str:
     return f"{region} {service} {words['SignedHeaders']}"
 
 
-def test_many_take_one_connection_one_after_another(server: Any, client: Any) -> None:
-    invoker = Invoker(client(), "workers")
+def test_many_take_one_connection_one_after_another(server: Any, invoker: Any) -> None:
+    one = invoker()
     for number in range(5):
-        invoker.send(b"%d" % number)
+        one.send(b"%d" % number)
     assert [body for *_rest, body in server.seen] == [b"0", b"1", b"2", b"3", b"4"]
     assert len({connection for connection, *_rest in server.seen}) == 1
 
 
 def test_botocore_asks_once_and_the_others_are_the_same_with_a_signature_of_their_own(
-    server: Any, client: Any
+    server: Any, client: Any, invoker: Any
 ) -> None:
     made = client()
     asked = []
     made.meta.events.register("before-call.lambda.Invoke", lambda **_: asked.append(1))
-    invoker = Invoker(made, "workers")
-    for payload in (b"one", b"another"):
-        invoker.send(payload)
+    one = invoker(made)
+    payloads = [b"one", b"another", b"a third"]
+    for payload in payloads:
+        one.send(payload)
     assert len(asked) == 1
-    (_, path, first, one), (_, same, second, another) = server.seen
-    assert path == same == URL
-    assert (one, another) == (b"one", b"another")
-    assert first["X-Amz-Invocation-Type"] == second["X-Amz-Invocation-Type"] == "Event"
-    assert first["User-Agent"].partition(" ")[0] == second["User-Agent"].partition(" ")[0]
-    assert second["X-Amz-Security-Token"] == "the-token"
-    assert set(first) - {"amz-sdk-invocation-id", "amz-sdk-request"} == set(second)
-    assert signature(first, one).startswith("eu-west-1 lambda ")
-    assert signature(second, another).startswith("eu-west-1 lambda ")
-    assert first["Authorization"] != second["Authorization"]
+    assert [(path, body) for _, path, _, body in server.seen] == [(URL, payload) for payload in payloads]
+    first, *others = (headers for _, _, headers, _ in server.seen)
+    assert signature(first, b"one").startswith("eu-west-1 lambda ")
+    # By botocore's own way, and then on the connection that it has left.
+    for headers, payload, added in zip(others, payloads[1:], (set(), {"Accept-Encoding"})):
+        assert headers["X-Amz-Invocation-Type"] == first["X-Amz-Invocation-Type"] == "Event"
+        assert headers["User-Agent"].partition(" ")[0] == first["User-Agent"].partition(" ")[0]
+        assert headers["X-Amz-Security-Token"] == "the-token"
+        assert set(first) - {"amz-sdk-invocation-id", "amz-sdk-request"} == set(headers) | added
+        assert headers["Host"] == first["Host"]
+        assert signature(headers, payload).startswith("eu-west-1 lambda ")
+        assert headers["Authorization"] != first["Authorization"]
 
 
-def test_credentials_are_refreshed_between_two(server: Any, client: Any) -> None:
+def test_credentials_are_refreshed_between_two(server: Any, client: Any, invoker: Any) -> None:
     numbers = iter(range(100))
 
     def refreshed() -> dict[str, str]:
@@ -145,39 +174,114 @@ def test_credentials_are_refreshed_between_two(server: Any, client: Any) -> None
         return {"access_key": key, "secret_key": "x", "token": "y", "expiry_time": expiry}
 
     credentials = RefreshableCredentials.create_from_metadata(refreshed(), refreshed, "test")
-    invoker = Invoker(client(credentials), "workers")
-    for _ in range(3):
-        invoker.send(b"")
+    one = invoker(client(credentials))
+    for _ in range(4):
+        one.send(b"")
     keys = {headers["Authorization"].partition("/")[0] for _, _, headers, _ in server.seen}
-    assert len(keys) == 3
+    assert len(keys) == 4
 
 
+@pytest.mark.parametrize("before", [1, 2, 3])
 @pytest.mark.parametrize("answer", [0, 429, 503])
-def test_one_that_is_not_accepted_is_botocore_s_again(server: Any, client: Any, answer: int) -> None:
-    invoker = Invoker(client(), "workers")
-    invoker.send(b"first")
+def test_one_that_is_not_accepted_is_botocore_s_again(
+    server: Any, invoker: Any, answer: int, before: int
+) -> None:
+    one = invoker()
+    for _ in range(before):
+        one.send(b"before")
     server.answers.append(answer)
-    invoker.send(b"second")
-    assert [body for *_rest, body in server.seen] == [b"first", b"second", b"second"]
-    assert "amz-sdk-invocation-id" in server.seen[2][2]
+    one.send(b"it")
+    one.send(b"after")
+    seen = [body for *_rest, body in server.seen]
+    assert seen == [b"before"] * before + [b"it", b"it", b"after"]
+    assert "amz-sdk-invocation-id" in server.seen[before + 1][2]
+    assert "amz-sdk-invocation-id" not in server.seen[before + 2][2]
 
 
-def test_what_is_wrong_is_said_by_botocore(server: Any, client: Any) -> None:
-    invoker = Invoker(client(), "workers")
-    invoker.send(b"")
+@pytest.mark.parametrize("before", [1, 2])
+def test_what_is_wrong_is_said_by_botocore(server: Any, invoker: Any, before: int) -> None:
+    one = invoker()
+    for _ in range(before):
+        one.send(b"")
     server.answers.extend([403, 403])
     with pytest.raises(ClientError, match=r"AccessDeniedException.* so it is"):
-        invoker.send(b"")
+        one.send(b"")
 
 
-def test_a_client_that_shows_no_connections_is_asked_each_time(server: Any, client: Any) -> None:
+def test_a_connection_that_was_closed_meanwhile_is_not_used_again(server: Any, invoker: Any) -> None:
+    one = invoker()
+    for _ in range(3):
+        one.send(b"before")
+    server.open[-1].shutdown(socket.SHUT_RDWR)
+    one.send(b"after")
+    assert [body for *_rest, body in server.seen] == [b"before"] * 3 + [b"after"]
+    assert len({connection for connection, *_rest in server.seen}) == 2
+
+
+def test_those_that_come_at_once_wait_until_the_first_is_known_and_not_for_its_answer(
+    server: Any, client: Any, invoker: Any
+) -> None:
+    made = client()
+    asked = []
+    made.meta.events.register("before-call.lambda.Invoke", lambda **_: asked.append(1))
+    server.together = threading.Barrier(8)
+    one = invoker(made)
+    threads = [threading.Thread(target=one.send, args=(b"",)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(server.seen) == 8
+    assert len(asked) == 1
+
+
+def test_without_credentials_each_is_told_so(client: Any, invoker: Any) -> None:
+    class Lost(Credentials):
+        def get_frozen_credentials(self) -> Any:
+            raise NoCredentialsError
+
+    one = invoker(client(Lost("", "")))
+    for _ in range(2):
+        with pytest.raises(NoCredentialsError):
+            one.send(b"")
+
+
+def test_a_proxy_is_asked_in_botocore_s_way(server: Any, client: Any, invoker: Any) -> None:
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    one = invoker(client(endpoint="http://far.invalid", proxies={"http": url}))
+    for _ in range(3):
+        one.send(b"")
+    assert {path for _, path, *_rest in server.seen} == {f"http://far.invalid{URL}"}
+    assert ["amz-sdk-invocation-id" in headers for _, _, headers, _ in server.seen] == [True, False, False]
+
+
+def test_a_connection_with_a_certificate_is_kept_like_any(
+    server: Any, client: Any, invoker: Any, tmp_path: Path
+) -> None:
+    own = ["-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=here"]
+    made = ["openssl", "req", "-x509", *own, "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(made, cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = f"https://127.0.0.1:{server.server_address[1]}"
+    one = invoker(client(endpoint=url, verify=str(tmp_path / "cert.pem")))
+    for _ in range(5):
+        one.send(b"")
+    assert ["amz-sdk-invocation-id" in headers for _, _, headers, _ in server.seen] == [True] + [False] * 4
+    assert len({connection for connection, *_rest in server.seen}) == 1
+
+
+def test_a_client_that_shows_no_connections_is_asked_each_time(
+    server: Any, client: Any, invoker: Any
+) -> None:
     made = client()
 
     class Plain:
         invoke = staticmethod(made.invoke)
 
-    invoker = Invoker(Plain(), "workers")
+    one = invoker(Plain())
     for _ in range(2):
-        invoker.send(b"")
+        one.send(b"")
     assert all("amz-sdk-invocation-id" in headers for _, _, headers, _ in server.seen)
     assert len({connection for connection, *_rest in server.seen}) == 1

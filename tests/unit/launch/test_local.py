@@ -73,3 +73,13 @@ def test_a_forked_child_lets_go_and_ends_nobody(ends: Any) -> None:
     assert ends.empty()
     launcher.close()
     assert ends.get(timeout=60)[0] == "w"
+
+
+def test_nothing_is_kept_of_a_worker_that_has_ended(ends: Any) -> None:
+    launcher = LocalLauncher(Config(worker_command=f"{sys.executable} -c 'pass'", workers=3))
+    descriptors = set(os.listdir("/proc/self/fd"))
+    for number in range(3):
+        launcher.launch(f"w{number}", {"session": "5e5510e5"}, lambda worker, why: ends.put((worker, why)))
+        assert ends.get(timeout=60)[0] == f"w{number}"
+    assert set(os.listdir("/proc/self/fd")) == descriptors
+    launcher.close()

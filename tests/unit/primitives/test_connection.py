@@ -689,3 +689,23 @@ def test_a_pipe_behaves_as_its_model_does():
 
 def test_every_connection_of_the_library_is_ours():
     assert connection.Connection is Connection
+
+
+def test_an_fd_that_came_along_with_a_fork_stays_the_parents(shared):
+    here, there = shared()
+    here.fileno()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            there.send("one")
+            status = 0 if here.poll(LONG) and here.recv() == "one" and not here.poll(0) else 2
+            here.close()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for message in ("two", "three"):
+        there.send(message)
+        assert arrived(here)
+        assert here.recv() == message
+    assert not readable(here)

@@ -89,7 +89,7 @@ class TestLaunch:
         gone.mkdir()
         monkeypatch.chdir(gone)
         gone.rmdir()
-        assert popen._surroundings()["cwd"] == ""
+        assert popen._surroundings("fork")["cwd"] == ""
 
     def test_with_streams_that_were_closed(self, client, monkeypatch):
         client()
@@ -100,7 +100,7 @@ class TestLaunch:
 
         monkeypatch.setattr(sys, "__stdout__", None)
         monkeypatch.setattr(sys, "__stderr__", Closed())
-        assert popen._surroundings()["streams"] == [{"line_buffering": False}] * 2
+        assert popen._surroundings("fork")["streams"] == [{"line_buffering": False}] * 2
 
     def test_is_a_spawning_one_while_it_pickles(self, client, method):
         seen = []

@@ -62,6 +62,11 @@ def ask(book: Snapshots, name: str, of: str) -> Any:
     return pickle.loads(body) if not head else head["gone"]
 
 
+def have_stored(book: Snapshots, digest: str, of: str) -> str:
+    head, _ = book.answer({"snapshot": of, "digest": digest})
+    return str(head.get("gone", ""))
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -76,22 +81,44 @@ def test_a_copy_answers_as_it_was(book: Snapshots, session: OwnedSession) -> Non
     MEMORY["x"] = b"after"
     second = book.take()
     _, digest, pid, _ = ask(book, "x", first.name)
+    _, other, _, _ = ask(book, "x", second.name)
+    # Nothing is stored before somebody lacks it.
+    assert not contents.has(session, digest, 6)
+    for each, copy in ((digest, first), (other, second)):
+        assert not have_stored(book, each, copy.name)
     assert contents.get(session, digest) == b"before"
-    assert contents.get(session, ask(book, "x", second.name)[1]) == b"after"
+    assert contents.get(session, other) == b"after"
     assert pid != os.getpid()
     assert ask(book, "x", first.name) == ask(book, "x", first.name)
 
 
-def test_what_the_store_has_is_not_stored_again(
-    book: Snapshots, session: OwnedSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_store_has_is_not_stored_again(book: Snapshots, session: OwnedSession) -> None:
     MEMORY["x"] = b"the same"
     one, other = book.take(), book.take()
     digest = ask(book, "x", one.name)[1]
+    assert ask(book, "x", other.name)[1] == digest
+    have_stored(book, digest, one.name)
     key = session.keys("content", digest)
     session.store.call(("PEXPIRE", key, 50_000))
-    ask(book, "x", other.name)
+    for copy in (one, other):
+        assert not have_stored(book, digest, copy.name)
     assert session.store.ask("PTTL", key) <= 50_000
+
+
+def test_what_another_copy_had_stored_and_is_gone_with_it_is_stored_again(
+    book: Snapshots, session: OwnedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "KEEP", 0)
+    MEMORY["x"] = b"the same"
+    one, other = book.take(), book.take()
+    digest = ask(book, "x", one.name)[1]
+    ask(book, "x", other.name)
+    have_stored(book, digest, one.name)
+    one.release()
+    assert not contents.has(session, digest, 8)
+    assert "has ended" in have_stored(book, digest, one.name)
+    assert not have_stored(book, digest, other.name)
+    assert contents.get(session, digest) == b"the same"
 
 
 def test_it_ends_with_the_last_process_that_stands_on_it(book: Snapshots) -> None:

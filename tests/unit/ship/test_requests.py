@@ -96,3 +96,30 @@ def test_answers_do_not_stay(answers: Answers, asker: Session, session: OwnedSes
     answers.on("echo", lambda _request: ({}, b""))
     ask(asker, "echo", {})
     assert session.store.ask("KEYS", session.keys("answer") + ":*") == []
+    assert session.store.ask("EXISTS", session.keys("answers")) == 0
+
+
+@pytest.fixture
+def unread(answers: Answers, asker: Session, session: OwnedSession) -> str:
+    """Key of an answer whose asker does not wait for it any more."""
+    answers.on("echo", lambda _request: ({}, b"body"))
+    requests.send(asker, "echo", {}, key=session.keys("answer", "unread"))
+    # Answered in their order.
+    ask(asker, "echo", {})
+    return session.keys("answer", "unread")
+
+
+def test_an_answer_that_nobody_takes_goes_with_the_session(unread: str, session: OwnedSession) -> None:
+    assert session.store.ask("LLEN", unread) == 2
+    keys, parts = session.keys, ("alive", "keys", "objects", "workers", "starting", "answers")
+    session.store.call(session.script("end_session", parts, (keys.base, keys.any_object, 1000)))
+    assert session.store.ask("KEYS", keys("answer") + "*") == []
+
+
+def test_it_is_forgotten_when_it_is_gone(unread: str, session: OwnedSession) -> None:
+    keys, parts = session.keys, ("alive", "keys", "objects", "answers")
+    renew = session.script("renew_session", parts, (60_000, session.ttl, keys.any_object))
+    for known in (1, 0):
+        assert session.store.call(renew) == [1]
+        assert session.store.ask("SCARD", keys("answers")) == known
+        session.store.call(("DEL", unread))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
+from typing import Callable
 
 import pytest
 
+from transparent_mp.store.line import Line
 from transparent_mp.store.session import OwnedSession
 
 
@@ -65,3 +69,47 @@ def test_a_signal_handler_that_uses_the_store(session: OwnedSession) -> None:
     assert sorted(counted) == list(range(1, len(counted) + 1))
     assert counted
     store.call(("DEL", "rung", "mine"))
+
+
+@pytest.mark.parametrize("operation", ["cast", "call", "soon", "settle", "look", "load"])
+def test_no_cycle_is_collected_in_an_exchange(
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    store = session.store
+    store.call(("SET", "held", "12"))
+    seen: list[bool] = []
+    for name in ("put", "take", "take_ready"):
+        real = getattr(Line, name)
+
+        def noting(*args: object, real: Callable[..., object] = real) -> object:
+            seen.append(gc.isenabled())
+            return real(*args)
+
+        monkeypatch.setattr(Line, name, noting)
+    store.cast(("SET", "other", "1"))
+    seen.clear()
+    if operation == "load":
+        assert store.load(("GET", "held"), memoryview(bytearray(2)))
+    elif operation in ("settle", "look"):
+        getattr(store, operation)()
+    else:
+        getattr(store, operation)(("SET", "other", "2"))
+    assert seen
+    assert not any(seen)
+    assert gc.isenabled()
+    store.call(("DEL", "held", "other"))
+
+
+def test_what_a_forked_child_drops_before_it_has_let_go_of_the_link_is_not_sent(
+    session: OwnedSession,
+) -> None:
+    store = session.store
+    store.call(("SET", "dropped", "0"))
+    pid = os.fork()
+    if pid == 0:
+        # Whether or not the hook that resets the store of a process has run.
+        store.soon(("INCR", "dropped"))
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert store.call(("GET", "dropped"), ("ECHO", "mine")) == [b"0", b"mine"]
+    store.call(("DEL", "dropped"))

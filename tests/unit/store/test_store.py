@@ -141,3 +141,25 @@ def test_the_child_of_a_fork_forgets_the_links_quietly_and_the_parent_keeps_them
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     store.cast(("RPUSH", "list", "two"))
     assert store.pop("list") == [b"two"]
+
+
+def test_what_comes_before_that_in_the_child_of_a_fork_does_not_shift_the_parent_s_answers(
+    store: Store,
+) -> None:
+    assert store.ask("INCR", "number") == 1
+    watched = store.watch()
+    watched.pop("list")
+    child = os.fork()
+    if child == 0:
+        # A finaliser's, which is the parent's; a retired line's, too; and what anybody asks.
+        store.soon(("INCR", "number"))
+        store.retire(watched)
+        os._exit(0 if store.ask("INCR", "number") == 2 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    store.cast(("RPUSH", "list", "one"))
+    assert store.ask("ECHO", "mine") == b"mine"
+    assert store.ask("GET", "number") == b"2"
+    store.finish(watched, None)
+    assert watched.answers() == [b"one"]
+    store.unwatch(watched)
+    store.ask("DEL", "number")

@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,6 +46,7 @@ def test_what_was_not_used_for_longest_makes_room(
     session: OwnedSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transparent_mp.worker.shelf.ROOM", 2500)
+    spare(monkeypatch, 0)
     parts = {hashlib.sha256(bytes([n]) * 1000).hexdigest(): bytes([n]) * 1000 for n in range(4)}
     session.store.call(*contents.put(session, parts, set()))
     shelf, views = Shelf(), []
@@ -59,10 +61,53 @@ def test_what_was_not_used_for_longest_makes_room(
     shelf.clear()
 
 
+def spare(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    """Have the disk have so many bytes left."""
+    disk = SimpleNamespace(f_bavail=free, f_frsize=1)
+    monkeypatch.setattr("transparent_mp.worker.shelf.os.statvfs", lambda _place: disk)
+
+
+@pytest.mark.parametrize(("free", "kept"), [(1000, 2), (5000, 2), (12_000, 4)])
+def test_a_shelf_has_its_part_of_what_the_disk_can_spare(
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch, free: int, kept: int
+) -> None:
+    monkeypatch.setattr("transparent_mp.worker.shelf.ROOM", 2500)
+    spare(monkeypatch, free)
+    parts = {hashlib.sha256(bytes([n]) * 1000).hexdigest(): bytes([n]) * 1000 for n in range(4)}
+    session.store.call(*contents.put(session, parts, set()))
+    shelf = Shelf()
+    for digest in parts:
+        shelf.content(session, digest)
+    assert len([name for name in os.listdir(shelf.place) if not name.endswith(".lock")]) == kept
+    shelf.clear()
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_what_comes_before_a_fetch_is_done_only_if_it_is_fetched(
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch, on_disk: bool
+) -> None:
+    shelf, stored = Shelf(), []
+
+    def have_it_stored() -> None:
+        stored.append(DIGEST)
+        session.store.call(*contents.put(session, {DIGEST: CONTENT}, set()))
+
+    place = shelf.place
+    if not on_disk:
+        monkeypatch.setattr(shelf, "place", "")
+    for _ in range(2):
+        assert bytes(shelf.content(session, DIGEST, have_it_stored)[:]) == CONTENT
+    # Its own copies are nobody else's.
+    assert len(stored) == (1 if on_disk else 2)
+    monkeypatch.setattr(shelf, "place", place)
+    shelf.clear()
+
+
 def test_a_content_larger_than_the_room_is_shared_beside_the_sockets_of_processes(
     session: OwnedSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transparent_mp.worker.shelf.ROOM", 500)
+    spare(monkeypatch, 0)
     content = bytes(1000)
     digest = hashlib.sha256(content).hexdigest()
     session.store.call(*contents.put(session, {digest: content}, set()))

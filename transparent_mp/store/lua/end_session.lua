@@ -1,5 +1,5 @@
 -- Ends a session: workers are told, everything else goes at once.
--- KEYS: 1 alive  2 keys  3 objects  4 workers  5 starting
+-- KEYS: 1 alive  2 keys  3 objects  4 workers  5 starting  6 answers
 -- ARGV: 1 base of session keys  2 base of object keys  3 ms for workers to read that it ended
 -- RETURNS: number of workers told.
 -- INVARIANT: afterwards nothing of the session is left but the workers' last frame and what takes it, which
@@ -25,5 +25,7 @@ end
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   if not kept[key] then redis.call('UNLINK', key) end
 end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], base .. 'pids', base .. 'ready', base .. 'names')
+for _, key in ipairs(redis.call('SMEMBERS', KEYS[6])) do redis.call('UNLINK', key) end
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+redis.call('UNLINK', base .. 'pids', base .. 'ready', base .. 'names')
 return #workers

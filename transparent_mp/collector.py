@@ -1,0 +1,46 @@
+"""The collector of cycles, held off while finalisers of the program must not run.
+
+They run in whichever thread the collector is started by, and may wait: a Pool joins its processes. In one
+that holds a lock of ours they would wait for ever. Reference counts end objects all the same.
+
+A program that switches the collector off just while it is held off finds it switched on again.
+"""
+
+from __future__ import annotations
+
+import gc
+
+
+class _Held:
+    """By how many, and whether it was on; changed without a lock, since a finaliser may run in between."""
+
+    by: list[None] = []
+    was_on = False
+
+
+def hold_off() -> None:
+    """No cycle is collected, by any thread, until as many go_on()."""
+    _Held.by.append(None)
+    if gc.isenabled():
+        _Held.was_on = True
+        gc.disable()
+
+
+def go_on() -> None:
+    """The other end of a hold_off()."""
+    _Held.by.pop()
+    # Again and again, as another thread may come or go in between any two lines.
+    while _Held.was_on and not _Held.by:
+        _Held.was_on = False
+        gc.enable()
+        if _Held.by:
+            gc.disable()
+            _Held.was_on = True
+
+
+def forget() -> None:
+    """In the child of a fork: whoever held it off stayed with the parent."""
+    _Held.by = []
+    if _Held.was_on:
+        _Held.was_on = False
+        gc.enable()
