@@ -83,12 +83,13 @@ def refusals(running: Any) -> int:
 
 def test_a_large_content_that_is_changed_cut_or_taken_away_is_refused(session: Any, tmp_path: Path) -> None:
     running, server, reader = session
+    questions, _ = reader.pushed(":q", b"first")
     evil = pickle.dumps(Touches(tmp_path / "evil"))
     for change in ("nothing", "changed", "cut", "longer", "another's", "taken away"):
         freeze(running, worker=True)
         since = reader.count()
         running.say("large")
-        _, message = reader.pushed(":q", since=since)
+        _, message = reader.pushed(questions, since=since)
         # In b the name of a list stands before that of the content.
         at = {b"B": 33, b"b": 49}[message[32:33]]
         (key,) = server.ask("KEYS", b"*:blob:" + message[at : at + 16])
@@ -120,10 +121,11 @@ def test_an_answer_that_is_not_the_client_s_is_refused_and_nothing_of_it_is_unpi
     session: Any, tmp_path: Path, forged: bytes
 ) -> None:
     running, server, reader = session
+    questions, _ = reader.pushed(":q", b"first")
     freeze(running, worker=True)
     since = reader.count()
     running.say("global")
-    reader.pushed(":q", since=since)
+    reader.pushed(questions, since=since)
     freeze(running, worker=False)
     freeze(running, worker=True, number=signal.SIGCONT)
     _, request = reader.pushed(":inbox:", b'"topic":"kept"', since)

@@ -9,7 +9,7 @@ more, changes nothing but what the script takes, or has taken, from under that n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.expected import spec
@@ -21,8 +21,7 @@ from transparent_mp.store.session import Session
 MASK = BLOCK // 8
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """What one publication of one thread found changed."""
 
     number: int

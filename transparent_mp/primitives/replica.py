@@ -17,15 +17,12 @@ It sends nothing itself (`memory` does) and is not thread-safe.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
-import signal
-import threading
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Callable, Protocol
 
-from transparent_mp import background
 from transparent_mp.primitives import bulk, diff
+from transparent_mp.primitives.alone import is_alone
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.expected import Expected
 from transparent_mp.primitives.parts import Part, publishing
@@ -132,11 +129,22 @@ class Replica:
             self._publish_last(self)
             self._free(self._view, self._memory)
 
-    def publication(self, session: Session, thread: int, whole: bool = False) -> Iterator[Command]:
+    def publication(self, session: Session, thread: int, whole: bool = False) -> Iterable[Command]:
         """Commands that publish what was changed here since the last publication.
 
         `whole`: blocks that changed were written whole, as those of a new segment are.
         """
+        if self._blocks > 1 or whole:
+            return self._publication(session, thread, whole)
+        # As that does, without its generators: a counter under its lock is all that many programs share.
+        now, old = self._view.tobytes(), self._twin.get(0, 1)
+        if now != old:
+            self._twin.set(0, now)
+            return self._command(session, diff.entries(0, old, now), thread, 0)[0]
+        along = self._along()
+        return self._publishing(session, along) if along else ()
+
+    def _publication(self, session: Session, thread: int, whole: bool) -> Iterator[Command]:
         first = 0
         changes: list[Entry] = []
         blocks = 0
@@ -224,8 +232,9 @@ class Replica:
             return None
         if begins > max(self.known, after):
             return self.known
-        diff.check(answer[5:], len(self._view))
-        self._merge_blocks(answer[5:])
+        if len(answer) > 5:
+            diff.check(answer[5:], len(self._view))
+            self._merge_blocks(answer[5:])
         self._seen = latest
         if reached < latest:
             return int(reached)
@@ -271,7 +280,7 @@ class Replica:
 
     def _merge_blocks(self, answer: list[Any]) -> None:
         """Blocks and their bytes, in no order."""
-        alone = _alone()
+        alone = is_alone()
         numpy = diff.loaded_numpy() if len(answer) >= 2 * bulk.WORTH else None
         if numpy is None:
             for at in range(0, len(answer), 2):
@@ -355,24 +364,6 @@ class Replica:
 
 def _nothing(_replica: Replica) -> None:
     """What a replica that is not exchanged publishes at its end."""
-
-
-def _alone() -> bool:
-    """Whether nothing else of the program can write to memory while this thread merges."""
-    if background.count() > 0 or threading.get_ident() != threading.main_thread().ident:
-        return False
-    # The signal module's own getsignal looks up a name for each answer. Numbers stand for no handler.
-    handlers = [one for one in map(_signal.getsignal, _SIGNALS) if one.__class__ is not int]
-    return not any(callable(one) and _may_write(one) for one in handlers)
-
-
-def _may_write(handler: Any) -> bool:
-    ours = str(getattr(handler, "__module__", "")).startswith("transparent_mp.")
-    return not ours and handler is not signal.default_int_handler
-
-
-#: Signals that a program may have a handler for.
-_SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
 
 def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:

@@ -77,6 +77,8 @@ class Dialler:
         try:
             self._introduce(line, line.link, True)
         except StoreAwayError:
+            # Somebody has answered there.
+            self._met = True
             self.dial(line, shared=True)
 
     def dial(self, line: Line, *, shared: bool = False) -> None:

@@ -2,12 +2,8 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
-import sys
-import textwrap
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from plain_memory import Plain
@@ -500,50 +496,3 @@ def test_one_command_asks_for_all_segments(processes):
     # Behind the block of the large one, its journal.
     assert [len(answer) for answer in answers] == [7, 9]
     assert (other.view[1], theirs.view[BLOCK]) == (5, 3)
-
-
-class TestAlone:
-    """A merge may write bytes that did not change only when nobody else may be writing them."""
-
-    def said(self, code):
-        """What `code` prints in an interpreter that nobody else has left a thread or a handler in."""
-        head = """
-import signal, sys, threading
-sys.path.append(sys.argv[1])
-from transparent_mp import background
-from transparent_mp.primitives import replica
-"""
-        command = [sys.executable, "-c", head + textwrap.dedent(code), str(Path(__file__).parents[3])]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
-
-    def test_the_main_thread_of_a_program_without_others(self):
-        assert self.said("print(replica._alone())") == ["True"]
-
-    def test_not_beside_a_thread(self):
-        code = """
-            stop = threading.Event()
-            thread = threading.Thread(target=stop.wait)
-            thread.start()
-            print(replica._alone())
-            stop.set()
-            thread.join()
-            print(replica._alone())
-            """
-        assert self.said(code) == ["False", "True"]
-
-    def test_not_in_a_thread_of_our_own(self):
-        code = """
-            done = threading.Event()
-            background.start(lambda: (print(replica._alone()), done.set()))
-            print(done.wait(10))
-            """
-        assert self.said(code) == ["False", "True"]
-
-    def test_not_with_a_handler_that_may_come_between(self):
-        code = """
-            before = signal.signal(signal.SIGUSR1, lambda *_: None)
-            print(replica._alone())
-            signal.signal(signal.SIGUSR1, before)
-            print(replica._alone())
-            """
-        assert self.said(code) == ["False", "True"]
