@@ -121,8 +121,10 @@ width: $(VENV)/.dev $(VENV)/.wheel  ## sessions of 125 to 1,000 processes, each 
 ##             ARGS="1000", ARGS="1000 --workers 2": only so many; forked by two workers
 	@$(VENV)/bin/python -m tests.width $(ARGS)
 
-launches: $(VENV)/.dev $(VENV)/.wheel  ## how fast 200 Lambda workers are launched, through a local front
+launches: $(VENV)/.dev $(VENV)/.wheel  ## how fast 200 Lambda workers are launched and come, through local fronts
+##             the second half as root; 20 minutes on two CPUs. ARGS="--workers 20": only so many
 	@$(VENV)/bin/python tests/on_lambda/launches.py $(ARGS)
+	@$(VENV)/bin/python tests/on_lambda/arrivals.py $(ARGS)
 
 rie: .rie/aws-lambda-rie  ## AWS' runtime interface emulator, on which some tests run
 

@@ -242,11 +242,9 @@ class Store:
         deadline = None if timeout is None else time.monotonic() + timeout
         while line.link is not None and not line.link.buffered():
             # Who waits in the middle of an exchange cannot see to it.
-            shared = None if self._busy == _ident() else self._line
-            fd, other = line.fileno(), None
-            if shared is not None and shared is not line and shared.usable:
-                other = shared.link
-            poll = line.poll(other, alone)
+            shared = None if self._busy == _ident() or self._line is line else self._line
+            other = shared.link if shared is not None and shared.usable else None
+            poll, fd = line.polling(other, alone=alone), line.fileno()
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             happened = poll.poll(left)
             if not happened or any(number == fd for number, _ in happened):
