@@ -176,6 +176,11 @@ class Front:
     def busy(self) -> list[Environment]:
         return [one for one in self.environments if one.state is State.BUSY]
 
+    @property
+    def launches(self) -> list[Invocation]:
+        """Deliveries of tickets: not of a probe, which a client sends when its first worker takes long."""
+        return [one for one in self.invocations if b'"ticket"' in one.payload]
+
     def submit(self, payload: bytes) -> None:
         """An Event: answered at once, delivered by and by."""
         for _ in range(2 if self.function.twice else 1):

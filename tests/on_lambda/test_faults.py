@@ -100,7 +100,7 @@ def test_an_event_that_is_delivered_twice_makes_one_worker(
 ) -> None:
     function = front(twice=True)
     assert run(function, HELLO).out == "hello\n0\n"
-    one, two = function.invocations
+    one, two = function.launches
     assert one.done.wait(60)
     assert two.done.wait(60)
     assert sorted(json.loads(each.result)["processes"] for each in (one, two)) == [0, 1]
@@ -175,7 +175,7 @@ def test_a_supervisor_that_is_killed_is_told_at_once(
     _runtime, _environment, supervisor, *_ = environment.inner()
     environment.kill_one(supervisor)
     assert program.hear() == "-9"
-    (invocation,) = function.invocations
+    (invocation,) = function.launches
     assert invocation.done.wait(60)
     assert "its supervisor ended with status -9" in json.loads(invocation.result)["errorMessage"]
     program.say("end")
@@ -223,7 +223,7 @@ def test_what_was_frozen_for_longer_than_its_lease_does_not_come_back(
     assert program.hear() == "emptied"
     environment.go_on()
     # It finds that it was taken for dead, kills its process, and answers.
-    (invocation,) = function.invocations
+    (invocation,) = function.launches
     assert invocation.done.wait(60)
     assert invocation.error == ""
     assert len(environment.inner()) == 2
@@ -233,4 +233,4 @@ def test_what_was_frozen_for_longer_than_its_lease_does_not_come_back(
     assert program.hear() == "for another"
     assert program.finish().status == 0
     assert json.loads(invocation.result)["processes"] == 1
-    assert len(function.invocations) == 2
+    assert len(function.launches) == 2

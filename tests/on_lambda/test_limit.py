@@ -122,7 +122,7 @@ def test_a_process_that_would_outlive_the_limit_ends_before_it_and_says_so(
     ran = run(function, BARE, how)
     assert (ran.out, ran.status) == (out, 0)
     assert error in ran.err
-    (invocation,) = function.invocations
+    (invocation,) = function.launches
     assert invocation.done.wait(60)
     assert invocation.error == ""
     assert json.loads(invocation.result)["seconds"] < TIMEOUT

@@ -98,7 +98,7 @@ def test_an_environment_is_frozen_with_nothing_of_a_session_and_begins_clean(
 def test_an_invocation_says_what_it_did(front: Callable[..., Front], run: Callable[..., Any]) -> None:
     function = front()
     run(function, "import multiprocessing as mp; p = mp.Process(target=print); p.start(); p.join()")
-    (invocation,) = function.invocations
+    (invocation,) = function.launches
     assert invocation.done.wait(60)
     said = json.loads(invocation.result)
     assert said["processes"] == 1
@@ -123,7 +123,7 @@ def test_processes_run_side_by_side_as_the_memory_gives_cpus(
     """
     function = front(memory=memory)
     assert run(function, program, WORKERS="4").out == "[0, 0, 0, 0]\n"
-    assert len(function.asked) == invocations
+    assert [one.kind for one in function.asked].count("Event") == invocations
 
 
 AS_WHOM = """
