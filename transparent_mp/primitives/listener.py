@@ -165,7 +165,8 @@ def _find(session: Session, name: str) -> tuple[str, str] | None:
     sealed = session.store.ask("HGET", names, name)
     if sealed is None:
         return None
-    machine, oid = bytes(session.seal.open(f"{names} {name}", sealed)).decode().split()
+    with session.counting():
+        machine, oid = bytes(session.seal.open(f"{names} {name}", sealed)).decode().split()
     return machine, oid
 
 

@@ -46,7 +46,6 @@ from transparent_mp.store.session import Session
 #: After everything that may still publish; the session ends later still.
 STOP_PRIORITY = -900
 
-
 #: Segments, weakly.
 Segments = tuple["weakref.ref[Replica]", ...]
 
@@ -134,11 +133,13 @@ class Engine:
         """
         store = self._current().store
         publication = self.publish(riders)
-        if not publication:
-            store.cast(*commands, on_reply=on_reply)
-            return
-        with self.sending():
+        try:
             store.cast(*publication, *commands, on_reply=on_reply)
+        except BaseException:
+            self.lost()
+            raise
+        if publication:
+            self._sent()
 
     def call(self, *commands: Command, riders: Segments = ()) -> list[Reply]:
         """Release: as cast(), and return the replies to `commands`."""
@@ -176,6 +177,8 @@ class Engine:
             return fetching(session, self._chosen(riders), brings)
 
     def merge(self, replies: Iterable[Reply], brings: Brings | None = None) -> None:
+        if not replies and not self.attached and not self._unused:
+            return
         with self._lock:
             self.merged += 1
             looked = False
@@ -189,13 +192,17 @@ class Engine:
         self._free_unused()
 
     def _answers(self, replies: Iterable[Reply]) -> Iterator[tuple[Replica, list[Any]]]:
+        question = 0
         for reply in replies:
+            if reply.__class__ is bytes:
+                question = int(reply)
+                continue
             plain = reply[0].__class__ is not list
             for answer in (reply,) if plain else reply:
                 # Nothing was ever published, or the segment has been detached meanwhile.
                 replica = None if answer[0] is None else self._by_oid.get(answer[0].decode())
                 if replica is not None and not replica.ended:
-                    yield replica, replica.seen(self._current(), answer) if plain else answer
+                    yield replica, (replica.seen(self._current(), answer, question) if plain else answer)
 
     def synchronise(self) -> None:
         if self.following:
@@ -225,10 +232,12 @@ class Engine:
         except BaseException:
             self.lost()
             raise
-        thread = threading.get_ident()
+        self._sent()
+
+    def _sent(self) -> None:
         with self._lock:
             for replica in self._replicas():
-                replica.sent(thread)
+                replica.sent(threading.get_ident())
 
     def lost(self) -> None:
         """What publish() gave out may never have been sent: it goes along with the next."""
@@ -332,15 +341,15 @@ class Engine:
     def _merge_what_is_here(self) -> None:
         """Of several answers that were under way, those that nobody has asked for yet."""
         answers = [answer for look in self.looks for answer in self._answers(look())]
-        for replica, answer in sorted(answers, key=_begins):
+        for replica, answer in sorted(answers, key=lambda found: int(found[1][4])):
             if not replica.lacks(answer):
                 self._go_on(replica, replica.merge(answer))
 
     def _go_on(self, replica: Replica, after: int | None) -> None:
         # With the lock held: an answer that another thread applied between two pieces of this one
         # could be newer than what is still to come.
-        session = self._current()
         while after is not None:
+            session = self._current()
             (answer,) = session.store.ask(*going_on(session, replica, after))
             after = replica.merge(answer, after)
 
@@ -356,10 +365,6 @@ class Engine:
 
     def _current(self) -> Session:
         return self._session or sessions.current()
-
-
-def _begins(found: tuple[Replica, list[Any]]) -> int:
-    return int(found[1][4])
 
 
 def _alive(segments: Segments) -> list[Replica]:
@@ -380,17 +385,10 @@ call = _engine.call
 sending = _engine.sending
 leave = _engine.leave
 detach = _engine.detach
-
-
-def on_release(callback: Callable[[], None]) -> None:
-    """Have something else than memory done before a release as well."""
-    _engine.releases.append(callback)
-
-
-def on_gap(look: Callable[[], Iterable[Reply]]) -> None:
-    """Have replies looked for where an answer begins behind what is known."""
-    _engine.looks.append(look)
-
+#: Has something else than memory done before a release as well.
+on_release = _engine.releases.append
+#: Has replies looked for where an answer begins behind what is known.
+on_gap = _engine.looks.append
 
 os.register_at_fork(
     before=_engine.before_fork,

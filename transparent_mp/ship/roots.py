@@ -19,6 +19,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Callable, NamedTuple
 
 from transparent_mp.config import Config
@@ -261,6 +262,12 @@ def _temporary() -> str:
     return next(str(path) for path in candidates if path and os.path.isdir(path))
 
 
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    with original("io", "open")("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return str(file.read().strip())
+
+
 def view_of_files() -> list[Any]:
     """Equal on two sides exactly when both see the same files with the same rights; [] if it cannot be told.
 
@@ -268,9 +275,7 @@ def view_of_files() -> list[Any]:
     """
     stat_of, readlink = original("os", "stat"), original("os", "readlink")
     try:
-        with original("io", "open")("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            boot = file.read().strip()
         root = stat_of("/")
-        return [boot, readlink("/proc/self/ns/mnt"), root.st_dev, root.st_ino, os.geteuid(), os.getegid()]
+        return [_boot(), readlink("/proc/self/ns/mnt"), root.st_dev, root.st_ino, os.geteuid(), os.getegid()]
     except OSError:
         return []

@@ -22,12 +22,14 @@ class PopLines:
 
     def lend(self, check: Callable[[], None]) -> PopLine:
         """A line on which nothing is outstanding; `check` is called before a new one is made."""
-        with contextlib.suppress(IndexError):
-            while True:
+        while True:
+            try:
                 line = self._idle.pop()
-                if line.usable:
-                    return line
-                line.close()
+            except IndexError:
+                break
+            if line.usable:
+                return line
+            line.close()
         check()
         line = PopLine(self._dial)
         self._dial(line)

@@ -21,7 +21,7 @@ from typing import Callable, NamedTuple, Optional
 
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.originals import original
-from transparent_mp.store.link import Arg, Command, Link, Reply
+from transparent_mp.store.link import Arg, Command, Link, Reply, only_text
 from transparent_mp.store.refusals import Kind, explained, refusal
 from transparent_mp.store.scripts import NO_LINE, numbered, script
 
@@ -90,7 +90,8 @@ class Line:
 
     def put(self, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
         """Send; `last` is given the reply to the last command, `each` those to the others."""
-        if not self.usable:
+        link = self.link
+        if link is None or not link.usable:
             self._reconnect()
         entries = self._entries(commands, each, last)
         self.kept.extend(entries)
@@ -306,6 +307,8 @@ class Line:
         return (*script("do", (), words)[:-_NO_LINE], self.key, self.number)
 
     def _keep(self, command: Command, on_reply: OnReply, number: int) -> _Kept:
+        if only_text(command):
+            return _Kept(command, on_reply, number, 0)
         size, borrowed = 0, False
         for arg in command:
             kind = arg.__class__

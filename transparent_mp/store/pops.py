@@ -13,17 +13,20 @@ A full store moves nothing; there an element is popped for good, at the risk of 
 from __future__ import annotations
 
 import itertools
+import select
 from collections.abc import Sequence
 from typing import Callable
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.store.line import STEPS, Line
-from transparent_mp.store.link import Command, Reply
+from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.refusals import explained, lacks_scripts
 
 #: Elements, and bytes, in `taken` after which a pop removes those before it. Larger: more memory of the
 #: store; smaller: a command more for more pops.
 TAKEN, TAKEN_BYTES = 16, 64 * 1024
+#: What tells the end of a connection and nothing else; where a system lacks it, an error does.
+ENDED = getattr(select, "POLLRDHUP", 0)
 
 
 class PopLine(Line):
@@ -34,6 +37,7 @@ class PopLine(Line):
         "_counts",
         "_given_up",
         "_plain",
+        "_polled",
         "_pop",
         "_steps",
         "_taken_bytes",
@@ -56,6 +60,8 @@ class PopLine(Line):
         self._taken_length = 1
         self._taken_bytes = 0
         self._trims = False
+        # What its wait was last polled with, and for which links.
+        self._polled: tuple[Link | None, Link | None, select.poll] | None = None
 
     def pop(self, key: str, then: Sequence[Command] = (), *, blocking: bool = True) -> None:
         """Send a pop of that list, and `then` to run behind it; collect() has the answers."""
@@ -97,6 +103,20 @@ class PopLine(Line):
         """Whether an answer, or the connection's end, is here within `timeout` seconds (None: for ever)."""
         return self.link is None or self.link.wait(timeout)
 
+    def polling(self, other: Link | None, *, alone: bool) -> select.poll:
+        """What waits for an answer and for the end of another link. `alone`: no other thread polls."""
+        # A poll object serves one thread at a time.
+        known = self._polled if alone else None
+        if known is not None and known[0] is self.link and known[1] is other:
+            return known[2]
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        if other is not None:
+            poll.register(other.fileno(), ENDED)
+        if alone:
+            self._polled = (self.link, other, poll)
+        return poll
+
     def collect(self) -> bool:
         """Wait for the answers, which then lie in `link.arrived`; False: the pop was begun anew instead."""
         if not self.usable:
@@ -133,7 +153,8 @@ class PopLine(Line):
     def answers(self) -> list[Reply]:
         """Take what collect() has found: [element or None, *replies]."""
         assert self.link is not None
-        replies = [self.link.arrived[at] for at in range(self._count)]
+        replies = list(self.link.arrived)
+        del replies[self._count :]
         first = replies[0]
         if self._counts and isinstance(first, bytes):
             self._taken_length = 1 if self._trims else self._taken_length + 1
@@ -146,10 +167,10 @@ class PopLine(Line):
             replies[1:2] = done if isinstance(done, list) else [done] * self._steps
         self.link.arrived.clear()
         self._pop = ()
-        return [
-            explained(self.link.address, reply) if isinstance(reply, StoreReplyError) else reply
-            for reply in replies
-        ]
+        for at, reply in enumerate(replies):
+            if isinstance(reply, StoreReplyError):
+                replies[at] = explained(self.link.address, reply)
+        return replies
 
     def _begin(self) -> None:
         try:

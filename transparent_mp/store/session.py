@@ -15,7 +15,8 @@ import contextlib
 import os
 import secrets
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -126,6 +127,15 @@ class Session:
         key = self.keys("refused")
         self.store.soon(("INCR", key), ("PEXPIRE", key, self.ttl), ("SADD", self.keys("keys"), key))
 
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count what is refused within."""
+        try:
+            yield
+        except UntrustedPayloadError:
+            self.refused()
+            raise
+
     def ticket(self) -> dict[str, Any]:
         """What another process needs to join, secret included: for launches and real forks only."""
         return Hiding(
@@ -231,6 +241,11 @@ def _tell_refused(refused: bytes) -> None:
     )
 
 
+#: Seconds for which a session that opens makes its connection again when that is lost, and between two
+#: attempts. Longer: a server that hangs up on everybody is complained of later.
+OPENING, AGAIN = 2.0, 0.01
+
+
 def open_session(config: Config) -> OwnedSession:
     """Open the client's session. Raises StoreError when the store cannot be used."""
     name, uid = new_id(), new_id()
@@ -270,8 +285,14 @@ def _announce(session: Session) -> None:
         ("SADD", keys("keys"), *names),
         ("PEXPIRE", keys("keys"), session.ttl),
     )
-    try:
-        session.store.call(*commands)
-    except StoreAwayError:
-        # The connection was lost; a second time they change nothing. An address that is none fails again.
-        session.store.call(*commands)
+    deadline = time.monotonic() + OPENING
+    while True:
+        try:
+            session.store.call(*commands)
+            return
+        except StoreAwayError as error:
+            # Lost: a second time they change nothing. An address at which nobody listens is none.
+            if isinstance(error.__context__, ConnectionRefusedError) or time.monotonic() > deadline:
+                raise
+        # Nothing tells when a network is better.
+        time.sleep(AGAIN)

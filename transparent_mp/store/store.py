@@ -51,9 +51,6 @@ KEPT_READ, KEPT_MAX = 1024 * 1024, 32 * 1024 * 1024
 #: Seconds after which a pop that CLIENT UNBLOCK did not find, since it was still on its way, is ended again.
 UNBLOCK_AGAIN = 0.01
 
-#: What tells the end of a connection and nothing else; where a system lacks it, an error does.
-_ENDED = getattr(select, "POLLRDHUP", 0)
-
 
 class Store:
     """All links of one process to one store. Thread-safe."""
@@ -230,22 +227,24 @@ class Store:
         """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            if not self.wait(line, None if deadline is None else deadline - time.monotonic()):
+            if not self.wait(line, None if deadline is None else deadline - time.monotonic(), alone=True):
                 self.unblock(line)
             if line.collect():
                 return
+            # It was begun anew, for a reason that may have met what was cast, too.
+            self.mend()
 
-    def wait(self, line: PopLine, timeout: float | None) -> bool:
-        """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else."""
+    def wait(self, line: PopLine, timeout: float | None, *, alone: bool = False) -> bool:
+        """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else.
+
+        `alone`: no other thread may wait on the line.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         while line.link is not None and not line.link.buffered():
-            # A poll object serves one thread at a time, and costs little to make.
-            poll, fd = select.poll(), line.fileno()
             # Who waits in the middle of an exchange cannot see to it.
-            shared = None if self._busy == _ident() else self._line
-            poll.register(fd, select.POLLIN)
-            if shared is not None and shared.usable and shared is not line:
-                poll.register(shared.fileno(), _ENDED)
+            shared = None if self._busy == _ident() or self._line is line else self._line
+            other = shared.link if shared is not None and shared.usable else None
+            poll, fd = line.polling(other, alone=alone), line.fileno()
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             happened = poll.poll(left)
             if not happened or any(number == fd for number, _ in happened):
@@ -254,7 +253,9 @@ class Store:
         return True
 
     def mend(self) -> None:
-        """See to the shared line, whose connection has ended."""
+        """See to the shared line, whose connection has ended; not in the middle of an exchange on it."""
+        if self._busy == _ident():
+            return
         with self._lock, self._exchange:
             if self._line is not None and not self._closed:
                 self._line.take_ready()

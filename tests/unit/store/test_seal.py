@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transparent_mp.errors import UntrustedPayloadError
-from transparent_mp.store.seal import LONG, TAG, Seal
+from transparent_mp.store.seal import LONG, PLACES, TAG, Seal
 
 SEAL = Seal(b"secret" * 4)
 
@@ -35,6 +35,14 @@ def test_what_is_moved_cut_changed_or_foreign_does_not_open(size: int) -> None:
 @given(st.lists(st.binary(max_size=9), max_size=4))
 def test_a_tag_is_that_of_the_whole_however_it_is_divided(parts: list[bytes]) -> None:
     assert SEAL.tag("here", *parts) == SEAL.tag("here", b"".join(parts))
+
+
+def test_of_any_number_of_places_each_has_its_own() -> None:
+    fresh = Seal(b"secret" * 4)
+    places = [f"place {number}" for number in range(2 * PLACES + 1)]
+    tags = [fresh.tag(place, b"p") for place in places]
+    assert len(set(tags)) == len(places)
+    assert tags == [fresh.tag(place, b"p") for place in places] == [SEAL.tag(place, b"p") for place in places]
 
 
 def test_its_secret_is_not_shown() -> None:
