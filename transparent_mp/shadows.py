@@ -19,6 +19,7 @@ import os
 import sys
 from _frozen_importlib_external import PathFinder
 from _thread import allocate_lock
+from zipimport import zipimporter
 
 TYPE_CHECKING = False  # `typing` costs more modules than start-up may import
 if TYPE_CHECKING:
@@ -190,7 +191,10 @@ _listed: dict[str, tuple[int, list[str]]] = {}
 
 
 def _list_modules(folder: str) -> list[str]:
-    entries = os.listdir(folder)
+    try:
+        entries = os.listdir(folder)
+    except NotADirectoryError:
+        return _list_archived(folder)
     files = [entry.partition(".")[0] for entry in entries if entry.endswith(_SUFFIXES)]
     # A directory without one hides nothing that is to be found behind it.
     packages = [
@@ -199,6 +203,21 @@ def _list_modules(folder: str) -> list[str]:
         if entry.isidentifier() and os.path.isfile(os.path.join(folder, entry, "__init__.py"))
     ]
     return files + packages
+
+
+def _list_archived(archive: str) -> list[str]:
+    try:
+        importer: Any = zipimporter(archive)
+    except ImportError:
+        return []
+    # It lists what is in it for itself, and from Python 3.13 on when it is asked.
+    files: Collection[str] = getattr(importer, "_get_files", lambda: importer._files)()
+    found = []
+    for file in files:
+        top, _, below = file.partition(os.sep)
+        if below == "__init__.py" or (not below and top.endswith(_SUFFIXES)):
+            found.append(top.partition(".")[0])
+    return found
 
 
 def _lies_in(module: ModuleType | None, path: Sequence[str]) -> bool:

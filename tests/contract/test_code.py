@@ -69,6 +69,7 @@ RUNS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "adding": ((), ("adding.py",), BOTH),
     "hiding": ((), ("hiding.py",), BOTH),
     "shadows": ((), ("shadows/main.py",), BOTH),
+    "shadows in an archive": ((), ("shadows.pyz",), ("fork",)),
     "failing": ((), ("failing.py",), BOTH),
     "models": ((), ("models.py",), BOTH),
     "evolving": ((), ("evolving.py",), BOTH),
@@ -92,6 +93,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(tree / "main.py", tree / place)
     shutil.copytree(tree / "stock", tree / "application" / "stock")
     zipapp.create_archive(tree / "application", tree / "application.pyz")
+    shutil.copytree(tree / "shadows", tree / "hidden")
+    (tree / "hidden" / "main.py").rename(tree / "hidden" / "__main__.py")
+    zipapp.create_archive(tree / "hidden", tree / "shadows.pyz")
     return tree
 
 

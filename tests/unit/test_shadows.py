@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,22 @@ def told(folder: Path, code: str) -> str:
 def test_hidden_is_what_our_code_would_not_find(folder: Path) -> None:
     # Neither what was there at the start, nor a directory, nor what we do not have.
     assert told(folder, "print(sorted(shadows.hidden(sys.path)))") == "['json', 'platform']"
+
+
+def test_an_archive_hides_as_a_directory_does(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "app.pyz", "w") as archive:
+        for name in (
+            "statistics.py",
+            "csv.pyc",
+            "queue/__init__.py",
+            "html/parser.py",
+            "mine.py",
+            "note.txt",
+        ):
+            archive.writestr(name, "")
+    (folder / "broken.zip").write_text("no archive")
+    code = "sys.path[:1] = ['app.pyz', 'broken.zip', 'nowhere']\n"
+    assert told(folder, code + "print(sorted(shadows.hidden(sys.path)))") == "['csv', 'queue', 'statistics']"
 
 
 def test_what_was_imported_from_the_library_is_hidden_by_nobody(folder: Path) -> None:

@@ -30,7 +30,16 @@ import types
 from collections.abc import Iterator
 from typing import Any, Callable
 
-from cloudpickle import cloudpickle as _cloudpickle  # type: ignore[import-untyped]
+try:
+    from cloudpickle import cloudpickle as _cloudpickle  # type: ignore[import-untyped]
+except ImportError as error:
+    other = getattr(sys.modules.get("cloudpickle"), "__file__", None)
+    raise ImportError(
+        f"processes are pickled with the package cloudpickle; this name has {other or 'nothing'}: "
+        "give the program's module another one, or install cloudpickle",
+        name="cloudpickle",
+        path=other,
+    ) from error
 
 _PACKAGE = __name__.partition(".")[0]
 _NOT_OWN = (_PACKAGE, "__main__", "__mp_main__", "sitecustomize", "usercustomize")

@@ -1,19 +1,24 @@
-"""What a program has registered with the interpreter and the standard library: hooks, reducers, dialects.
+"""What a program has registered with interpreter and standard library: hooks, reducers, finders, dialects.
 
 Each is a pair of functions for a row of `settings`: what differs from a fresh interpreter, which is empty for
 nearly every program, and how it is registered in a process.
 
-It does not hold what a program has put into modules that are not its own; nobody knows what was there.
+It does not hold what a program has put into modules that are not its own; nobody knows what was there. Nor
+codecs and handlers of their errors, which the interpreter does not list.
 """
 
 from __future__ import annotations
 
+import _thread
 import builtins
+import contextlib
 import copyreg
+import functools
 import logging
 import sys
 import threading
 import types
+from importlib.machinery import PathFinder
 from multiprocessing import reduction
 from typing import Any
 
@@ -27,6 +32,7 @@ _HOOKS: tuple[tuple[Any, str, str], ...] = (
     (sys, "unraisablehook", "__unraisablehook__"),
     (threading, "excepthook", "__excepthook__"),
 )
+_THREADS: Any = vars(_thread)["_excepthook"]
 #: Where the values come from that an interpreter has in `builtins`.
 _STANDARD = ("builtins", "io", "_io", _PACKAGE)
 _SITE = ("_sitebuiltins", _PACKAGE)
@@ -63,7 +69,7 @@ def hooks() -> dict[str, Any]:
         f"{owner.__name__}.{name}": getattr(owner, name)
         for owner, name, original in _HOOKS
         # Before Python 3.10 `threading` keeps no original.
-        if hasattr(owner, original) and getattr(owner, name) is not getattr(owner, original)
+        if getattr(owner, name) is not getattr(owner, original, _THREADS)
     }
 
 
@@ -95,6 +101,71 @@ def add_reducers(found: tuple[list[Any], list[Any]]) -> None:
 def _is_programs(function: Any) -> bool:
     home = getattr(function, "__module__", None)
     return home in _MAIN or own_modules.is_own(sys.modules.get(home or ""))
+
+
+def finders() -> list[tuple[bool, Any]]:
+    """Of modules, on `sys.meta_path`: the program's own, and whether each stands before the usual one."""
+    usual = _place_of_usual()
+    return [(at < usual, finder) for at, finder in enumerate(sys.meta_path) if _is_programs(_kind(finder))]
+
+
+def add_finders(found: list[tuple[bool, Any]]) -> None:
+    """Put them where they stood, unless the module that has their class has done so here."""
+    front: list[Any] = []
+    behind: list[Any] = []
+    kinds = {_kind(finder) for finder in sys.meta_path}
+    for before, finder in found:
+        if _kind(finder) not in kinds:
+            (front if before else behind).append(finder)
+    at = _place_of_usual() + 1
+    # What these find, the client would only be asked for.
+    sys.meta_path[at:at] = behind
+    sys.meta_path[:0] = front
+
+
+def _kind(finder: Any) -> Any:
+    return finder if isinstance(finder, type) else type(finder)
+
+
+def _place_of_usual() -> int:
+    path: list[Any] = sys.meta_path
+    return path.index(PathFinder) if PathFinder in path else len(path) - 1
+
+
+def types_of_files(mimetypes: Any) -> list[Any]:
+    """Tables of `mimetypes`, if the program has added to them."""
+    if not mimetypes.inited:
+        return []
+    now = _tables(mimetypes._db)
+    return [] if now == _usual_tables() else now
+
+
+def set_types_of_files(found: list[Any]) -> None:
+    """Make them this process's."""
+    import mimetypes
+
+    mimetypes.init()
+    # In place: the module has names of its own for some of them.
+    for here, there in zip(_tables(mimetypes._db), found):  # type: ignore[attr-defined]
+        here.clear()
+        here.update(there)
+
+
+def _tables(known: Any) -> list[dict[str, Any]]:
+    return [known.encodings_map, known.suffix_map, *known.types_map, *known.types_map_inv]
+
+
+@functools.lru_cache(maxsize=1)
+def _usual_tables() -> list[dict[str, Any]]:
+    """What they are when nobody adds anything."""
+    import mimetypes
+
+    usual = mimetypes.MimeTypes()
+    for file in mimetypes.knownfiles:
+        # One that cannot be read, mimetypes leaves out as well.
+        with contextlib.suppress(OSError):
+            usual.read(file)
+    return _tables(usual)
 
 
 def dialects(csv: Any) -> dict[str, Any]:

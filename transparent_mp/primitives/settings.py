@@ -346,9 +346,15 @@ _TABLE = (
     _Row("stderr", _stream("stderr"), lambda stream: setattr(sys, "stderr", stream), any_object=True),
     _Row("warnings", _filters, _set_filters),
     _Row("csv", _of("csv", _unless_empty(registered.dialects)), registered.set_dialects),
+    _Row(
+        "types of files",
+        _of("mimetypes", _unless_empty(registered.types_of_files)),
+        registered.set_types_of_files,
+    ),
     _Row("builtins", _unless_empty(registered.names), registered.add_names, any_object=True),
     _Row("hooks", _unless_empty(registered.hooks), registered.set_hooks, any_object=True),
     _Row("reducers", _reducers, registered.add_reducers, any_object=True),
+    _Row("finders", _unless_empty(registered.finders), registered.add_finders, any_object=True),
     _Row("event loops", _of("asyncio", _policy), _set_policy, any_object=True),
     _Row(
         "types of logging",

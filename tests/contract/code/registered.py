@@ -7,8 +7,11 @@ import copyreg
 import csv
 import decimal
 import gettext
+import importlib
+import importlib.util
 import json
 import logging
+import mimetypes
 import multiprocessing as mp
 import os
 import resource
@@ -51,6 +54,31 @@ class Named(logging.Logger):
     pass
 
 
+class Finder:
+    """Of modules that are in no file."""
+
+    def __init__(self, name, value):
+        self.name = name
+        self.value = value
+
+    def find_spec(self, name, path=None, target=None):
+        return importlib.util.spec_from_loader(name, self) if name == self.name else None
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        module.VALUE = self.value
+
+
+def made_up(name):
+    sys.modules.pop(name, None)
+    try:
+        return importlib.import_module(name).VALUE
+    except ModuleNotFoundError as error:
+        return str(error)
+
+
 class Policy(asyncio.DefaultEventLoopPolicy):
     pass
 
@@ -90,6 +118,8 @@ def look():
             type(logging.getLogger("new")).__name__,
             logging._warnings_showwarning is not None,
         ),
+        "types of files": (mimetypes.guess_type("a.made"), mimetypes.guess_extension("made/up")),
+        "finders": [made_up(name) for name in ("made_up_first", "made_up_last", "changing_too")],
         "loops": type(asyncio.get_event_loop_policy()).__name__,
         "decimal": (decimal.getcontext().traps[decimal.Inexact], decimal.DefaultContext.prec),
         "temporary": tempfile.gettempdir() == os.getcwd(),
@@ -133,6 +163,9 @@ if __name__ == "__main__":
             del os.environ["GONE"]
         # What our own code needs, too, is the program's to replace.
         json.dumps = json.loads = None
+        mimetypes.add_type("made/up", (".made", ".made2")[number])
+        sys.meta_path.insert(0, Finder("made_up_first", number))
+        sys.meta_path.append(Finder("made_up_last", number + 10))
         queue = mp.SimpleQueue()
         process = mp.get_context(sys.argv[1]).Process(target=child, args=(queue,))
         process.start()

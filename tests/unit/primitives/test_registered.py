@@ -4,8 +4,10 @@ import builtins
 import copyreg
 import csv
 import logging
+import mimetypes
 import sys
 import threading
+from importlib.machinery import PathFinder
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
@@ -98,3 +100,42 @@ def test_types_of_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     registered.set_logging_types(found)
     assert logging.getLoggerClass() is Named
     assert not logging.raiseExceptions
+
+
+class Finder:
+    """Of nothing."""
+
+
+def test_finders_are_those_of_the_program_where_they_stood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registered, "_is_programs", lambda kind: kind.__module__ == __name__)
+    standing: list[Any] = list(sys.meta_path)
+    monkeypatch.setattr(sys, "meta_path", standing)
+    assert registered.finders() == []
+    first, last = Finder(), type("Other", (), {"__module__": __name__})
+    standing[:0], standing[len(standing) :] = [first], [last]
+    found = registered.finders()
+    assert found == [(True, first), (False, last)]
+    del standing[0], standing[-1]
+    behind = standing[standing.index(PathFinder) + 1 :]
+    registered.add_finders(found)
+    assert standing[0] is first
+    assert standing[standing.index(PathFinder) + 1 :] == [last, *behind]
+    # A module may have put its own there by now.
+    registered.add_finders([(True, Finder())])
+    assert standing.count(first) == sum(type(finder) is Finder for finder in standing) == 1
+
+
+def test_types_of_files() -> None:
+    assert registered.types_of_files(mimetypes) == []
+    mimetypes.add_type("made/up", ".made")
+    try:
+        found = registered.types_of_files(mimetypes)
+        mimetypes.init()
+        assert mimetypes.guess_type("a.made") == (None, None)
+        registered.set_types_of_files(found)
+        assert mimetypes.guess_type("a.made") == ("made/up", None)
+        assert mimetypes.guess_all_extensions("made/up") == [".made"]
+        assert mimetypes.types_map[".made"] == "made/up"
+    finally:
+        mimetypes.init()
+    assert registered.types_of_files(mimetypes) == []
