@@ -22,7 +22,7 @@ unexport TRANSPARENT_MP
 .DELETE_ON_ERROR:
 # Several targets install into one environment.
 .NOTPARALLEL:
-.PHONY: help demo check test conformance apps paper property fuzz mutants leaks faults soak bench width launches rie wheel clean
+.PHONY: help demo check test conformance apps tools paper property fuzz mutants leaks faults soak bench width launches rie wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 } /^##  / { print "     " substr($$0, 3) }' Makefile
@@ -77,6 +77,10 @@ apps: .apps/venv/.wheel  ## forty programs on libraries from PyPI, under plain P
 	@tests/apps/run --python "$(CURDIR)/.apps/venv/bin/python" --plain --witness \
 	    --prefix '"$(CURDIR)/.apps/venv/bin/python" -m transparent_mp' $(call sandboxed,.apps/venv) $(APPS)
 
+tools: .apps/venv/.wheel  ## black, isort, compileall, flake8, pylint, 2to3 over a tree: what they leave, byte for byte
+##             ON="local sandbox": which workers (the last: root, and not without it)
+	@.apps/venv/bin/python tests/apps/tools $(addprefix --on ,$(ON))
+
 paper: .apps/venv/.wheel .paper/venv/.wheel  ## the programs of the paper, not one line edited, on workers
 ##             POET=DIR BASELINES=DIR: work trees of uber-research/poet, openai/baselines; else left out
 ##             ON="local sandbox lambda": which workers (the last two: root)
@@ -117,8 +121,10 @@ width: $(VENV)/.dev $(VENV)/.wheel  ## sessions of 125 to 1,000 processes, each 
 ##             ARGS="1000", ARGS="1000 --workers 2": only so many; forked by two workers
 	@$(VENV)/bin/python -m tests.width $(ARGS)
 
-launches: $(VENV)/.dev $(VENV)/.wheel  ## how fast 200 Lambda workers are launched, through a local front
+launches: $(VENV)/.dev $(VENV)/.wheel  ## how fast 200 Lambda workers are launched and come, through local fronts
+##             the second half as root; 20 minutes on two CPUs. ARGS="--workers 20": only so many
 	@$(VENV)/bin/python tests/on_lambda/launches.py $(ARGS)
+	@$(VENV)/bin/python tests/on_lambda/arrivals.py $(ARGS)
 
 rie: .rie/aws-lambda-rie  ## AWS' runtime interface emulator, on which some tests run
 

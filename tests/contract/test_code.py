@@ -66,6 +66,7 @@ RUNS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "runtime": ((), ("runtime.py",), ("fork",)),
     "reference": ((), ("by_reference.py",), BOTH),
     "notebook": ((), ("notebook.py",), ("fork",)),
+    "adding": ((), ("adding.py",), BOTH),
     "hiding": ((), ("hiding.py",), BOTH),
     "shadows": ((), ("shadows/main.py",), BOTH),
     "failing": ((), ("failing.py",), BOTH),

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,10 @@ def _observe(found: Found, trial: Trial, maker: Maker, proxy: Proxy, directory: 
         found.out, found.err = program.communicate(timeout=BOUND + 2 * trial.lease)
     except subprocess.TimeoutExpired:
         left = family.kinds()
+        # Where it stands.
+        stop(program.pid, signal.SIGABRT)
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(BOUND)
         found.err = last_words(program)
         found.wrong.append(f"it hangs; there are {sorted(left.values())}")
         for pid in left:
@@ -188,6 +192,7 @@ def start(
         "TRANSPARENT_MP_LEASE": str(lease),
         "TMPDIR": str(directory / "tmp"),
         MARK: mark,
+        "PYTHONFAULTHANDLER": "1",
     }
     return subprocess.Popen(
         [sys.executable, "-m", "transparent_mp", f"{name}.py", *args],

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from multiprocessing import connection
+from typing import Any
 
 import pytest
 
-from faults.proxy import Proxy
+from faults.proxy import Fault, Proxy
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import starter, watching
 from transparent_mp.primitives.connection import Connection, shared_pipe
 from transparent_mp.primitives.waiting import wait
 from transparent_mp.primitives.watching import State
 from transparent_mp.store.session import OwnedSession
+
+#: Seconds for what is done at once: the end of what hangs.
+LIMIT = 60.0
 
 
 @pytest.fixture
@@ -107,3 +112,19 @@ def test_it_is_told_of_after_that_by_who_has_it_from_the_store(
     starting._on_exit({"pid": 17, "code": 0}, b"")
     assert connection.wait([child.sentinel], 0) == [child.sentinel]
     assert connection.wait([here._handle], 0) == [here._handle]
+
+
+def test_who_waits_sends_again_what_was_lost_before(
+    ends: tuple[Connection, Connection], proxy: Proxy, session: OwnedSession
+) -> None:
+    here, there = ends
+    assert wait([here], 0) == []
+    session.store.settle()
+    proxy.next(Fault.REQUEST_LOST)
+    there.send("sent")
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.extend(wait([here])), daemon=True)
+    thread.start()
+    thread.join(LIMIT)
+    assert found == [here]
+    assert here.recv() == "sent"

@@ -85,7 +85,7 @@ def session() -> Any:
         id="0" * 16, uid="me", client="me", keys=Keys("0" * 16), seal=Seal(SECRET), numbers=Numbers(),
         depot=None, ttl=1, store=Store(), bucket="", config=None, lease=1.0,
     )  # fmt: skip
-    for name in ("refused", "open_event", "push_event"):
+    for name in ("refused", "counting", "open_event", "push_event"):
         setattr(made, name, getattr(Session, name).__get__(made))
     return made
 

@@ -24,7 +24,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from lambda_environment import MARK, Environment, Invocation, State
+from lambda_environment import MARK, Environment, Invocation, State, kill_all
 
 import transparent_mp
 
@@ -156,8 +156,7 @@ class Front:
             self._waiting.clear()
         self._server.shutdown()
         self._server.server_close()
-        for environment in self.environments:
-            environment.kill()
+        kill_all(self.environments)
 
     def story(self) -> str:
         """What has happened, for whoever looks for the reason of a failure."""

@@ -114,6 +114,11 @@ class Reader:
         with self._more:
             return b"\n".join(self._lines)
 
+    def count(self) -> int:
+        """How many commands it has read: what comes later is after these."""
+        with self._more:
+            return len(self._lines)
+
     def pushed(self, to: str, holding: bytes = b"", since: int = 0) -> tuple[str, bytes]:
         """Key and value of the next thing pushed to a key that contains `to`."""
         deadline = time.monotonic() + LIMIT

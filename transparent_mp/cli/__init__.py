@@ -33,5 +33,7 @@ def main() -> int:
 
         return doctor.main(arguments)
     asked = name in ("-h", "--help")
+    if name and not asked:
+        print(f"transparent-mp: there is no command {name}", file=sys.stderr)
     print(_USAGE, file=sys.stdout if asked else sys.stderr)
     return 0 if asked else 2

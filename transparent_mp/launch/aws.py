@@ -31,6 +31,7 @@ from transparent_mp.launch import hashing
 from transparent_mp.launch.clients import code, explain
 from transparent_mp.launch.invoking import Invoker
 from transparent_mp.launch.launcher import OnGone
+from transparent_mp.store.connect import is_here_alone
 
 #: Processes on one worker when no further worker may come: as many as the program starts.
 SLOTS = 10_000
@@ -119,12 +120,17 @@ class LambdaLauncher:
             why = f"{said.get('errorType', 'error')}: {said.get('errorMessage', said)}"
             return f"the function {name} fails ({why}){tail}"
         if said.get("store_error"):
-            return (
-                f"the function {name} cannot use the store ({said['store_error']}): it must be in a VPC with "
-                "a route to it, and the security groups must let the function out and the store's port in; "
-                f"TRANSPARENT_MP_WORKER_REDIS_URL (now {public(self._url)}) is the address that workers use"
-            )
+            return f"the function {name} cannot use the store ({said['store_error']}): {self._no_way()}"
         return ""
+
+    def _no_way(self) -> str:
+        address = f"TRANSPARENT_MP_WORKER_REDIS_URL (now {public(self._url)})"
+        if is_here_alone(self._url):
+            return f"{address} must be an address by which other machines reach it, not each machine's own"
+        return (
+            "it must be in a VPC with a route to it, and the security groups must let the function out and "
+            f"the store's port in; {address} is the address that workers use"
+        )
 
     def let_go(self) -> None:
         """Workers see the end of a client by its lease; a forked child launches for nobody."""

@@ -124,7 +124,12 @@ def explain(error: Any) -> str:
     what = getattr(error, "operation_name", "")
     if not what:
         return f"AWS cannot be used: {error}"
-    said = getattr(error, "response", {}).get("Error", {}).get("Message", "") or str(error)
+    said = " ".join(
+        (getattr(error, "response", {}).get("Error", {}).get("Message", "") or str(error)).split()
+    )
+    if "<html" in said.lower():
+        answered = f"{what} with a page of HTML ({code(error)})"
+        return f"what answers {answered} is not AWS: check AWS_ENDPOINT_URL, HTTPS_PROXY and the network"
     if code(error) in _REFUSED:
         return f"AWS refuses {what}: {said}; ask who manages the account for that permission"
     if code(error) in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "RequestExpired"):

@@ -1,4 +1,4 @@
-"""What a supervisor is told of a process before it forks it: large packages that the process will import.
+"""What a supervisor is told of a process before it forks it: costly packages that the process will import.
 
 Imported by the supervisor they are there for all its processes, as they are for children that a program
 forks; imported by each process they cost a program of short-lived ones more than its work.
@@ -29,11 +29,11 @@ log = logging.getLogger("transparent_mp")
 
 #: Packages that are imported ahead: nothing of the machine or the program is in what their import makes,
 #: but for numpy's seed, and the environment's OF_LIBRARIES.
-AHEAD = frozenset({"numpy", "pandas", "scipy", "sklearn", "torch"})
+AHEAD = frozenset({"numpy", "pandas", "psutil", "scipy", "sklearn", "torch"})
 #: How the names of variables begin that they, and the libraries they load, read when imported.
 _READ = (
     "ATEN_ BLIS_ CUDA_ GOMP_ GOTO_ JOBLIB_ KMP_ LOKY_ MKL_ NPY_ NUMEXPR_ NUMPY_ OMP_ OPENBLAS_ PANDAS_ "
-    "PYTORCH_ SCIPY_ SKLEARN_ TORCH"
+    "PSUTIL_ PYTORCH_ SCIPY_ SKLEARN_ TORCH"
 )
 OF_LIBRARIES = tuple(_READ.split())
 

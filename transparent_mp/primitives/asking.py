@@ -1,7 +1,8 @@
 """The commands that ask the store for what others have changed in segments.
 
-    a few small segments    a plain command each: what it is now (`Replica.look`)
-    others                  one script for all: what changed since the versions known
+    a few small segments           a plain command each: what it is now (`Replica.look`)
+    large ones written in rounds   a plain command each: what is expected of them (`Expected`)
+    others                         one script for all: what changed since the versions known
 
 It does not know when they are sent: `memory` does.
 """
@@ -29,16 +30,26 @@ def fetching(
     """
     if not replicas:
         return ()
-    if len(replicas) <= FEW and all(replica.small for replica in replicas):
-        return tuple(replica.look(session, brings) for replica in replicas)
+    # Several that are under way begin each where the one before ended, which the script knows.
+    plain = [one for one in replicas if not one.small and one.expected.trusted] if brings is None else []
+    rest = [one for one in replicas if one not in plain] if plain else replicas
+    if len(rest) <= FEW and all(replica.small for replica in rest):
+        plain, rest = [*plain, *rest], ()
+    commands = [command for replica in plain for command in replica.look(session, brings)]
+    if rest:
+        commands.append(_asking(session, rest, under_way=brings is not None))
+    return tuple(commands)
+
+
+def _asking(session: Session, replicas: Sequence[Replica], under_way: bool) -> Command:
     keys: list[str] = []
     # Of those that are under way each begins where the one that was answered before it ended.
-    args: list[Arg] = [session.uid, int(brings is not None)]
+    args: list[Arg] = [session.uid, int(under_way)]
     for replica in replicas:
         names, question = replica.question(session)
         keys += names
         args += question
-    return (script("fetch", keys, args),)
+    return script("fetch", keys, args)
 
 
 def going_on(session: Session, replica: Replica, after: int) -> Command:

@@ -39,6 +39,11 @@ MANY_RUNS = 16
 #: Bytes compared at once before looking for the block that differs.
 STRIDE = 64 * 1024
 
+#: What it means that what comes cannot be what was put there.
+FOREIGN = (
+    "what the store has of shared memory does not fit it: something else writes to this Redis under our keys"
+)
+
 _RUN = re.compile(rb"[^\0]+")
 _TO_DIGITS = b"0" + b"1" * 255
 # Two such digits read as one byte: their value, 0 to 3, as a digit; and two of these as a hexadecimal one.
@@ -57,10 +62,7 @@ def check(answer: list[Any], size: int) -> None:
                 continue
             if data.__class__ is bytes and len(data) <= min(BLOCK, size - block * BLOCK):
                 continue
-        raise UntrustedPayloadError(
-            "what the store has of shared memory does not fit it: something else writes to this Redis under "
-            "our keys"
-        )
+        raise UntrustedPayloadError(FOREIGN)
 
 
 def entries(block: int, old: bytes, new: bytes) -> list[Entry]:

@@ -22,6 +22,7 @@ import weakref
 from multiprocessing import connection, util
 from typing import Any
 
+from transparent_mp.errors import StoreError
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
 from transparent_mp.primitives.connection import Connection, Shared, shared_pipe
@@ -70,7 +71,12 @@ class Listener(_StockListener):  # type: ignore[misc]
     def accept(self) -> Any:
         if self._listener is None:
             raise OSError("listener is closed")
-        conn = self._next()
+        try:
+            conn = self._next()
+        except StoreError:
+            # Said once: a manager's server goes on accepting whatever it is told, and would never rest.
+            self._mailbox = None
+            raise
         if self._authkey is not None:
             stock.deliver_challenge(conn, self._authkey)
             stock.answer_challenge(conn, self._authkey)
@@ -159,7 +165,8 @@ def _find(session: Session, name: str) -> tuple[str, str] | None:
     sealed = session.store.ask("HGET", names, name)
     if sealed is None:
         return None
-    machine, oid = bytes(session.seal.open(f"{names} {name}", sealed)).decode().split()
+    with session.counting():
+        machine, oid = bytes(session.seal.open(f"{names} {name}", sealed)).decode().split()
     return machine, oid
 
 

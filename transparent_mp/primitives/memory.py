@@ -192,13 +192,17 @@ class Engine:
         self._free_unused()
 
     def _answers(self, replies: Iterable[Reply]) -> Iterator[tuple[Replica, list[Any]]]:
+        question = 0
         for reply in replies:
+            if reply.__class__ is bytes:
+                question = int(reply)
+                continue
             plain = reply[0].__class__ is not list
             for answer in (reply,) if plain else reply:
                 # Nothing was ever published, or the segment has been detached meanwhile.
                 replica = None if answer[0] is None else self._by_oid.get(answer[0].decode())
                 if replica is not None and not replica.ended:
-                    yield replica, replica.seen(self._current(), answer) if plain else answer
+                    yield replica, (replica.seen(self._current(), answer, question) if plain else answer)
 
     def synchronise(self) -> None:
         if self.following:
@@ -381,17 +385,10 @@ call = _engine.call
 sending = _engine.sending
 leave = _engine.leave
 detach = _engine.detach
-
-
-def on_release(callback: Callable[[], None]) -> None:
-    """Have something else than memory done before a release as well."""
-    _engine.releases.append(callback)
-
-
-def on_gap(look: Callable[[], Iterable[Reply]]) -> None:
-    """Have replies looked for where an answer begins behind what is known."""
-    _engine.looks.append(look)
-
+#: Has something else than memory done before a release as well.
+on_release = _engine.releases.append
+#: Has replies looked for where an answer begins behind what is known.
+on_gap = _engine.looks.append
 
 os.register_at_fork(
     before=_engine.before_fork,

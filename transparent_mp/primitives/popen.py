@@ -252,6 +252,7 @@ def _surroundings(method: str) -> dict[str, Any]:
         "umask": _umask(),
         "argv": list(getattr(sys, "argv", [])),
         "path": list(sys.path),
+        "added": _added(),
         "parent": pids.getpid(),
         "cpus": pids.cpu_count() or 1,
         "ancestor": pids.ancestor() or (os.getpid(), sessions.current().uid),
@@ -261,6 +262,12 @@ def _surroundings(method: str) -> dict[str, Any]:
         "own": [name for name in overlay.own_names() if "." not in name],
         "hidden": _hidden(),
     }
+
+
+def _added() -> list[str]:
+    """What is on the path here, on a worker, and not at the client."""
+    finders = sys.path_importer_cache
+    return [path for path in sys.path if getattr(finders.get(path), "added", False)]
 
 
 def _hidden() -> list[str]:

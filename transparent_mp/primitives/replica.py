@@ -17,20 +17,18 @@ It sends nothing itself (`memory` does) and is not thread-safe.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
-import signal
-import threading
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import Any, Callable, NamedTuple, Protocol
+from typing import Any, Callable, Protocol
 
-from transparent_mp import background
 from transparent_mp.primitives import bulk, diff
+from transparent_mp.primitives.alone import is_alone
 from transparent_mp.primitives.diff import BLOCK, Entry
+from transparent_mp.primitives.expected import Expected
+from transparent_mp.primitives.parts import Part, publishing
 from transparent_mp.primitives.sharing import Hold
 from transparent_mp.primitives.twins import LargeTwin, SmallTwin
 from transparent_mp.store.link import Arg, Command
-from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
 
 #: Blocks in one publication. More: the store is busy for longer at a stretch; fewer: more commands.
@@ -65,25 +63,13 @@ class Memory(Protocol):
         """Give it back; nothing refers to it any more."""
 
 
-class Part(NamedTuple):
-    """What one publication of one thread found changed."""
-
-    number: int
-    #: Version that was known then: a mask's other bytes are those of that version.
-    known: int
-    entries: list[Entry]
-    thread: int
-    #: Number of the first part of the same publication.
-    first: int
-
-
 class Replica:
     """Local memory attached to a segment; when it is collected, its last changes are published."""
 
     __slots__ = (
-        "__weakref__", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_numbers", "_publish_last",
-        "_quiet", "_seen", "_twin", "_unsent", "_view", "bringers", "ended", "fresh", "hold", "known", "lock",
-        "oid", "small",
+        "__weakref__", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_name", "_numbers",
+        "_publications", "_publish_last", "_quiet", "_seen", "_twin", "_unsent", "_view", "bringers", "ended",
+        "expected", "fresh", "hold", "known", "lock", "oid", "small",
     )  # fmt: skip
 
     def __init__(
@@ -125,6 +111,11 @@ class Replica:
         self.bringers = 0
         # Answers in turn that had no news; counted for small ones.
         self._quiet = 0
+        #: What a large one may be asked for by a plain command.
+        self.expected = Expected(self._blocks)
+        # Of what is published: the first number given, and how many publications there were.
+        self._name = ""
+        self._publications = 0
         self._twin: SmallTwin | LargeTwin
         if self._blocks > 1:
             self._twin = LargeTwin(self._view, getattr(memory, "stretches", None))
@@ -149,9 +140,9 @@ class Replica:
         now, old = self._view.tobytes(), self._twin.get(0, 1)
         if now != old:
             self._twin.set(0, now)
-            return (self._command(session, diff.entries(0, old, now), thread, 0)[0],)
+            return self._command(session, diff.entries(0, old, now), thread, 0)[0]
         along = self._along()
-        return (self._publishing(session, along),) if along else ()
+        return self._publishing(session, along) if along else ()
 
     def _publication(self, session: Session, thread: int, whole: bool) -> Iterator[Command]:
         first = 0
@@ -161,13 +152,13 @@ class Replica:
             changes += found
             blocks += count
             if blocks >= PUBLISH_BLOCKS:
-                command, first = self._command(session, changes, thread, first)
-                yield command
+                commands, first = self._command(session, changes, thread, first)
+                yield from commands
                 changes, blocks = [], 0
         if changes:
-            yield self._command(session, changes, thread, first)[0]
+            yield from self._command(session, changes, thread, first)[0]
         elif not first and (along := self._along()):
-            yield self._publishing(session, along)
+            yield from self._publishing(session, along)
 
     def sent(self, thread: int) -> None:
         """What that thread was given has been sent."""
@@ -179,20 +170,26 @@ class Replica:
 
     def question(self, session: Session, after: int | None = None) -> tuple[Sequence[str], Sequence[Arg]]:
         """Keys and arguments of a fetch for this segment. `after`: where an answer stopped short."""
-        _holders, data, version, blocks = self._names(session)
+        _holders, data, blocks = self._names(session)
+        self.expected.reader = session.uid
         most = -self._blocks if self.small else FETCH_BLOCKS
-        return (data, version, blocks), (self.oid, self.known if after is None else after, most)
+        return (data, blocks), (self.oid, self.known if after is None else after, most)
 
-    def look(self, session: Session, brings: Container[str] | None = None) -> Command:
-        """The plain command that asks a small segment for what it is now; seen() has the answer.
+    def look(self, session: Session, brings: Container[str] | None = None) -> tuple[Command, ...]:
+        """Plain commands that ask for what a small segment is now, or for what is expected of a large one.
 
-        `brings`: segments that are likely to have changed, others are asked for their version only.
+        seen() has the answer to the last; that to the one before says which question it was. `brings`: small
+        segments that are likely to have changed, others are asked for their version only.
         """
+        meta = ("HMGET", self._names(session)[1], "o", "n", "w", "f", f"s:{session.uid}")
+        if not self.small:
+            number, fields = self.expected.question()
+            return ("ECHO", number), (*meta, "j", *fields)
         likely = self._quiet < QUIET if brings is None else self.oid in brings
         blocks = range(self._blocks) if likely or self._blocks == 1 else ()
-        return ("HMGET", self._names(session)[1], "o", "n", "w", "f", f"s:{session.uid}", *blocks)
+        return ((*meta, *blocks),)
 
-    def seen(self, session: Session, reply: list[Any]) -> list[Any]:
+    def seen(self, session: Session, reply: list[Any], question: int = 0) -> list[Any]:
         """The answer that merge() takes, from the reply to look()."""
         version, applied = int(reply[1] or 0), int(reply[4] or 0)
         others = int(reply[3] or 0) if reply[2] == session.uid.encode() else version
@@ -200,6 +197,11 @@ class Replica:
         if others <= self.known:
             self._quiet += 1
             return answer
+        if not self.small:
+            found = self.expected.answer(question, reply[6:], reply[5], self.known)
+            # What there is begins behind all news, if not all of them are here.
+            answer[4] = version if found is None else 0
+            return answer + (found or [])
         self._quiet = 0
         if len(reply) == 5:
             # What there is begins behind all news.
@@ -218,6 +220,9 @@ class Replica:
         `after`: how far the answers before it reached, of which it is the next piece.
         """
         reached, latest, applied, begins = answer[1:5]
+        if len(answer) > 5 and answer[-2] == -1:
+            *answer, _, journal = answer
+            self.expected.learn(journal, self.known)
         away = self._away
         while away and away[0].number <= applied:
             away.popleft()
@@ -246,6 +251,7 @@ class Replica:
         What the parent had changed is the parent's to publish.
         """
         self._memory.isolate()
+        self.expected = Expected(self._blocks)
         self._away.clear()
         self._unsent.clear()
         for block in self._twin.changed():
@@ -274,7 +280,7 @@ class Replica:
 
     def _merge_blocks(self, answer: list[Any]) -> None:
         """Blocks and their bytes, in no order."""
-        alone = _alone()
+        alone = is_alone()
         numpy = diff.loaded_numpy() if len(answer) >= 2 * bulk.WORTH else None
         if numpy is None:
             for at in range(0, len(answer), 2):
@@ -321,22 +327,21 @@ class Replica:
 
     def _command(
         self, session: Session, entries: list[Entry], thread: int, first: int
-    ) -> tuple[Command, int]:
+    ) -> tuple[Sequence[Command], int]:
         number = next(self._numbers)
-        part = Part(number, self.known, entries, thread, first or number)
+        if not first:
+            self._publications += 1
+            self._name = self._name or str(number)
+        name = "" if self.small else f"{session.uid}.{self._name}.{self._publications}"
+        part = Part(number, self.known, entries, thread, first or number, name)
         # What goes along with the first command of a publication reaches the store before the others.
-        command = self._publishing(session, (*(() if first else self._along()), part))
+        commands = self._publishing(session, (*(() if first else self._along()), part))
         self._away.append(part)
         self._unsent[thread] = part.first
-        return command, part.first
+        return commands, part.first
 
-    def _publishing(self, session: Session, parts: Sequence[Part]) -> Command:
-        args: list[Arg] = [session.uid, session.ttl, self.oid if self.small else ""]
-        for part in parts:
-            args += (part.number, part.known, len(part.entries))
-            for entry in part.entries:
-                args += entry
-        return script("publish", self._names(session), args)
+    def _publishing(self, session: Session, parts: Sequence[Part]) -> Sequence[Command]:
+        return publishing(session, self._names(session), self.oid, parts)
 
     def _along(self) -> Sequence[Part]:
         if self._lost:
@@ -353,31 +358,12 @@ class Replica:
 
     def _names(self, session: Session) -> tuple[str, ...]:
         if self._keys is None:
-            parts = ("h0", "d", "d", "g") if self.small else ("h0", "d", "v", "g")
-            self._keys = tuple(session.keys.object(self.oid, part) for part in parts)
+            self._keys = tuple(session.keys.object(self.oid, part) for part in ("h0", "d", "g"))
         return self._keys
 
 
 def _nothing(_replica: Replica) -> None:
     """What a replica that is not exchanged publishes at its end."""
-
-
-def _alone() -> bool:
-    """Whether nothing else of the program can write to memory while this thread merges."""
-    if background.count() > 0 or threading.get_ident() != threading.main_thread().ident:
-        return False
-    # The signal module's own getsignal looks up a name for each answer. Numbers stand for no handler.
-    handlers = [one for one in map(_signal.getsignal, _SIGNALS) if one.__class__ is not int]
-    return not any(callable(one) and _may_write(one) for one in handlers)
-
-
-def _may_write(handler: Any) -> bool:
-    ours = str(getattr(handler, "__module__", "")).startswith("transparent_mp.")
-    return not ours and handler is not signal.default_int_handler
-
-
-#: Signals that a program may have a handler for.
-_SIGNALS = tuple(int(number) for number in signal.valid_signals())
 
 
 def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:

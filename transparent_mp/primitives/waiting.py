@@ -2,6 +2,7 @@
 
     told in vain   an fd becomes readable, too, when its connection to the store ends: nothing is there
     told late      its answer is on its way when the time is over: something is there
+    told never     what was sent before was lost with its own connection: nobody else would send it again
 
 Whoever selects on such an fd by other means may be told in vain, once, or a moment later.
 """
@@ -23,9 +24,16 @@ _stock = original("multiprocessing.connection", "wait")
 def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
     """As the standard library's."""
     objects = list(object_list)
+    alarm = _alarm(objects)
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
-        ready = _stock(objects, None if deadline is None else max(0.0, deadline - time.monotonic()))
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        ready = _stock([*objects, *alarm], left)
+        if alarm and alarm[0] in ready:
+            sessions.current().store.mend()
+            ready.remove(alarm[0])
+            if not ready:
+                continue
         told = [one for one in ready if not ((watch := _watch(one)) and watch.told_in_vain())]
         # In vain, it is not known whether there is something: asked for its fd, an end makes sure.
         if told or not (ready or _late(objects)):
@@ -34,6 +42,14 @@ def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
 
 def _watch(one: Any) -> Watch | None:
     return one.watch if isinstance(one, Connection) else None
+
+
+def _alarm(objects: list[Any]) -> list[int]:
+    """An fd that tells of the end of the connection that sends, where that matters."""
+    if not any(isinstance(one, Connection) and one.shared for one in objects):
+        return []
+    alarm = sessions.current().store.alarm()
+    return [alarm] if alarm >= 0 else []
 
 
 def _late(objects: list[Any]) -> bool:

@@ -40,12 +40,14 @@ def put(
             known.add(digest)
             key = session.keys("content", digest)
             view = memoryview(content).cast("B")
+            # Known before it comes: who sends it may be killed meanwhile.
+            commands.append(("SADD", session.keys("keys"), key))
             # Another process may have stored it: then this replaces it by the same.
             if goes_to_depot(session, len(view)):
                 commands += [*deposit(session, digest, view), ("HSET", key, 0, IN_DEPOT)]
             else:
                 commands += in_chunks(key, view)
-            commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
+            commands.append(("PEXPIRE", key, session.ttl))
             if lasting:
                 names = session.keys("lasting")
                 commands += [("SADD", names, digest), ("PEXPIRE", names, session.ttl)]
@@ -80,6 +82,7 @@ def stream(session: Session, digest: str) -> Iterator[bytes]:
         seen.update(chunk)
         yield chunk
     if seen.hexdigest() != digest:
+        session.refused()
         raise UntrustedPayloadError(f"the content {digest[:12]} is not what its digest says and was not used")
 
 

@@ -71,13 +71,14 @@ def ask(
             f"the client did not answer a request ({topic}) within {ANSWER_TIMEOUT:.0f} s: "
             "is it still running?"
         )
-    head = loads(bytes(session.seal.open(key, taken[0])))
-    if head["in_depot"]:
-        return head["head"], b"".join(withdraw(session, head["digest"]))
-    body: bytes = taken[1]
-    if _digest(body) != head["digest"]:
-        raise UntrustedPayloadError(f"the answer to a request ({topic}) is not what its digest says")
-    return head["head"], body
+    with session.counting():
+        head = loads(bytes(session.seal.open(key, taken[0])))
+        if head["in_depot"]:
+            return head["head"], b"".join(withdraw(session, head["digest"]))
+        body: bytes = taken[1]
+        if _digest(body) != head["digest"]:
+            raise UntrustedPayloadError(f"the answer to a request ({topic}) is not what its digest says")
+        return head["head"], body
 
 
 def _digest(body: bytes) -> str:

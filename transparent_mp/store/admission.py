@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import Callable
 
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.line import Line
@@ -32,8 +33,8 @@ class Admission:
         # A real child's links end with those of the process that has forked it.
         self._owner = member[1] if member[0] == "worker" else uid
 
-    def admission(self, link: Link, line: Line) -> Command:
-        """The command that admits a new link of a line of this process."""
+    def admission(self, link: Link, line: Line, run: Callable[..., Command] = evaluated) -> Command:
+        """The command that admits a new link of a line of this process; `run`: makes a script's command."""
         keys, known = self._keys, str(line.answered()) if line.admitted else ""
         if not line.key:
             line.name = new_id()
@@ -41,7 +42,7 @@ class Admission:
         names = (keys("alive"), keys("links", self._owner), keys("keys"), line.key, line.taken)
         place = f"{link.number} {link.name}"
         args = (keys.base, *self._member, self._owner, line.name, place, self._ttl, known)
-        return evaluated("admit", names, args)
+        return run("admit", names, args)
 
     def retirement(self, line: Line) -> Sequence[Command]:
         """Commands for when nothing of a line of this process is needed any more."""

@@ -32,6 +32,8 @@ KEEPALIVE = (10, 3, 3)
 #: sends it again for a quarter of an hour. A server that is only slow acknowledges.
 UNACKNOWLEDGED = 20_000
 
+_LOOPBACK = re.compile(r"127(\.\d+){1,3}")
+
 
 def connect(url: str) -> Link:
     """Return a new link to the store at `url`.
@@ -153,6 +155,14 @@ def for_workers(url: str) -> Address:
         return Address(url)
     rest = [(name, value) for name, value in given if name != "ssl_ca_certs"]
     return Address(f"{head}?{urlencode([*rest, ('ssl_ca_data', certificates)], quote_via=quote)}")
+
+
+def is_here_alone(url: str) -> bool:
+    """Whether the address is each machine's own: of a server that other machines do not reach by it."""
+    parts = urlsplit(str.__str__(url))
+    host = parts.hostname or ""
+    # Before a name is looked up: a number, or what every machine calls itself.
+    return parts.scheme == "unix" or host in ("localhost", "::1") or bool(_LOOPBACK.fullmatch(host))
 
 
 def _anonymous() -> dict[str, None]:

@@ -88,7 +88,7 @@ def unpack(session: Session, place: str, message: bytes, seen: Seen | None = Non
     Raises UntrustedPayloadError when it was not made for `place` by this session, or was received before.
     """
     at = TAG + NUMBER
-    try:
+    with session.counting():
         session.seal.check(place, message[:TAG], memoryview(message)[TAG:])
         if seen is not None and not seen.first(message[TAG:at]):
             raise UntrustedPayloadError(
@@ -100,9 +100,6 @@ def unpack(session: Session, place: str, message: bytes, seen: Seen | None = Non
         content: Buffer = rest
         if kind[:1] in (b"B", b"b"):
             content = _fetch(session, rest)
-    except UntrustedPayloadError:
-        session.refused()
-        raise
     if kind[:1] in (b"D", b"d"):
         content = b"".join(withdraw(session, bytes(rest[:DIGEST]).decode()))
     if len(kind) > 1:
@@ -121,8 +118,11 @@ def in_chunks(key: str, view: memoryview) -> list[Command]:
 def _blob(session: Session, content: Buffer, name: str) -> tuple[list[Command], bytes]:
     key = session.keys("blob", name)
     view = memoryview(content)
-    commands = in_chunks(key, view)
-    commands += [("PEXPIRE", key, session.ttl), ("SADD", session.keys("keys"), key)]
+    expire: Command = ("PEXPIRE", key, session.ttl)
+    # It is known, and has a life, before any of its content comes: who sends that may be killed meanwhile.
+    # And after it: sent again for a lost answer, it may come when the receiver has deleted the blob.
+    commands: list[Command] = [("SADD", session.keys("keys"), key), ("HSET", key, "size", len(view)), expire]
+    commands += [*in_chunks(key, view), expire]
     return commands, _BLOB.pack(name.encode(), len(view), hashlib.sha256(view).digest())
 
 

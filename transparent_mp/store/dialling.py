@@ -15,8 +15,9 @@ from typing import Callable
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.line import LOST_KEYS, Line
-from transparent_mp.store.link import Command, Link
-from transparent_mp.store.refusals import Kind, explained, refusal
+from transparent_mp.store.link import Command, Link, Reply
+from transparent_mp.store.refusals import Kind, explained, lacks_scripts, refusal
+from transparent_mp.store.scripts import evaluated, script
 
 #: Seconds, at first and at most, between attempts to reach a store that is away: nothing tells when it is
 #: back. Longer: it is noticed later; shorter: a server that starts is asked more often, by every process.
@@ -113,15 +114,20 @@ class Dialler:
 
     def _introduce(self, line: Line, link: Link, shared: bool) -> None:
         """Have the session admit a link; what may still be on its way on the old one is not to arrive."""
+        loads = line.former is not None or (shared and not self._prepared)
         commands: list[Command] = []
         if self.admission is not None:
-            commands.append(self.admission.admission(link, line))
+            # Where it is found by its digest the other scripts are, too.
+            run = evaluated if loads else script
+            commands.append(self.admission.admission(link, line, run))
         if line.former is not None:
             commands.insert(0, ("CLIENT", "KILL", "ID", line.former.number, "ADDR", line.former.name))
-        if line.former is not None or (shared and not self._prepared):
+        if loads:
             commands += self._prepare
-        link.send(commands)
-        replies = [link.read() for _ in commands]
+        replies = _exchange(link, commands)
+        if self.admission is not None and not loads and lacks_scripts(replies):
+            # The server was restarted since they were loaded. Who casts a step would not learn of it.
+            replies = _exchange(link, [self.admission.admission(link, line), *self._prepare])
         for reply in replies:
             if isinstance(reply, StoreReplyError):
                 raise _refused(link.address, reply)
@@ -131,6 +137,11 @@ class Dialler:
                 raise SessionLostError(why)
             line.admitted = self._met = True
         line.former = None
+
+
+def _exchange(link: Link, commands: Sequence[Command]) -> list[Reply]:
+    link.send(commands)
+    return [link.read() for _ in commands]
 
 
 def _refused(address: str, reply: StoreReplyError) -> StoreError:

@@ -28,8 +28,8 @@ session keys (S = tmp:{SESSION})
     S:keys         set      every session key in use; scripts -> keeper (renews), end (deletes)
     S:carriers     set      object ids whose messages may hold for their receivers; sender -> drop, exited
     S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
-    S:blob:ID      hash     number -> chunk of a payload too large for a message; sender -> receiver, who
-                            deletes it
+    S:blob:ID      hash     number -> chunk of a payload too large for a message, and its size; sender ->
+                            receiver, who deletes it
     S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)
     S:acks:UID     set      ids of the token lists of sender UID; sender -> exited
     S:answer:ID    list     one answer to a request; client -> asker, seconds
@@ -52,14 +52,17 @@ object keys (O = tmp:{SESSION.OID}); an object has one or two sides
                             was given up; the process, done -> reclaim
     O:b:TAKER      string   what it has taken has come there; deleted when all of it is done
     O:w:WAITER     list     the word that ends a waiter's wait; who wakes it -> the waiter, who pops it
-    O:d            hash     block -> bytes of a segment, none for zeros; publish -> fetch
-    O:v            hash     n: version; w: its writer; f: last version of another than w; s:UID: number
-                            of UID's last part; e:UID: where the last of its fetches under way ended;
-                            b:BLOCK -> "n f w" as above; publish, fetch -> fetch. Of a small segment all of
-                            that lies in O:d, and o: object id
-                            or the state of an event (set) or barrier (broken; acting: waiter); set_event,
+    O:d            hash     a segment. BLOCK -> bytes, none for zeros; BLOCK:NAME: those that a publication
+                            of that name has put beside it until publish takes them, which deletes what
+                            they replace (what comes once more, behind a lost link, may stay until the segment
+                            ends); NAME.NUMBER: masks, for as long. o: object id; n: version; w: its writer;
+                            f: last version of another than w; s:UID: number of UID's last part; e:UID: where
+                            the last of its fetches under way ended; b:BLOCK -> "n f w NAME" of the block;
+                            j: journal of a large one, "n NAME BLOCKS;", the latest first, 1,500 characters;
+                            publish, fetch, writers -> fetch, readers
+    O:v            hash     the state of an event (set) or barrier (broken; acting: waiter); set_event,
                             arrive, open_barrier, end_waits
-    O:g            zset     block -> version that last changed it (not of a small segment); publish -> fetch
+    O:g            zset     block of a large segment -> version that last changed it; publish -> fetch
 """
 
 from __future__ import annotations

@@ -66,7 +66,10 @@ class Link:
         buffers: list[Any] = []
         small: list[bytes] = []
         for command in commands:
-            if _plain(command):
+            kinds = set(map(type, command))
+            if not kinds <= _STRINGS:
+                command = _spelled(command)
+            if kinds <= _TEXT or _plain(command):
                 small.append(hiredis.pack_command(command))
             else:
                 _pack_large(command, small, buffers)
@@ -238,6 +241,7 @@ def garbled(address: str, answer: str) -> StoreError:
 
 
 _TEXT = frozenset((str, int, float))
+_STRINGS = frozenset((bytes, str))
 #: Modules in whose frames a socket's own errors begin.
 _OURS = ("socket", __name__, "transparent_mp.store.connect")
 
@@ -249,6 +253,13 @@ class _More:
 _MORE = _More()
 
 
+def _spelled(command: Command) -> Command:
+    """With its numbers as text. hiredis spells them too, but a signal's handler that raises meanwhile makes
+    it read from nowhere: Python runs handlers before a `repr`, and hiredis takes that not to fail.
+    """
+    return tuple([repr(arg) if arg.__class__ is int or arg.__class__ is float else arg for arg in command])
+
+
 def only_text(command: Command) -> bool:
     """Whether no argument is bytes."""
     # By one call, where a loop over ten arguments takes a microsecond.
@@ -256,13 +267,8 @@ def only_text(command: Command) -> bool:
 
 
 def _plain(command: Command) -> bool:
-    if only_text(command):
-        return True
     for arg in command:
-        if arg.__class__ is bytes or arg.__class__ is str:
-            if len(arg) >= SCATTER:
-                return False
-        elif arg.__class__ is not int and arg.__class__ is not float:
+        if (arg.__class__ is not bytes and arg.__class__ is not str) or len(arg) >= SCATTER:
             return False
     return True
 

@@ -15,7 +15,7 @@ import contextlib
 import os
 import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -125,6 +125,15 @@ class Session:
         """Count a payload that was refused; the client tells at the session's end."""
         key = self.keys("refused")
         self.store.soon(("INCR", key), ("PEXPIRE", key, self.ttl), ("SADD", self.keys("keys"), key))
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count what is refused within."""
+        try:
+            yield
+        except UntrustedPayloadError:
+            self.refused()
+            raise
 
     def ticket(self) -> dict[str, Any]:
         """What another process needs to join, secret included: for launches and real forks only."""

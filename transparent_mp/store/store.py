@@ -231,6 +231,8 @@ class Store:
                 self.unblock(line)
             if line.collect():
                 return
+            # It was begun anew, for a reason that may have met what was cast, too.
+            self.mend()
 
     def wait(self, line: PopLine, timeout: float | None, *, alone: bool = False) -> bool:
         """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else.
@@ -240,9 +242,11 @@ class Store:
         deadline = None if timeout is None else time.monotonic() + timeout
         while line.link is not None and not line.link.buffered():
             # Who waits in the middle of an exchange cannot see to it.
-            shared = None if self._busy == _ident() or self._line is line else self._line
-            other = shared.link if shared is not None and shared.usable else None
-            poll, fd = line.polling(other, alone=alone), line.fileno()
+            shared = None if self._busy == _ident() else self._line
+            fd, other = line.fileno(), None
+            if shared is not None and shared is not line and shared.usable:
+                other = shared.link
+            poll = line.poll(other, alone)
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             happened = poll.poll(left)
             if not happened or any(number == fd for number, _ in happened):
@@ -251,7 +255,9 @@ class Store:
         return True
 
     def mend(self) -> None:
-        """See to the shared line, whose connection has ended."""
+        """See to the shared line, whose connection has ended; not in the middle of an exchange on it."""
+        if self._busy == _ident():
+            return
         with self._lock, self._exchange:
             if self._line is not None and not self._closed:
                 self._line.take_ready()

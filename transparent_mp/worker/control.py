@@ -14,6 +14,10 @@ from typing import Any, Callable
 from transparent_mp.errors import StoreError
 from transparent_mp.store.store import Store
 
+#: Seconds for a last word: the script that ends a session removes its keys and says so, and both are heard on
+#: connections of their own. Longer: a worker whose store was emptied leaves later.
+LAST = 1.0
+
 
 class Control:
     """The list at `key`; `ready` is the selector's data for it."""
@@ -44,6 +48,12 @@ class Control:
                 yield word
         if self._line.link is not self._link:
             self._listen(self._fd)
+
+    def last_words(self) -> list[bytes]:
+        """What has come, or comes in a moment, when the store seems lost."""
+        with contextlib.suppress(StoreError):
+            return list(self.words()) if self._line.wait(LAST) else []
+        return []
 
     def close(self) -> None:
         self._line.close()

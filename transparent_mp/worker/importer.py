@@ -20,12 +20,13 @@ import os
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from typing import Any, Callable, NamedTuple
 
 from transparent_mp.ship.modules import platform_tag
 from transparent_mp.worker import libraries
+from transparent_mp.worker.folders import FolderFinder
 from transparent_mp.worker.pantry import Pantry
 
 Ask = Callable[[str, dict[str, Any]], tuple[dict[str, Any], bytes]]
@@ -43,8 +44,13 @@ class ClientFinder:
     """Meta-path finder of the client's modules."""
 
     def __init__(
-        self, ask: Ask, refresh: Callable[[], int] = lambda: 0, pantry: Pantry | None = None
+        self,
+        ask: Ask,
+        refresh: Callable[[], int] = lambda: 0,
+        pantry: Pantry | None = None,
+        added: Collection[str] = (),
     ) -> None:
+        """`added`: what others than the client have put on the path that this process begins with."""
         self._ask = ask
         self._refresh = refresh
         self._edition = 0
@@ -53,6 +59,8 @@ class ClientFinder:
         self._complete: set[str] = set()
         #: Where packages of the client lie there.
         self._folders: set[str] = set()
+        #: The client's own sys.path, and this interpreter's.
+        self._path = set(sys.path).difference(added)
         self._client: dict[str, str] = {}
         # Imports of several threads: one asks, the others find what it brought.
         self._lock = threading.RLock()
@@ -102,7 +110,12 @@ class ClientFinder:
         # Not a file: runpy takes what has a finder for a directory or an archive.
         if not (path in self._folders or path in sys.path or (os.path.isabs(path) and os.path.isdir(path))):
             raise ImportError("only a directory of the client is looked into", path=path)
-        return FolderFinder(self, path)
+        return FolderFinder(self, path, added=path not in self._folders and path not in self._path)
+
+    def compiled(self, name: str, content: bytes, origin: str) -> ExtensionFileLoader:
+        """Loader of a compiled module, of which the file that it names is the client's."""
+        path = self.pantry.native(content, os.path.basename(origin))
+        return ClientExtensionLoader(name, path, origin)
 
     def modules(self, path: str) -> list[tuple[str, bool]]:
         """Names of modules in a directory, and which are packages."""
@@ -271,20 +284,6 @@ class ClientNamespaceLoader(_ClientLoaderBase, importlib.abc.InspectLoader):
     def exec_module(self, module: Any) -> None:
         # As the import system leaves one of its own.
         module.__file__ = None
-
-
-class FolderFinder:
-    """Lists a directory of the client for pkgutil; its modules are found by `ClientFinder`."""
-
-    def __init__(self, finder: ClientFinder, path: str) -> None:
-        self._finder = finder
-        self._path = path
-
-    def find_spec(self, name: str, target: Any = None) -> None:
-        del name, target
-
-    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
-        return ((prefix + name, package) for name, package in self._finder.modules(self._path))
 
 
 def fallback_resources(original: Callable[[Any], Any]) -> Callable[[Any], Any]:

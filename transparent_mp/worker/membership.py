@@ -15,13 +15,22 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from transparent_mp.errors import SessionLostError, StoreError
-from transparent_mp.ship.frames import encode
+from transparent_mp.errors import SessionLostError, StoreError, UntrustedPayloadError
+from transparent_mp.ship.frames import decode, encode
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
+
+
+def tells_of_the_end(orders: Iterable[bytes]) -> str:
+    """What to say of the session if one of a worker's orders is that it has ended, else ''."""
+    for order in orders:
+        with contextlib.suppress(ValueError, KeyError, UntrustedPayloadError):
+            if decode(order)[0]["kind"] == "end":
+                return "the session has ended"
+    return ""
 
 
 class Membership:

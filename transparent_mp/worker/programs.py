@@ -69,7 +69,7 @@ def load(
     shadows.step_aside(around["hidden"])
     sources = ClientSources(session, shelf)
     code = Code(session, sources.ask, shelf.pantry, around["code"])
-    finder = ClientFinder(code.ask, code.refresh, shelf.pantry)
+    finder = ClientFinder(code.ask, code.refresh, shelf.pantry, around["added"])
     sys.meta_path.append(finder)
     sys.path_hooks.append(finder.folder)
     own = {*around["own"], *around["hidden"]}

@@ -42,7 +42,7 @@ from transparent_mp.store.session import Session
 from transparent_mp.worker import preload
 from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
-from transparent_mp.worker.membership import Membership
+from transparent_mp.worker.membership import Membership, tells_of_the_end
 from transparent_mp.worker.running import Once, Running, drain, end_all, wind_up
 from transparent_mp.worker.shelf import Shelf
 
@@ -118,7 +118,9 @@ class Supervisor:
                 while self.state is not State.EXITED:
                     served += self._turn()
             except StoreError as error:
-                log.warning("worker leaves: %s", error)
+                # At the session's end its keys are gone as well.
+                ended = tells_of_the_end(self._control.last_words())
+                log.log(logging.INFO if ended else logging.WARNING, "worker leaves: %s", ended or error)
                 end_all(self._running.values(), signal.SIGKILL, self._woken)
         return served
 

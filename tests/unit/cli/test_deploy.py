@@ -196,6 +196,8 @@ def test_the_commands_are_found_by_name(monkeypatch: pytest.MonkeyPatch, capsys:
     assert cli.main() == 0
     monkeypatch.setattr(sys, "argv", ["transparent-mp", "nonsense"])
     assert cli.main() == 2
-    assert "usage: transparent-mp" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(
+        "transparent-mp: there is no command nonsense\nusage: transparent-mp"
+    )
     monkeypatch.setattr(sys, "argv", ["transparent-mp", "--help"])
     assert cli.main() == 0

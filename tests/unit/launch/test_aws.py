@@ -177,6 +177,17 @@ def test_the_function_itself_is_asked_what_is_wrong(
     assert json.loads(client.asked[-1]["Payload"]) == {"probe": "redis://:secret@store"}
 
 
+def test_an_address_that_is_each_machine_s_own_is_told_as_the_reason(client: Client, launch: Any) -> None:
+    launcher = settled(launch(worker_redis_url="redis://:secret@127.0.0.1:6379"))
+    client.answers = [answer({"store_error": "refused"})]
+    why = launcher.explain()
+    assert (
+        "TRANSPARENT_MP_WORKER_REDIS_URL (now redis://127.0.0.1:6379) must be an address by which other"
+        in why
+    )
+    assert "VPC" not in why
+
+
 def test_a_forked_child_launches_nobody(client: Client, launch: Any) -> None:
     launcher = settled(launch())
     launcher.let_go()

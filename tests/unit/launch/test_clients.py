@@ -5,9 +5,10 @@ import sys
 
 import pytest
 from aws_server import Aws
+from botocore.exceptions import ClientError
 
 from transparent_mp.errors import DeployError
-from transparent_mp.launch.clients import Clients, explained, found
+from transparent_mp.launch.clients import Clients, explain, explained, found
 
 
 def test_clients_are_made_once_and_work_in_the_region_of_the_environment(aws: Aws) -> None:
@@ -44,3 +45,14 @@ def test_a_region_that_is_missing_and_an_endpoint_that_is_not_there(monkeypatch:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(DeployError, match="set AWS_REGION"), explained(DeployError):
         Clients()("lambda")
+
+
+def test_what_is_said_in_many_lines_is_one_and_a_page_of_html_is_not_aws() -> None:
+    def answered(said: str) -> str:
+        return explain(ClientError({"Error": {"Code": "502", "Message": said}}, "Invoke"))
+
+    assert answered("so\n  it is\n") == "AWS answers Invoke with 502: so it is"
+    assert answered("<!doctype html>\n<html>\n<h1>Bad Gateway</h1>") == (
+        "what answers Invoke with a page of HTML (502) is not AWS: "
+        "check AWS_ENDPOINT_URL, HTTPS_PROXY and the network"
+    )

@@ -24,6 +24,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import pytest
+from plain_memory import Process
 
 from transparent_mp.config import Config
 from transparent_mp.intercept.apply import Applied
@@ -89,6 +90,18 @@ def joined(store_session):
     yield make
     for session in made:
         session.store.close()
+
+
+@pytest.fixture
+def processes(joined):
+    """Makes processes that share one segment with those contents."""
+
+    def make(contents, count=2):
+        first = Process(joined(), contents)
+        zeros = bytes(len(contents))
+        return [first, *(Process(joined(), zeros, first.replica.oid) for _ in range(count - 1))]
+
+    return make
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from multiprocessing import AuthenticationError, connection
 
 import pytest
 
+from transparent_mp.errors import StoreError
 from transparent_mp.primitives import listener as ours_module
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.listener import Client, Listener, XmlListener, enter_all
@@ -337,3 +338,20 @@ class TestListener:
         assert accepted.recv() == ["there", 1]
         other(conn.close)
         accepted.close()
+
+
+def test_a_lost_store_is_told_once_and_who_goes_on_accepting_waits(listen, monkeypatch):
+    sessions.current()
+    listener, mailbox, real = listen(HERE), [], ours_module.stock.wait
+    mailbox.append(listener._mailbox)
+
+    def wait(waiting):
+        if mailbox[0] in waiting:
+            raise StoreError("lost the connection to the store")
+        return real(waiting)
+
+    monkeypatch.setattr(ours_module.stock, "wait", wait)
+    with pytest.raises(StoreError, match="lost"):
+        listener.accept()
+    with socket.create_connection(listener.address, LONG):
+        assert listener.accept().fileno() >= 0

@@ -6,6 +6,7 @@ and by several threads in any order; answers are merged late and in any order.
 
 from __future__ import annotations
 
+import copy
 from unittest import mock
 
 import pytest
@@ -168,15 +169,21 @@ class Processes(RuleBasedStateMachine):
 
     def merge_one(self, which):
         e, replies, answer = self.answers.pop(which)
-        if self.is_whole(e, replies[0]):
+        if self.is_whole(e, replies):
             self.real[e].merge(replies)
             self.model[e].merge(answer)
         else:
             self.merge_in_pieces(e, replies)
 
-    def is_whole(self, e, reply):
+    def is_whole(self, e, replies):
         """Whether it is merged without asking for more."""
-        replica_ = self.replicas[e]
+        replica_, reply = self.replicas[e], replies[0]
+        if isinstance(reply, bytes):
+            # What is expected next is not to be another for this look.
+            kept = copy.deepcopy(replica_.expected)
+            answer = replica_.seen(self.sessions[e], replies[1], int(reply))
+            replica_.expected = kept
+            return not replica_.lacks(answer)
         if isinstance(reply[0], list):
             (answer,) = reply
             complete = answer[1] == answer[2] and not replica_.lacks(answer)

@@ -134,3 +134,19 @@ def test_no_error_shows_a_password_not_even_among_locals(url: str, address: str)
         type(raised.value), raised.value, step.tb_next, capture_locals=True, lookup_lines=False
     )
     assert "hush" not in "".join(shown.format())
+
+
+@pytest.mark.parametrize(
+    ("url", "alone"),
+    [
+        ("redis://localhost:6379", True),
+        ("rediss://:word@127.0.0.5", True),
+        ("redis://[::1]:1/0", True),
+        ("unix:///run/redis.sock", True),
+        ("redis://10.0.0.1:6379", False),
+        ("redis://127.example.org", False),
+        ("redis://store", False),
+    ],
+)
+def test_an_address_that_is_each_machine_s_own_is_known(url: str, alone: bool) -> None:
+    assert connect.is_here_alone(url) is alone

@@ -99,6 +99,29 @@ def test_tokens_in_a_large_content_stand_in_its_message_too(
     assert unpack(session, "place", message) == content
 
 
+def test_a_blob_goes_with_its_session_wherever_its_sender_was_killed(session: OwnedSession) -> None:
+    first, _ = pack(session, "place", bytes(BLOB), name="a" * 16)
+    key, keys = session.keys("blob", "a" * 16), session.keys("keys")
+    sent = 0
+    for until in range(1, len(first)):
+        session.store.call(*first[until - 1 : until])
+        if session.store.ask("EXISTS", key):
+            sent += 1
+            assert session.store.ask("SISMEMBER", keys, key)
+            # The first step and what gives it a life go in one piece.
+            assert until < 3 or session.store.ask("PTTL", key) > 0
+    assert sent > 1
+
+
+def test_a_blob_that_is_sent_again_when_it_was_taken_has_an_end(session: OwnedSession) -> None:
+    first, message = pack(session, "place", bytes(BLOB), name="a" * 16)
+    session.store.call(*first)
+    unpack(session, "place", message)
+    # Steps are not done again.
+    session.store.call(*(one for one in first if one[0] == "PEXPIRE" or isinstance(one[-1], memoryview)))
+    assert session.store.ask("PTTL", session.keys("blob", "a" * 16)) > 0
+
+
 def test_a_blob_of_several_chunks_comes_whole_and_goes(
     session: OwnedSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.line import Line
 from transparent_mp.store.link import Link
 from transparent_mp.store.pops import PopLine
-from transparent_mp.store.scripts import loading
+from transparent_mp.store.scripts import loading, script
 from transparent_mp.store.session import OwnedSession, new_id
 
 
@@ -147,3 +147,18 @@ def test_whoever_waits_is_told_of_the_end(
     assert told == ["its lease is over"]
     with pytest.raises(SessionLostError, match="its lease is over"):
         dialler.check()
+
+
+@pytest.mark.parametrize("kind", [Line, PopLine])
+def test_a_link_that_is_admitted_finds_the_scripts_though_the_server_was_restarted(
+    session: OwnedSession, dialler: Dialler, kind: Any
+) -> None:
+    prepared = Dialler(dialler._connect, loading(), 5.0, True)
+    prepared.admission = dialler.admission
+    session.store.ask("SCRIPT", "FLUSH")
+    line = kind(prepared.dial)
+    prepared.dial(line, shared=kind is Line)
+    # By no way that looks at the answer.
+    line.link.send([script("do", (), (2, "ECHO", "here"))])
+    assert line.link.read() == [b"here"]
+    line.close()

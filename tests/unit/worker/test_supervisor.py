@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -71,6 +72,32 @@ def test_the_session_s_end_ends_it(session: OwnedSession, supervisor: Any) -> No
     worker = supervisor(linger=600)
     worker.run()
     assert worker.state is State.EXITED
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_worker_that_finds_its_keys_gone_says_which_end_it_was(
+    session: OwnedSession, supervisor: Any, ended: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = supervisor(linger=600)
+    keys, see_to_lease = session.keys, worker._see_to_lease
+
+    def keys_go() -> None:
+        """Before it has heard anything, and its lease is to be renewed."""
+        if ended:
+            parts = ("alive", "keys", "objects", "workers", "starting", "answers")
+            session.store.call(session.script("end_session", parts, (keys.base, keys.any_object, 10_000)))
+        else:
+            session.store.call(("DEL", *session.store.ask("KEYS", keys.base + "*")))
+        worker._membership.renew_at = 0.0
+        see_to_lease()
+
+    worker._see_to_lease = keys_go
+    with caplog.at_level(logging.INFO, "transparent_mp"):
+        worker.run()
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert (said == []) is ended
+    assert ("the session has ended" in caplog.text) is ended
+    assert ("has lost its keys" in caplog.text) is not ended
 
 
 @pytest.mark.parametrize(

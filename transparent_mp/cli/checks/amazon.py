@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from transparent_mp.cli.checks import workers
@@ -12,6 +13,14 @@ from transparent_mp.config import Config
 from transparent_mp.errors import DeployError
 from transparent_mp.launch.clients import Clients, explained, found
 from transparent_mp.launch.deployment import wanted
+from transparent_mp.store.connect import is_here_alone
+
+#: What to do where a worker is told an address that is each machine's own.
+_ITS_OWN = replace(
+    workers.INVOCATION,
+    network="TRANSPARENT_MP_WORKER_REDIS_URL (if unset, TRANSPARENT_MP_REDIS_URL) must be an address by "
+    "which other machines reach it, not each machine's own",
+)
 
 
 def check(config: Config, function: str, clients: Clients) -> Iterator[Line]:
@@ -96,7 +105,8 @@ def _concurrency(config: Config, there: dict[str, Any], clients: Clients) -> Ite
 def probe(config: Config, name: str, aws: Any) -> Iterator[Line]:
     """What the function says of itself; `aws` invokes it."""
     what = "a worker (an invocation)"
-    event = {"probe": config.worker_redis_url or config.redis_url, "bucket": config.bucket}
+    url = config.worker_redis_url or config.redis_url
+    event = {"probe": url, "bucket": config.bucket}
     answer = aws.invoke(FunctionName=name, Payload=json.dumps(event).encode())
     text = answer["Payload"].read().decode("utf-8", "replace")
     if answer.get("FunctionError"):
@@ -107,4 +117,4 @@ def probe(config: Config, name: str, aws: Any) -> Iterator[Line]:
     if not isinstance(said, dict) or "python" not in said:
         yield wrong(what, f"answers {text[:100]!r}, as no worker of ours does", "transparent-mp deploy")
         return
-    yield from workers.judge(said, what, workers.INVOCATION)
+    yield from workers.judge(said, what, _ITS_OWN if is_here_alone(url) else workers.INVOCATION)

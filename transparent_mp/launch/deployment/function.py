@@ -286,12 +286,12 @@ def _events(made: Made, wanted: Wanted, there: dict[str, Any] | None) -> Iterato
     held = there and found(aws.get_function_event_invoke_config, missing, FunctionName=wanted.function)
     before = {name: held[name] for name in _EVENTS if name in held} if held else {}
     if before != _EVENTS:
-        details = (f"no second try, and none later than {defaults.EVENT_AGE} s",)
+        details = (f"a launch is not tried twice, nor later than {defaults.EVENT_AGE} s",)
 
         def put() -> None:
             aws.put_function_event_invoke_config(FunctionName=wanted.function, **_EVENTS)
 
-        yield Step("update" if held else "create", f"launches of {wanted.function}", details, put)
+        yield Step("update" if held else "create", f"event settings of {wanted.function}", details, put)
 
 
 def _concurrency(made: Made, wanted: Wanted, there: dict[str, Any] | None) -> Iterator[Step]:

@@ -1,11 +1,12 @@
 -- A process fetches what others changed in segments.
--- KEYS: of each segment 1 data  2 version  3 blocks; of a small one data and version are one hash
+-- KEYS: of each segment 1 segment  2 blocks
 -- ARGV: 1 reader, "" to be given its own changes too  2 "1" for one of several that are under way; of
 --       each segment object id, version that it has seen, blocks after which its answer may stop short
 --       (of a small one, the number of its blocks as a negative)
 -- RETURNS: an answer for each: {object id, version that the answer reaches, version now, number of the
 --          reader's last part that was applied, version from which on, block, bytes, block, bytes, ...};
---          bytes lack trailing zeros.
+--          bytes lack trailing zeros. Behind the news of a large one, not under way, stand -1 and
+--          its journal.
 -- INVARIANT: whoever has seen the version from which on, and applies an answer that reaches the version
 --            now, has seen every change. One that stops short is gone on with from the version that it
 --            reached, as reader "": a block in it may since have moved behind a later change of the
@@ -17,20 +18,24 @@ local reader, under_way = ARGV[1], ARGV[2] == '1'
 local STRETCH = 1000
 
 -- Adds to an answer those of some blocks that others have changed.
-local function add(answer, data, versions, known, blocks, from)
-  local names, wanted = {}, {}
+local function add(answer, data, known, blocks, from)
+  local names, wanted, places = {}, {}, {}
   for at = from, math.min(#blocks, from + STRETCH - 1) do names[#names + 1] = 'b:' .. blocks[at] end
-  for at, claim in ipairs(redis.call('HMGET', versions, unpack(names))) do
-    local last, other, by = string.match(claim or '', '^(%d+) (%d+) (.*)$')
-    if by and tonumber(by == reader and other or last) > known then wanted[#wanted + 1] = blocks[from + at - 1] end
+  for at, claim in ipairs(redis.call('HMGET', data, unpack(names))) do
+    local last, other, by, under = string.match(claim or '', '^(%d+) (%d+) (%S+) ?(.*)$')
+    if by and tonumber(by == reader and other or last) > known then
+      local block = blocks[from + at - 1]
+      wanted[#wanted + 1] = block
+      places[#wanted] = under == '' and block or block .. ':' .. under
+    end
   end
   if #wanted == 0 then return end
-  local found, n = redis.call('HMGET', data, unpack(wanted)), #answer
+  local found, n = redis.call('HMGET', data, unpack(places)), #answer
   for at, block in ipairs(wanted) do answer[n + 2 * at - 1], answer[n + 2 * at] = block, found[at] end
 end
 
-local function look(data, versions, changed, oid, known, most)
-  local meta = redis.call('HMGET', versions, 'n', 'w', 'f', 's:' .. reader, 'e:' .. reader)
+local function look(data, changed, oid, known, most)
+  local meta = redis.call('HMGET', data, 'n', 'w', 'f', 's:' .. reader, 'e:' .. reader, 'j')
   local now = tonumber(meta[1] or '0')
   if under_way then known = math.max(known, tonumber(meta[5] or '0')) end
   local answer = {oid, now, now, tonumber(meta[4] or '0'), known}
@@ -47,14 +52,18 @@ local function look(data, versions, changed, oid, known, most)
     end
     for i = 1, #found, 2 do blocks[#blocks + 1] = tonumber(found[i]) end
   end
-  for from = 1, #blocks, STRETCH do add(answer, data, versions, known, blocks, from) end
-  if under_way then redis.pcall('HSET', versions, 'e:' .. reader, answer[2]) end
+  for from = 1, #blocks, STRETCH do add(answer, data, known, blocks, from) end
+  if most >= 0 and meta[6] and not under_way then
+    answer[#answer + 1] = -1
+    answer[#answer + 1] = meta[6]
+  end
+  if under_way then redis.pcall('HSET', data, 'e:' .. reader, answer[2]) end
   return answer
 end
 
 local answers = {}
-for i = 1, #KEYS / 3 do
-  answers[i] = look(KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i],
+for i = 1, #KEYS / 2 do
+  answers[i] = look(KEYS[2 * i - 1], KEYS[2 * i],
                     ARGV[3 * i], tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2]))
 end
 return answers

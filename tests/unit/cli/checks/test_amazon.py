@@ -76,6 +76,19 @@ def test_an_invocation_that_is_not_well_is_told(answer: dict[str, Any], found: s
     assert found in line.found
 
 
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [("redis://localhost:6379", "not each machine's own"), ("redis://10.0.0.1", "must be in a VPC")],
+)
+def test_an_address_that_a_worker_cannot_use_is_told_with_its_reason(aws: Aws, url: str, remedy: str) -> None:
+    deploy()
+    aws.will_answer({"StatusCode": 204})
+    aws.will_answer({**examine({"probe": ""}), "store_error": "refused"})
+    line = check(worker_redis_url=url)["Redis from a worker (an invocation)"]
+    assert line.verdict is Verdict.WRONG
+    assert remedy in line.remedy
+
+
 def test_without_credentials_nothing_more_is_tried(
     aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:

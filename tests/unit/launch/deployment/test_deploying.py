@@ -93,7 +93,7 @@ def test_all_is_made_in_order_and_then_nothing_is_to_do() -> None:
         f"create role {ROLE}",
         f"create log group /aws/lambda/{NAME}",
         f"create function {NAME}",
-        f"create launches of {NAME}",
+        f"create event settings of {NAME}",
     ]
     made = configuration()
     assert (made["MemorySize"], made["Timeout"], made["Handler"]) == (1769, 900, HANDLER)

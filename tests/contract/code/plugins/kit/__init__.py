@@ -1,0 +1,3 @@
+"""What lies in the package is beside it."""
+
+from .part import PART as PART

@@ -1,0 +1,5 @@
+"""A plug-in."""
+
+
+def name():
+    return __name__

@@ -1,0 +1,27 @@
+"""Knows whether a thread is alone in the program: what it looks at, nobody else can change meanwhile."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
+import signal
+import threading
+from typing import Any
+
+from transparent_mp import background
+
+#: Signals that a program may have a handler for.
+_SIGNALS = tuple(int(number) for number in signal.valid_signals())
+
+
+def is_alone() -> bool:
+    """Whether nothing else of the program can write to memory while this thread merges."""
+    if background.count() > 0 or threading.get_ident() != threading.main_thread().ident:
+        return False
+    # The signal module's own getsignal looks up a name for each answer. Numbers stand for no handler.
+    handlers = [one for one in map(_signal.getsignal, _SIGNALS) if one.__class__ is not int]
+    return not any(callable(one) and _may_write(one) for one in handlers)
+
+
+def _may_write(handler: Any) -> bool:
+    ours = str(getattr(handler, "__module__", "")).startswith("transparent_mp.")
+    return not ours and handler is not signal.default_int_handler

@@ -1,0 +1,66 @@
+"""Parts: what one publication found changed in a segment, and the commands that bring it to the store.
+
+Of a small segment the bytes go with the script that publishes them. Whole blocks of a large one are put
+beside it by a plain command, under a name that nobody else gives and that is given once, and the script sees
+numbers only: bytes through a script cost ten times as much. So a command that comes late, or once
+more, changes nothing but what the script takes, or has taken, from under that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from transparent_mp.primitives.diff import BLOCK, Entry
+from transparent_mp.primitives.expected import spec
+from transparent_mp.store.link import Arg, Command
+from transparent_mp.store.scripts import script
+from transparent_mp.store.session import Session
+
+#: Bytes of a block's mask.
+MASK = BLOCK // 8
+
+
+class Part(NamedTuple):
+    """What one publication of one thread found changed."""
+
+    number: int
+    #: Version that was known then: a mask's other bytes are those of that version.
+    known: int
+    entries: list[Entry]
+    thread: int
+    #: Number of the first part of the same publication.
+    first: int
+    #: Under which blocks of a large segment lie beside it; "" in a small one.
+    name: str
+
+
+def publishing(session: Session, keys: Sequence[str], oid: str, parts: Sequence[Part]) -> Sequence[Command]:
+    """The commands that publish them, in this order. `keys`: of the script."""
+    large = bool(parts[0].name)
+    blocks = spec(entry[0] for part in parts for entry in part.entries) if large else ""
+    args: list[Arg] = [session.uid, session.ttl, oid, blocks]
+    beside: list[Arg] = []
+    masked: list[Arg] = []
+    for part in parts:
+        args += (part.number, part.known, part.name, len(part.entries))
+        masks: list[bytes] = []
+        for block, where, data in part.entries:
+            if not large or isinstance(where, int):
+                args += (block, where, data)
+                continue
+            beside += (f"{block}:{part.name}", data)
+            if isinstance(where, bytes):
+                args += (block, f"M{len(masks)}", b"")
+                masks.append(where[1:].ljust(MASK, b"\0"))
+            else:
+                args += (block, "@", b"")
+        if masks:
+            masked += (f"{part.name}.{part.number}", b"".join(masks))
+    publish = script("publish", keys, args)
+    if not beside:
+        return (publish,)
+    # HMSET is no step of a line, as HSET is: it would be carried out by a script. Many masks are written from
+    # where they lie, which for many blocks would take longer.
+    puts = [("HMSET", keys[1], *fields) for fields in (masked, beside) if fields]
+    return *puts, ("PEXPIRE", keys[1], session.ttl), publish
