@@ -134,16 +134,16 @@ def test_what_waits_is_kept_for_one_thread_while_the_links_are_the_same(
     session: OwnedSession, one: PopLine, lose: Lose, key: str
 ) -> None:
     other = connect(session.worker_url)
-    first = one.polling(other, alone=True)
-    assert one.polling(other, alone=True) is first
-    assert one.polling(other, alone=False) is not first
-    assert one.polling(None, alone=True) is not first
-    kept = one.polling(None, alone=True)
+    first = one.poll(other, alone=True)
+    assert one.poll(other, alone=True) is first
+    assert one.poll(other, alone=False) is not first
+    assert one.poll(None, alone=True) is not first
+    kept = one.poll(None, alone=True)
     one.pop(key)
     lose(one)
     session.store.call(("RPUSH", key, "a"))
     assert answers(one) == [b"a"]
-    anew = one.polling(None, alone=True)
+    anew = one.poll(None, alone=True)
     assert anew is not kept
     # It is of the new link: nothing is there to be read.
     assert anew.poll(0) == []
