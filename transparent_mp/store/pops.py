@@ -26,7 +26,7 @@ from transparent_mp.store.refusals import explained, lacks_scripts
 #: store; smaller: a command more for more pops.
 TAKEN, TAKEN_BYTES = 16, 64 * 1024
 #: What tells the end of a connection and nothing else; where a system lacks it, an error does.
-ENDED = getattr(select, "POLLRDHUP", 0)
+_ENDED = getattr(select, "POLLRDHUP", 0)
 
 
 class PopLine(Line):
@@ -60,7 +60,7 @@ class PopLine(Line):
         self._taken_length = 1
         self._taken_bytes = 0
         self._trims = False
-        # What its wait was last polled with, and for which links.
+        #: What its wait was last polled with, and for which links; for the one thread that waits.
         self._polled: tuple[Link | None, Link | None, select.poll] | None = None
 
     def pop(self, key: str, then: Sequence[Command] = (), *, blocking: bool = True) -> None:
@@ -103,20 +103,6 @@ class PopLine(Line):
         """Whether an answer, or the connection's end, is here within `timeout` seconds (None: for ever)."""
         return self.link is None or self.link.wait(timeout)
 
-    def polling(self, other: Link | None, *, alone: bool) -> select.poll:
-        """What waits for an answer and for the end of another link. `alone`: no other thread polls."""
-        # A poll object serves one thread at a time.
-        known = self._polled if alone else None
-        if known is not None and known[0] is self.link and known[1] is other:
-            return known[2]
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        if other is not None:
-            poll.register(other.fileno(), ENDED)
-        if alone:
-            self._polled = (self.link, other, poll)
-        return poll
-
     def collect(self) -> bool:
         """Wait for the answers, which then lie in `link.arrived`; False: the pop was begun anew instead."""
         if not self.usable:
@@ -149,6 +135,19 @@ class PopLine(Line):
     def give_up(self) -> None:
         """The pop is being ended: if its connection is lost it is not begun anew."""
         self._given_up = True
+
+    def poll(self, other: Link | None, alone: bool) -> select.poll:
+        """What waits for an answer, and for the end of that other link. `alone`: one thread asks for it."""
+        # A poll object serves one thread at a time.
+        if alone and self._polled is not None and self._polled[0] is self.link and self._polled[1] is other:
+            return self._polled[2]
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        if other is not None:
+            poll.register(other.fileno(), _ENDED)
+        if alone:
+            self._polled = (self.link, other, poll)
+        return poll
 
     def answers(self) -> list[Reply]:
         """Take what collect() has found: [element or None, *replies]."""

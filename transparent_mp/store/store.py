@@ -244,7 +244,7 @@ class Store:
             # Who waits in the middle of an exchange cannot see to it.
             shared = None if self._busy == _ident() or self._line is line else self._line
             other = shared.link if shared is not None and shared.usable else None
-            poll, fd = line.polling(other, alone=alone), line.fileno()
+            poll, fd = line.poll(other, alone), line.fileno()
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             happened = poll.poll(left)
             if not happened or any(number == fd for number, _ in happened):
