@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -37,8 +38,9 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[str]:
-    """Address of an emulator that runs our handler."""
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an emulator that runs our handler, among other temporary files than its own."""
+    tmp_path_factory.mktemp("there")
     if not EMULATOR.exists():
         if os.environ.get("CI", "false") != "false":
             pytest.fail("the emulator is not there: `make rie` fetches it")
@@ -106,6 +108,18 @@ def test_it_leaves_before_the_limit(emulator: str, session: OwnedSession) -> Non
     said = invoke(emulator, {"ticket": ticket(session, linger=600.0)})
     # Half of the eight seconds: an idle worker is of no use after that.
     assert 3.5 < said["seconds"] < 6.0
+
+
+def test_what_others_put_among_temporary_files_meanwhile_stays(emulator: str, session: OwnedSession) -> None:
+    event = {"ticket": ticket(session, linger=1.0)}
+    worker = threading.Thread(target=invoke, args=(emulator, event))
+    worker.start()
+    # Its invocation has begun, and has a second to go.
+    while not told(session):
+        assert worker.is_alive()
+    with tempfile.TemporaryDirectory() as place:
+        worker.join()
+        assert Path(place).exists()
 
 
 def test_a_probe_is_answered(emulator: str, session: OwnedSession) -> None:

@@ -18,6 +18,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Callable
 
@@ -38,6 +39,9 @@ def main() -> None:
     os.dup2(2, 1)
     # `-m` puts the current directory in front, where a program's own modules may lie.
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
+    place = Path(tempfile.gettempdir())
+    # On Lambda it is. What others use, too, as where AWS' emulator runs beside them, is not ours to clear.
+    own = (place,) if _is_empty(place) else ()
     worker.prepare()
     # After what patches ctypes.
     _control(_PR_SET_CHILD_SUBREAPER, 1)
@@ -45,13 +49,16 @@ def main() -> None:
     print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
     # Not through sys.stdin's iterator: its buffer would be forked along.
     while line := sys.stdin.buffer.readline():
-        print(json.dumps(_serve(json.loads(line))), file=answers, flush=True)
+        print(json.dumps(_serve(json.loads(line), own)), file=answers, flush=True)
 
 
-def _serve(order: dict[str, Any]) -> dict[str, Any]:
+def _serve(order: dict[str, Any], own: Iterable[Path]) -> dict[str, Any]:
+    """`own`: directories that nobody else uses."""
     if "probe" in order:
         return _in_child(lambda: _examined(order))[0]
-    with _clean_directory(Path(tempfile.gettempdir())):
+    with contextlib.ExitStack() as stack:
+        for place in own:
+            stack.enter_context(_clean_directory(place))
         answer, status = _in_child(lambda: supervise(order))
         _kill_orphans()
     if status:
@@ -149,6 +156,15 @@ def _children() -> list[int]:
             if int(parent) == os.getpid():
                 found.append(int(entry))
     return found
+
+
+def _is_empty(place: Path) -> bool:
+    """Whether nothing is in the directory but what is mounted there."""
+    found = list(place.iterdir())
+    if not found:
+        return True
+    mounted = [line.split()[4] + "/" for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return all(any(each.startswith(f"{path}/") for each in mounted) for path in found)
 
 
 @contextlib.contextmanager
