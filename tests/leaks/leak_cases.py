@@ -48,6 +48,10 @@ class Server:
             return self._file.read(int(head[1:]) + 2).decode()
         return head[1:].strip().decode()
 
+    def close(self) -> None:
+        self._file.close()
+        self._link.close()
+
     def info(self, section: str, name: str) -> int:
         lines = self.ask("INFO", section).splitlines()
         return next(int(line.partition(":")[2]) for line in lines if line.startswith(name + ":"))
@@ -324,6 +328,7 @@ def _stay(conn):
 
 def killed_workers(_crew, count):
     """All of them with a process each time, and then all that there may be."""
+    server = Server()
     for _ in range(count):
         here, there = mp.Pipe()
         process = mp.Process(target=_stay, args=(there,))
@@ -333,7 +338,17 @@ def killed_workers(_crew, count):
             os.kill(pid, signal.SIGKILL)
         process.join()
         assert process.exitcode == -signal.SIGKILL
+        _none_is_known(server)
+    server.close()
     every_worker()
+
+
+def _none_is_known(server):
+    """Return when all ends of workers are known: until then one without a process may be given the next."""
+    deadline = time.monotonic() + SETTLE
+    while server.ask("EVAL", "\"return #redis.call('KEYS', '*}:workers')\"", "0") != "0":
+        assert time.monotonic() < deadline
+        time.sleep(LOOK_EVERY)
 
 
 #: Case -> its round, and whether there is a crew.
