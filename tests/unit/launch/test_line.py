@@ -76,7 +76,6 @@ def test_what_is_written_is_the_request_and_nothing_else(connection: Connection)
         (b"HTTP/1.1 202 Accepted\r\n\r\n", 202),
         (b"HTTP/1.0 202 Accepted\r\nContent-Length: 0\r\n\r\n", 202),
         (b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", 429),
-        (ACCEPTED + b"HTTP/1.1", 202),
     ],
 )
 def test_after_any_other_answer_it_is_closed(connection: Connection, said: bytes, status: int) -> None:
@@ -88,7 +87,7 @@ def test_after_any_other_answer_it_is_closed(connection: Connection, said: bytes
     assert connection.sock.fileno() == -1
 
 
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 202 Acc", b"SSH-2.0-x\r\n\r\n", b"x" * 200_000])
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 2", b"SSH-2.0-x\r\n\r\n", b"x" * 200_000])
 def test_what_is_no_answer_is_an_error_of_the_way_there(connection: Connection, said: bytes) -> None:
     line = Line.of(answer(connection))
     assert line is not None
@@ -103,7 +102,7 @@ def test_what_is_no_answer_is_an_error_of_the_way_there(connection: Connection, 
 def test_a_header_is_one_line(connection: Connection) -> None:
     line = Line.of(answer(connection))
     assert line is not None
-    with pytest.raises(ConnectionError, match="more than one line"):
+    with pytest.raises(ConnectionError, match="Invalid header"):
         line.ask(request(Token="a\r\nHost: b"))
     connection.other.settimeout(60)
     assert connection.other.recv(10) == b""
