@@ -13,7 +13,7 @@ import contextlib
 import select
 import socket
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
 import hiredis
@@ -178,14 +178,15 @@ class Link:
 
     def hang_up(self) -> None:
         """End the connection for whoever waits on it, in another thread."""
-        with contextlib.suppress(OSError):
+        with handlers_errors_only():
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End the connection, for every process that has a copy of its socket."""
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-        self._sock.close()
+        try:
+            self.hang_up()
+        finally:
+            self._sock.close()
 
     def drop(self) -> None:
         """Close this process's copy; the connection is another's."""
@@ -225,11 +226,22 @@ class Link:
 
 
 def from_handler(error: OSError) -> bool:
-    """Whether a signal handler of the program raised `error` (many raise TimeoutError), not the socket."""
+    """Whether a signal handler of the program raised it (many raise TimeoutError), not what we called."""
     step = error.__traceback__
     while step is not None and step.tb_next is not None:
         step = step.tb_next
-    return step is not None and step.tb_frame.f_globals.get("__name__") not in _OURS
+    name = "" if step is None else str(step.tb_frame.f_globals.get("__name__"))
+    return step is not None and name != "socket" and not name.startswith(_OURS)
+
+
+@contextlib.contextmanager
+def handlers_errors_only() -> Iterator[None]:
+    """Nothing is to be done about an OSError; but what a signal handler raises is the program's own."""
+    try:
+        yield
+    except OSError as error:
+        if from_handler(error):
+            raise
 
 
 def garbled(address: str, answer: str) -> StoreError:
@@ -242,8 +254,8 @@ def garbled(address: str, answer: str) -> StoreError:
 
 _TEXT = frozenset((str, int, float))
 _STRINGS = frozenset((bytes, str))
-#: Modules in whose frames a socket's own errors begin.
-_OURS = ("socket", __name__, "transparent_mp.store.connect")
+#: Beside the standard library's `socket`, the modules in whose frames the errors begin of what we call.
+_OURS = "transparent_mp."
 
 
 class _More:

@@ -20,6 +20,7 @@ from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives.lifetime import NEAR
 from transparent_mp.primitives.taking import last_words
 from transparent_mp.primitives.untold import Untold
+from transparent_mp.store.link import handlers_errors_only
 from transparent_mp.store.session import Session
 
 log = logging.getLogger("transparent_mp")
@@ -93,7 +94,7 @@ class Running:
     def say(self, words: list[str]) -> None:
         """In the child: leave a word for the supervisor; what it cannot take at once is lost."""
         # The program may have closed the descriptor, and may have a file of its own there.
-        with contextlib.suppress(OSError):
+        with handlers_errors_only():
             if not os.path.samestat(os.fstat(self._words_writer), self._words_pipe):
                 return
             os.set_blocking(self._words_writer, False)
@@ -102,7 +103,7 @@ class Running:
     def hold(self, fd: int) -> None:
         """In the child: have a connection kept beyond its death, so that what it sent arrives."""
         there = self._links_there
-        with contextlib.suppress(OSError):
+        with handlers_errors_only():
             if os.path.samestat(os.fstat(there.fileno()), self._links_pipe):
                 socket.send_fds(there, [b"link"], [fd])
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 
@@ -139,4 +140,24 @@ def test_what_the_program_opened_in_place_of_its_channel_is_left_alone() -> None
     assert near.recv(100) == b""
     assert running.links() == []
     near.close()
+    running.close()
+
+
+def test_what_a_signal_handler_raises_meanwhile_is_the_programs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def handle(*_: object) -> None:
+        raise TimeoutError("from the handler")
+
+    monkeypatch.setattr(socket, "send_fds", lambda *_: signal.raise_signal(signal.SIGALRM))
+    running = Running()
+    child = os.fork()
+    if child == 0:
+        running.child_side()
+        signal.signal(signal.SIGALRM, handle)
+        try:
+            running.hold(0)
+        except TimeoutError:
+            os._exit(7)
+        os._exit(0)
+    running.parent_side(child)
+    assert exit_code(child) == 7
     running.close()
