@@ -67,7 +67,11 @@ class Shelf:
     def _make(self) -> None:
         while not self.place:
             place = tempfile.mkdtemp(prefix=PREFIX)
-            lock = os.open(place, os.O_RDONLY)
+            try:
+                lock = os.open(place, os.O_RDONLY)
+            except FileNotFoundError:
+                # As below, and a moment sooner.
+                continue
             fcntl.flock(lock, fcntl.LOCK_SH)
             # Another worker may have found it in between, without a lock.
             if os.path.isdir(place):

@@ -150,6 +150,30 @@ def test_the_shelf_of_a_worker_that_was_killed_goes_with_the_next_one(
     assert shelves(tmp_path) == set()
 
 
+@pytest.mark.parametrize("moment", ["mkdtemp", "open"])
+def test_another_worker_that_begins_takes_a_new_shelf_for_one_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    module = tempfile if moment == "mkdtemp" else os
+    real = getattr(module, moment)
+    others: list[Shelf] = []
+
+    def swept(*args: object, **named: object) -> object:
+        made = real(*args, **named)
+        if not others and tmp_path in (Path(str(args[0] if args else made)).parents):
+            monkeypatch.setattr(module, moment, real)
+            others.append(Shelf())
+        return made
+
+    monkeypatch.setattr(module, moment, swept)
+    shelf = Shelf()
+    assert others
+    assert shelves(tmp_path) == {Path(one.place).name for one in (shelf, *others)}
+    for one in (shelf, *others):
+        one.clear()
+
+
 def shelves(place: Path) -> set[str]:
     return {name for name in os.listdir(place) if name.startswith(PREFIX)}
 
