@@ -5,8 +5,8 @@
     not accepted  by `invoke` again, whatever the reason: it knows errors, retries and when to give up
 
 So credentials and their refreshing, endpoint, proxies, certificates and signature are botocore's. Left out
-are putting the same request together anew, reading an answer that is empty, and hooks between them: nine
-tenths of its CPU, which is what bounds many launches at once. An event may be delivered twice anyway.
+are putting the same request together anew, reading an answer that is empty, and hooks between them: more than
+half of its CPU, which is what bounds many launches at once. An event may be delivered twice anyway.
 """
 
 from __future__ import annotations
