@@ -14,17 +14,15 @@ import argparse
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lambda_front import BRIDGE, SANDBOX, Front, Function
+from lambda_store import store
 
 from transparent_mp.config import Config
 from transparent_mp.json_text import dumps
@@ -122,22 +120,6 @@ def by_a_bare_client(number: int, in_flight: int, limit: float) -> None:
         ready += b'"ready"' in event[0]
     told(there=time.monotonic() - begun, ready=ready)
     sys.stdin.readline()
-
-
-@contextmanager
-def store(host: str) -> Iterator[str]:
-    from transparent_mp.store.server import find_binary
-
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port = probe.getsockname()[1]
-    command = [find_binary(), "--port", str(port), "--bind", host, "--protected-mode", "no", "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd="/") as server:
-        assert server.stdout is not None
-        while b"Ready to accept connections" not in (line := server.stdout.readline()):
-            assert line, "the server has ended"
-        yield f"redis://{host}:{port}"
-        server.kill()
 
 
 def measured(who: str, number: int, in_flight: int, sandboxed: bool, limit: float = LIMIT) -> str:

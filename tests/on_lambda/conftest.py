@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -13,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
+import lambda_store
 import pytest
 from lambda_front import BRIDGE, SANDBOX, Front, Function
 from running import last_words
-
-from transparent_mp.store.server import find_binary
 
 #: Seconds that a program may take: many times what any needs, and the end of one that hangs.
 LIMIT = 120
@@ -45,16 +43,8 @@ def store(_possible: None) -> Iterator[str]:
     """Address of a Redis server that environments reach, and nothing else of this host."""
     # Makes the bridge, on which it is to listen.
     subprocess.run([SANDBOX, "--net", "--", "true"], check=True, timeout=60)
-    with socket.socket() as probe:
-        probe.bind((BRIDGE, 0))
-        port = probe.getsockname()[1]
-    command = [find_binary(), "--port", str(port), "--bind", BRIDGE, "--protected-mode", "no", "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd="/") as server:
-        assert server.stdout is not None
-        while b"Ready to accept connections" not in (line := server.stdout.readline()):
-            assert line, "the server has ended"
-        yield f"redis://{BRIDGE}:{port}"
-        server.kill()
+    with lambda_store.store(BRIDGE) as address:
+        yield address
 
 
 @pytest.fixture

@@ -274,3 +274,18 @@ def program(tmp_path: Path, environ: dict[str, str]) -> Iterator[Callable[..., P
     yield start
     for one in started:
         one.end()
+
+
+@pytest.fixture
+def session(
+    request: pytest.FixtureRequest,
+    program: Callable[..., Any],
+    redis: Callable[..., Any],
+    reading: Callable[..., Any],
+) -> Any:
+    """The module's APP once its first message was answered, its Redis, and the client without a secret."""
+    server = redis()
+    reader = reading(server)
+    running = program(request.module.APP, REDIS_URL=server.address)
+    assert running.hear() == "got first"
+    return running, server, reader

@@ -7,9 +7,10 @@ import pickle
 import re
 import signal
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
+from touching import Touches
 
 APP = """
     import multiprocessing, os, sys
@@ -42,25 +43,6 @@ APP = """
         questions.put(None)
         process.join()
 """
-
-
-class Touches:
-    """Its pickle runs code."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return os.system, (f"touch {self.path}",)
-
-
-@pytest.fixture
-def session(program: Callable[..., Any], redis: Callable[..., Any], reading: Callable[..., Any]) -> Any:
-    server = redis()
-    reader = reading(server)
-    running = program(APP, REDIS_URL=server.address)
-    assert running.hear() == "got first"
-    return running, server, reader
 
 
 def freeze(running: Any, *, worker: bool, number: int = signal.SIGSTOP) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any, Callable
 
-import pytest
+from touching import Touches
 
 APP = """
     import multiprocessing, sys
@@ -48,25 +47,6 @@ APP = """
         questions.put(None)
         process.join()
 """
-
-
-class Touches:
-    """Its pickle runs code."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return os.system, (f"touch {self.path}",)
-
-
-@pytest.fixture
-def session(program: Callable[..., Any], redis: Callable[..., Any], reading: Callable[..., Any]) -> Any:
-    server = redis()
-    reader = reading(server)
-    running = program(APP, REDIS_URL=server.address)
-    assert running.hear() == "got first"
-    return running, server, reader
 
 
 def refusals(running: Any) -> int:
