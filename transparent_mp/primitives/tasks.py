@@ -24,17 +24,15 @@ import queue
 import threading
 import time
 import weakref
-from multiprocessing import connection, context, reduction
+from multiprocessing import connection, context
 from typing import Any, Callable
 
-from transparent_mp.primitives import memory
+from transparent_mp.primitives import memory, pickling
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.taking import Taker, taken_keys
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG
-
-_dumps = reduction.ForkingPickler.dumps
 
 #: Tasks in one write. Larger: the first of a burst waits for the last to be pickled.
 BURST = 64
@@ -106,7 +104,7 @@ class TaskQueue:
         shared = self.ours._shared
         if shared is None:
             raise OSError("handle is closed")
-        content = _dumps(task)
+        content = pickling.dumps(task)
         first, message = self.ours.packed(content)
         name = self._name_of(task)
         if name is not None:
@@ -183,7 +181,7 @@ class TaskQueue:
             with self._changed:
                 self._ends = True
                 self._call_reader()
-        self.theirs.post(_dumps(result))
+        self.theirs.post(pickling.dumps(result))
 
     def let_through(self) -> None:
         """Hold nothing back any more: the pool ends, and whoever puts is to see that."""
