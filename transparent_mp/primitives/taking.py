@@ -27,7 +27,7 @@ from typing import Any
 
 from transparent_mp import background
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import memory, pickling, several, untold
+from transparent_mp.primitives import memory, pickling, repeated, several, untold
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.attempts import attempt
 from transparent_mp.store.content import pack, unpack
@@ -113,7 +113,8 @@ class Taker:
         self._begun = True
         self._tag = message[:TAG]
         self._since = time.monotonic()
-        return pickling.loads(unpack(self._session, self._list, message, self._end._shared.hold.seen))
+        content = unpack(self._session, self._list, message, self._end._shared.hold.seen)
+        return pickling.loads(repeated.whole(self._session, content))
 
     def done(self, content: Any) -> None:
         """The task that was begun has this result."""

@@ -57,6 +57,11 @@ class Pieces:
         return self._size
 
     @property
+    def own(self) -> int:
+        """Bytes of those that go with the message."""
+        return sum(len(piece.buffer) for piece in self.pieces if not piece.elsewhere)
+
+    @property
     def stream(self) -> Buffer:
         """The pickle."""
         found = [piece.buffer for piece in self.pieces if not piece.apart]
