@@ -169,6 +169,19 @@ class Store:
         """`call` for a single command."""
         return self.call(command)[0]  # type: ignore[arg-type]
 
+    def insist(self, command: Command, patience: float) -> Reply:
+        """`ask` for what must not wait on a connection that has silently died: see `Line.insist`."""
+        replies: list[Reply] = []
+        with self._lock, self._exchange:
+            line = self._turn()
+            self._send(line, (command,), None, replies.append)
+            self.waits += 1
+            line.insist(patience)
+            self._raise_failed()
+        if isinstance(replies[0], StoreReplyError):
+            raise replies[0]
+        return replies[0]
+
     def load(self, command: Command, into: memoryview) -> bool:
         """As `Line.load`; False also for a lost connection: ask() tells."""
         if self._busy == _ident():
