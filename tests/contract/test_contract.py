@@ -41,6 +41,7 @@ PROGRAMS = {
     "files_refused.py": ("fork sandbox",),
     "files_trouble.py": BOTH,
     "files_write.py": BOTH,
+    "freed.py": BOTH,
     "futures.py": CROSSWISE,
     "inherited.py": FORK,
     "inherited_memory.py": FORK,
