@@ -116,8 +116,9 @@ class Store:
             if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
-                    self._read(line)
-            self._raise_failed()
+                    line.take(1)
+            if line.failed:
+                self._raise_failed()
         if self._later:
             self._flush()
 
@@ -145,7 +146,7 @@ class Store:
             self._send(line, commands, replies.append, replies.append)
             self.waits += 1
             while len(replies) < len(commands):
-                self._read(line)
+                line.take(1)
             self._raise_failed()
         return replies
 
@@ -254,12 +255,17 @@ class Store:
         while line.link is not None and not line.link.buffered():
             # Who waits in the middle of an exchange cannot see to it.
             shared = None if self._busy == _ident() or self._line is line else self._line
-            other = shared.link if shared is not None and shared.usable else None
+            other = shared.link if shared is not None else None
+            if other is not None and not other.usable:
+                other = None
             poll, fd = line.poll(other, alone), line.fileno()
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             happened = poll.poll(left)
-            if not happened or any(number == fd for number, _ in happened):
-                return bool(happened)
+            if not happened:
+                return False
+            for number, _ in happened:
+                if number == fd:
+                    return True
             self.mend()
         return True
 
@@ -362,13 +368,10 @@ class Store:
     def _send(self, line: Line, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
         line.put(commands, each, last)
 
-    def _read(self, line: Line) -> None:
-        line.take(1)
-
     def _settle(self) -> None:
         if self._line is not None:
             while self._line.kept:
-                self._read(self._line)
+                self._line.take(1)
 
     def _raise_failed(self) -> None:
         if self._line is not None and self._line.failed:
