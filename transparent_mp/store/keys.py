@@ -61,7 +61,8 @@ object keys (O = tmp:{SESSION.OID}); an object has one or two sides
                             j: journal of a large one, "n NAME BLOCKS;", the latest first, 1,500 characters;
                             publish, fetch, writers -> fetch, readers
     O:v            hash     the state of an event (set) or barrier (broken; acting: waiter); set_event,
-                            arrive, open_barrier, end_waits
+                            arrive, open_barrier, end_waits. Of a lock, whose holder has ended: name, pid,
+                            worker, code; leave_locked -> who waits, release
     O:g            zset     block of a large segment -> version that last changed it; publish -> fetch
 """
 

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from transparent_mp.errors import UntrustedPayloadError
+from transparent_mp.primitives.held import Held, leave
 from transparent_mp.primitives.lifetime import NEAR
 from transparent_mp.primitives.taking import last_words
 from transparent_mp.primitives.untold import Untold
@@ -51,6 +52,8 @@ class Running:
         self._warned = False
         #: What the child has not told.
         self.untold = Untold()
+        #: The locks that it has acquired.
+        self.held = Held()
         self._frame_reader, self._frame_writer = os.pipe()
         self._words_reader, self._words_writer = os.pipe()
         out, err, parent = os.pipe(), os.pipe(), os.pipe()
@@ -169,6 +172,7 @@ class Running:
         self._frame_writer = self._words_reader = -1
         self._links_here.close()
         self.untold.close()
+        self.held.close()
         self.orphan()
 
 
@@ -190,9 +194,12 @@ class Once:
         self._begun.add(uid)
 
 
-def wind_up(session: Session, running: Running) -> list[str]:
+def wind_up(session: Session, running: Running, code: int, worker: str) -> list[str]:
     """Let go of a child that has ended, and tell what it had done and not told; returns what it has said."""
     said = running.said()
+    left = leave(session, running.held, running.pid, code, worker)
+    if left:
+        session.store.cast(*left)
     try:
         commands = last_words(session, running.untold)
     except (ValueError, TypeError) as error:
