@@ -190,6 +190,7 @@ class Fleet:
             slots=self.launcher.slots,
             linger=session.config.linger,
             log=session.config.log,
+            witness=bool(session.config.witness),
         )
         starting = session.keys("starting")
         # Waited for: it may check in before a cast has arrived, and would be refused.

@@ -264,8 +264,9 @@ class Supervisor:
             self._move(State.RUNNING)
         for fd in running.outputs:
             self._selector.register(fd, selectors.EVENT_READ, self._on_output)
-        host = self._membership.host
-        self._membership.tell("started", name=head["name"], pid=running.pid, worker=self._name, host=host)
+        if self._ticket.get("witness"):
+            host = self._membership.host
+            self._membership.tell("started", name=head["name"], pid=running.pid, worker=self._name, host=host)
 
     def _has(self, more: bool) -> None:
         """Whether modules were imported: the spare that lacks them is replaced."""
@@ -290,7 +291,6 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         os.close(self._woken)
         os.close(self._waker)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
         for other in self._running.values():
             other.close()
@@ -309,6 +309,8 @@ class Supervisor:
     def _on_output(self, fd: Any) -> None:
         for running in self._running.values():
             if fd in running.outputs and not self._pump(running, fd):
+                if not running.outputs and running.has_left():
+                    self._ended(running.pid, running, 0)
                 return
 
     def _pump(self, running: Running, fd: int) -> int:
