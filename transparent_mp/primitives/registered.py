@@ -39,14 +39,22 @@ _SITE = ("_sitebuiltins", _PACKAGE)
 _CONSTANTS = (bool, type(None), type(...), type(NotImplemented))
 _MAIN = ("__main__", "__mp_main__")
 
+#: What has been found to be an interpreter's own.
+_seen: dict[str, Any] = {}
+
 
 def names() -> dict[str, Any]:
     """Names that the program has put among the builtins, as `gettext.install` does."""
-    return {
-        name: value
-        for name, value in list(vars(builtins).items())
-        if not name.startswith("__") and not _is_standard(value)
-    }
+    found: dict[str, Any] = {}
+    for name, value in list(vars(builtins).items()):
+        # Asked at each start; what an interpreter has there does not change.
+        if name.startswith("__") or _seen.get(name, found) is value:
+            continue
+        if _is_standard(value):
+            _seen[name] = value
+        else:
+            found[name] = value
+    return found
 
 
 def add_names(found: dict[str, Any]) -> None:

@@ -15,31 +15,33 @@ local function give(base, worker, frame, ttl)
   redis.call('PEXPIRE', control, ttl)
 end
 
--- The least loaded worker with a free slot, and whether one of its cores is free; or nil.
+-- The least loaded worker with a free slot, whether one of its cores is free, and how many it has; or nil.
 local function least_loaded(base, workers)
   local least = redis.call('ZRANGE', workers, 0, 0, 'WITHSCORES')
-  if not least[1] then return nil, false end
+  if not least[1] then return nil, false, 1 end
   local load = tonumber(least[2])
   local record = redis.call('HMGET', base .. 'worker:' .. least[1], 'slots', 'cores')
-  if load >= tonumber(record[1] or '0') then return nil, false end
-  return least[1], load < tonumber(record[2] or '1')
+  local cores = tonumber(record[2] or '1')
+  if load >= tonumber(record[1] or '0') then return nil, false, cores end
+  return least[1], load < cores, cores
 end
 
--- Hands a process to a worker with a free core; to a busy one when no further worker may come; else it waits.
+-- Hands a process to a worker with a free core; to a busy one when no further worker may come and each of those
+-- that come has enough that waits; else it waits.
 -- Returns 1 when a worker has it, else 0; then workers, starting, waiting.
 local function hand_over(base, workers, starting, ready, frame, ttl, limit)
-  local worker, free = least_loaded(base, workers)
+  local worker, free, cores = least_loaded(base, workers)
   local count, coming = serving(workers), redis.call('SCARD', starting)
-  local given = 0
-  if worker and (free or (limit > 0 and count + coming >= limit)) then
+  local given, waiting = 0, redis.call('LLEN', ready)
+  if worker and (free or (limit > 0 and count + coming >= limit and waiting >= coming * cores)) then
     given = 1
     redis.call('ZINCRBY', workers, 1, worker)
     give(base, worker, frame, ttl)
   else
-    redis.call('RPUSH', ready, frame)
+    waiting = redis.call('RPUSH', ready, frame)
     redis.call('PEXPIRE', ready, ttl)
   end
-  return given, count, coming, redis.call('LLEN', ready)
+  return given, count, coming, waiting
 end
 
 -- Tells the children of a holder that it has ended.
