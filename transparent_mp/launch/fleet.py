@@ -22,7 +22,7 @@ from typing import Any
 
 from transparent_mp.errors import LaunchError, StoreError, WorkerMismatchError
 from transparent_mp.hidden import Hiding, public
-from transparent_mp.json_text import loads
+from transparent_mp.json_text import dumps, loads
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.store.link import Command
 from transparent_mp.store.remains import read_out
@@ -70,6 +70,8 @@ class Fleet:
         self._closing = False
         #: Processes that one worker runs side by side: what the first to check in has said.
         self.cores = 1
+        # Workers that have come though they are not needed, and have not said so yet.
+        self._surplus = 0
 
     @property
     def limit(self) -> int | None:
@@ -136,6 +138,11 @@ class Fleet:
         self._move(worker, State.READY)
         if more:
             self._need_fewer()
+        elif self._surplus:
+            self._surplus -= 1
+            control = self._session.keys("control", worker)
+            leave = ("RPUSH", control, dumps({"kind": "leave"}) + "\n")
+            self._session.store.cast(leave, ("PEXPIRE", control, self._session.ttl))
 
     def left(self, worker: str) -> None:
         """A worker has left in good order: nothing of it is missed."""
@@ -233,6 +240,8 @@ class Fleet:
             # One that is not awaited any more leaves at once. It may have come meanwhile.
             if session.store.ask("SREM", starting, worker):
                 self._move(worker, State.GONE)
+            else:
+                self._surplus += 1
 
     def _give_up(self, worker: str, when: str) -> bool:
         session = self._session

@@ -115,7 +115,7 @@ def test_of_workers_with_several_cores_only_those_that_are_needed_are_awaited(
     assert told(session) == []
 
 
-def test_one_that_has_come_when_fewer_are_needed_stays(
+def test_one_that_has_come_when_fewer_are_needed_is_told_to_leave(
     fleet: Fleet, launcher: Launcher, session: OwnedSession
 ) -> None:
     launcher.limit = None
@@ -125,6 +125,10 @@ def test_one_that_has_come_when_fewer_are_needed_stays(
         check_in(session, worker)
     fleet.ready(first, cores=4)
     fleet.ready(last, cores=4)
+    session.store.settle()
+    words = [session.store.ask("LRANGE", session.keys("control", one), 0, -1) for one in (first, last)]
+    assert words == [[], [b'{"kind":"leave"}\n']]
+    # It may have been given something: its end is noticed.
     submit(session)
     submit(session)
     session.store.call(("DEL", session.keys("lease", last)))

@@ -120,6 +120,16 @@ def test_a_busy_worker_gets_none_that_another_comes_for(book: Book) -> None:
     assert [book.submit(name, 3)[1] for name in "qrs"] == [0, 0, 1]
 
 
+def test_of_workers_with_a_free_core_the_fullest_gets_it(book: Book) -> None:
+    for worker in "vwx":
+        book.check_in(worker, cores=2)
+    for name in "abcdef":
+        assert book.submit(name)[1] == 1
+    held = [[frame["name"] for frame in book.frames("control", worker)] for worker in "vwx"]
+    assert sorted(held) == [["a", "b"], ["c", "d"], ["e", "f"]]
+    assert book.submit("g")[1] == 0
+
+
 def test_an_idle_worker_gets_it_at_once(book: Book) -> None:
     book.check_in("w")
     assert book.submit() == [FIRST_PID, 1, 1, 0, 0]
