@@ -223,6 +223,7 @@ class Fleet:
             slots=self.launcher.slots,
             linger=session.config.linger,
             log=session.config.log,
+            witness=bool(session.config.witness),
         )
 
     def _forget(self, workers: Sequence[str]) -> None:
@@ -245,9 +246,9 @@ class Fleet:
 
     def _give_up(self, worker: str, when: str) -> bool:
         session = self._session
-        given_up = session.store.ask(
-            *session.script("give_up", ("workers", "starting", "keys"), (session.keys.base, worker, when))
-        )
+        parts = ("workers", "starting", "keys", "ready")
+        args = (session.keys.base, worker, when, session.ttl)
+        given_up = session.store.ask(*session.script("give_up", parts, args))
         if given_up is None:
             return False
         pids, links = given_up

@@ -38,20 +38,18 @@ _STANDARD = ("builtins", "io", "_io", _PACKAGE)
 _SITE = ("_sitebuiltins", _PACKAGE)
 _CONSTANTS = (bool, type(None), type(...), type(NotImplemented))
 _MAIN = ("__main__", "__mp_main__")
-
-#: What has been found to be an interpreter's own.
-_seen: dict[str, Any] = {}
+#: What has been found to be the interpreter's among the builtins, which are looked at in each start.
+_standard: dict[str, Any] = {}
 
 
 def names() -> dict[str, Any]:
     """Names that the program has put among the builtins, as `gettext.install` does."""
-    found: dict[str, Any] = {}
+    found = {}
     for name, value in list(vars(builtins).items()):
-        # Asked at each start; what an interpreter has there does not change.
-        if name.startswith("__") or _seen.get(name, found) is value:
+        if _standard.get(name, _standard) is value or name.startswith("__"):
             continue
         if _is_standard(value):
-            _seen[name] = value
+            _standard[name] = value
         else:
             found[name] = value
     return found

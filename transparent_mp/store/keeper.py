@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from transparent_mp.errors import StoreAwayError, StoreError
 from transparent_mp.hidden import Address, Hiding, without_addresses
@@ -32,6 +32,9 @@ from transparent_mp.store.server import Server
 
 #: Renewals in the time of one lease.
 RENEWALS = 3
+#: What part of the time between two it waits for an answer: longer, and a connection that has died without a
+#: word costs the lease.
+PATIENCE = 1 / 2
 #: Attempts, in the time between two renewals, when one has failed: nobody tells when the store is back.
 ATTEMPTS = 20
 
@@ -113,7 +116,7 @@ def _keep(keeper: _Keeper, pause: float, woken: int) -> None:
                 keeper.clean(pause / ATTEMPTS)
             return
         else:
-            answer = keeper.run(keeper.renewal())
+            answer = keeper.renew()
             if answer == 0:
                 return
             due = time.monotonic() + (pause if answer else pause / ATTEMPTS)
@@ -162,8 +165,16 @@ class _Keeper:
         self._keys = Keys(task["session"])
         self._store: Any = None
 
+    def renew(self) -> Any:
+        """As run(); it may come twice, and so is not waited for on a connection that says nothing."""
+        patience = self._task["lease"] / RENEWALS * PATIENCE
+        return self._run(lambda store: store.insist(self.renewal(), patience))
+
     def run(self, command: tuple[Any, ...]) -> Any:
         """The script's answer, or None when the store cannot be reached now, or has perhaps not heard it."""
+        return self._run(lambda store: store.ask(*command))
+
+    def _run(self, ask: Callable[[Any], Any]) -> Any:
         from transparent_mp.store.connect import connect
         from transparent_mp.store.scripts import loading
         from transparent_mp.store.store import Store
@@ -174,7 +185,7 @@ class _Keeper:
             # A connection that was lost since is not to cost this command: seen, it is made anew.
             with contextlib.suppress(StoreAwayError):
                 self._store.mend()
-            return self._store.ask(*command)
+            return ask(self._store)
         except OSError:
             return None
 
