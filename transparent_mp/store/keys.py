@@ -10,10 +10,11 @@ session keys (S = tmp:{SESSION})
     S:ready        list     frames of processes that wait for a worker; submit, pass_on -> check_in, exited
     S:workers      zset     worker -> processes it holds, RETIRED more once it takes none; check_in, submit,
                             exited, retire, leave
-    S:starting     set      workers launched that have not checked in; client -> check_in, reap
+    S:starting     set      workers launched that have not checked in; submit, client -> check_in, reap
     S:lease:W      string   worker W's lease; set by check_in, renewed by W
     S:worker:W     hash     slots, cores, host of worker W; check_in -> submit
-    S:control:W    list     frames to worker W: run, signal, orphan, end; submit, signal, exited -> W
+    S:control:W    list     frames to worker W: run, signal, orphan, leave, end; submit, signal, exited,
+                            client -> W
     S:running:W    set      pids that worker W holds; submit, check_in, exited -> reap
     S:process:PID  hash     uid, parent, name, worker, fenced once it is taken for dead; submit -> everyone,
                             gone with the process

@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import logging
+import math
 import os
 import selectors
 import signal
@@ -252,6 +253,9 @@ class Supervisor:
             self._signal_all(head["signal"])
         elif kind == "orphan" and running is not None:
             running.orphan()
+        elif kind == "leave":
+            # It is not needed, unless something has come for it meanwhile.
+            self._idle_since = -math.inf
         elif kind == "end":
             self._drain(signal.SIGTERM)
         return 0
