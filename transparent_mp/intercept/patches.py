@@ -2,12 +2,14 @@
 
 A row names the module that *defines* the name, so that whoever copies it gets ours. The replacement,
 "module:attribute", is imported when that module has been executed and before anyone copies from it.
-The table holds for both sides unless a row says otherwise. Imports nothing: start-up reads it.
+The table holds for both sides unless a row says otherwise. Imports nothing but sys: start-up reads it.
 
 Does not apply anything: `apply` does, when `finder` says that a module is there.
 """
 
 from __future__ import annotations
+
+import sys
 
 TYPE_CHECKING = False  # `typing` costs more modules than start-up may import
 if TYPE_CHECKING:
@@ -268,6 +270,10 @@ TABLE: tuple[Patch, ...] = (
           why="a program that looks for threads it forgot finds its own only"),
     Patch("threading", "enumerate", "transparent_mp.background:listed", "as _thread._count"),
     Patch("threading", "active_count", "transparent_mp.background:active", "as _thread._count"),
+
+    *((Patch("os", "fork", "transparent_mp.background:fork", lazy=True,
+             why="warns of threads, from Python 3.12, and shall not of ours"),)
+      if sys.version_info >= (3, 12) else ()),
 
     Patch("os", "kill", _P + "pids:kill", lazy=True,
           why="the pid of a process on a worker means nothing to this kernel"),

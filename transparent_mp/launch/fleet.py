@@ -207,9 +207,9 @@ class Fleet:
 
     def _give_up(self, worker: str, when: str) -> bool:
         session = self._session
-        given_up = session.store.ask(
-            *session.script("give_up", ("workers", "starting", "keys"), (session.keys.base, worker, when))
-        )
+        parts = ("workers", "starting", "keys", "ready")
+        args = (session.keys.base, worker, when, session.ttl)
+        given_up = session.store.ask(*session.script("give_up", parts, args))
         if given_up is None:
             return False
         pids, links = given_up

@@ -21,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from transparent_mp.errors import StoreAwayError, StoreError
 from transparent_mp.hidden import Address, Hiding, without_addresses
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 RENEWALS = 3
 #: Life of a key in leases. Longer than the lease, so that a keeper that is late loses nothing.
 KEY_LEASES = 3
+#: What part of the time between two it waits for an answer: longer, and a connection that has died without a
+#: word costs the lease.
+PATIENCE = 1 / 2
 #: Attempts, in the time between two renewals, when one has failed: nobody tells when the store is back.
 ATTEMPTS = 20
 
@@ -144,7 +147,7 @@ def _keep(keeper: _Keeper, pause: float, woken: int) -> None:
                 keeper.clean(pause / ATTEMPTS)
             return
         else:
-            answer = keeper.run(keeper.renewal())
+            answer = keeper.renew()
             if answer == 0:
                 return
             due = time.monotonic() + (pause if answer else pause / ATTEMPTS)
@@ -193,8 +196,16 @@ class _Keeper:
         self._keys = Keys(task["session"])
         self._store: Any = None
 
+    def renew(self) -> Any:
+        """As run(); it may come twice, and so is not waited for on a connection that says nothing."""
+        patience = self._task["lease"] / RENEWALS * PATIENCE
+        return self._run(lambda store: store.insist(self.renewal(), patience))
+
     def run(self, command: tuple[Any, ...]) -> Any:
         """The script's answer, or None when the store cannot be reached now, or has perhaps not heard it."""
+        return self._run(lambda store: store.ask(*command))
+
+    def _run(self, ask: Callable[[Any], Any]) -> Any:
         from transparent_mp.store.connect import connect
         from transparent_mp.store.scripts import loading
         from transparent_mp.store.store import Store
@@ -205,7 +216,7 @@ class _Keeper:
             # A connection that was lost since is not to cost this command: seen, it is made anew.
             with contextlib.suppress(StoreAwayError):
                 self._store.mend()
-            return self._store.ask(*command)
+            return ask(self._store)
         except OSError:
             return None
 

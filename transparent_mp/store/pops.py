@@ -4,6 +4,7 @@ A pop moves the element into a list of the line's own (`taken`), and is answered
 is lost meanwhile, the list has grown by the element, or it is still where it was, and the pop is begun anew.
 
     pop        sent; `then` runs behind it, once it was served
+    ready      whether collect would not wait
     collect    its answers are here, or it was begun anew: the caller waits again
     answers    taken by the caller, and forgotten here
 
@@ -102,6 +103,17 @@ class PopLine(Line):
     def wait(self, timeout: float | None) -> bool:
         """Whether an answer, or the connection's end, is here within `timeout` seconds (None: for ever)."""
         return self.link is None or self.link.wait(timeout)
+
+    def ready(self) -> bool:
+        """Whether collect() will not wait: the answers are here, or the connection's end is."""
+        if not self.usable:
+            return True
+        assert self.link is not None
+        try:
+            self.link.pull()
+        except StoreAwayError:
+            return True
+        return self.complete()
 
     def collect(self) -> bool:
         """Wait for the answers, which then lie in `link.arrived`; False: the pop was begun anew instead."""

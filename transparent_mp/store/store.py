@@ -21,7 +21,6 @@ It does not know what keys and values mean.
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 from collections import deque
@@ -31,6 +30,7 @@ from typing import Callable
 from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.originals import original
 from transparent_mp.store.admission import Admission
+from transparent_mp.store.alarm import Alarm
 from transparent_mp.store.busy import Exchange
 from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.lending import PopLines
@@ -73,7 +73,7 @@ class Store:
         self._dialler = Dialler(connect, prepare, patience, prepared)
         self._line: Line | None = None
         self._pops = PopLines(self._dialler.dial)
-        self._alarm: select.epoll | None = None
+        self._alarm = Alarm()
         self.reset()
 
     def reset(self) -> None:
@@ -84,9 +84,7 @@ class Store:
             self._line.drop()
         self._pops.drop()
         self._line, self._pops = None, PopLines(self._dialler.dial)
-        if self._alarm is not None:
-            self._alarm.close()
-        self._alarm = None
+        self._alarm.close()
         self._lock = threading.RLock()
         # Who is in the middle of an exchange: a finaliser or handler that runs just then gets a link aside.
         self._busy = 0
@@ -170,6 +168,19 @@ class Store:
     def ask(self, *command: object) -> Reply:
         """`call` for a single command."""
         return self.call(command)[0]  # type: ignore[arg-type]
+
+    def insist(self, command: Command, patience: float) -> Reply:
+        """`ask` for what must not wait on a connection that has silently died: see `Line.insist`."""
+        replies: list[Reply] = []
+        with self._lock, self._exchange:
+            line = self._turn()
+            self._send(line, (command,), None, replies.append)
+            self.waits += 1
+            line.insist(patience)
+            self._raise_failed()
+        if isinstance(replies[0], StoreReplyError):
+            raise replies[0]
+        return replies[0]
 
     def load(self, command: Command, into: memoryview) -> bool:
         """As `Line.load`; False also for a lost connection: ask() tells."""
@@ -262,13 +273,7 @@ class Store:
 
     def alarm(self) -> int:
         """An fd that is readable when the shared line's connection has ended; -1: there is none here."""
-        if not hasattr(select, "epoll"):
-            return -1
-        if self._alarm is None:
-            self._alarm = select.epoll()
-            if self._line is not None and self._line.usable:
-                self._alarm.register(self._line.fileno(), select.EPOLLRDHUP)
-        return self._alarm.fileno()
+        return self._alarm.fileno(self._line)
 
     def watch(self) -> PopLine:
         """A line for the caller alone, on whose fd it may wait."""
@@ -309,9 +314,7 @@ class Store:
                 self._line.close()
                 self._line = None
             self._pops.close()
-            if self._alarm is not None:
-                self._alarm.close()
-                self._alarm = None
+            self._alarm.close()
 
     def _flush(self) -> None:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
@@ -347,9 +350,9 @@ class Store:
 
     def _dial_shared(self, line: Line) -> None:
         self._check()
+        self._alarm.leave(line)
         self._dialler.dial(line, shared=True)
-        if self._alarm is not None:
-            self._alarm.register(line.fileno(), select.EPOLLRDHUP)
+        self._alarm.follow(line)
 
     def _check(self) -> None:
         if self._closed:

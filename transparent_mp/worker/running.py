@@ -7,12 +7,15 @@ parent sentinel becomes readable when its parent's end is told (`orphan`) or thi
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import resource
 import select
 import signal
 import socket
+import sys
+import termios
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -174,6 +177,10 @@ class Running:
         except BlockingIOError:
             return None
 
+    def waiting(self, fd: int) -> int:
+        """How many bytes of output are there."""
+        return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
     def signal(self, number: int) -> None:
         # It may have ended a moment ago, and its end not been seen yet.
         with contextlib.suppress(ProcessLookupError):
@@ -243,6 +250,19 @@ def wind_up(session: Session, running: Running) -> list[str]:
             session.store.cast(*commands)
     running.close()
     return said
+
+
+def reap() -> dict[int, int]:
+    """The children that have ended, with their exit codes."""
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            child, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if child == 0:
+            return ended
+        ended[child] = os.waitstatus_to_exitcode(status)
 
 
 def end_all(processes: Iterable[Running], first: int, woken: int) -> None:

@@ -43,7 +43,7 @@ from transparent_mp.worker import preload
 from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership, tells_of_the_end
-from transparent_mp.worker.running import Once, Running, drain, end_all, wind_up
+from transparent_mp.worker.running import Once, Running, drain, end_all, reap, wind_up
 from transparent_mp.worker.shelf import Shelf
 
 log = logging.getLogger("transparent_mp")
@@ -313,38 +313,36 @@ class Supervisor:
                     self._ended(running.pid, running, 0)
                 return
 
-    def _pump(self, running: Running, fd: int) -> bool:
-        """Pass on what a child has written; False at its end."""
+    def _pump(self, running: Running, fd: int) -> int:
+        """Pass on what a child has written; returns how many bytes."""
         data = running.read(fd)
         if data:
             self._output(running.pid, running.outputs[fd], data)
         elif data is not None:
             self._selector.unregister(fd)
             running.close_output(fd)
-        return bool(data)
+        return len(data or b"")
 
     def _on_child(self, _woken: Any) -> None:
         drain(self._woken)
-        ended: dict[int, int] = {}
-        while True:
-            try:
-                child, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if child == 0:
-                break
-            ended[child] = os.waitstatus_to_exitcode(status)
+        ended = reap()
         for pid, running in list(self._running.items()):
             if running.child in ended:
+                # What a dead one had sent may be waited for, for seconds.
+                self._see_to_lease()
+                if self.state is State.EXITED:
+                    return
                 self._ended(pid, running, ended[running.child])
         if self._spare is not None and self._spare.child in ended:
             self._drop_spare()
 
     def _ended(self, pid: int, running: Running, code: int) -> None:
         for fd in list(running.outputs):
-            # What was written before the end is passed on before the end is told.
-            while self._pump(running, fd):
-                pass
+            # What was written before the end is passed on before the end is told, and no more: a child of its
+            # own may write on and on.
+            waiting = running.waiting(fd)
+            while waiting > 0 and (passed_on := self._pump(running, fd)):
+                waiting -= passed_on
             if fd in running.outputs:
                 self._selector.unregister(fd)
         del self._running[pid]

@@ -117,6 +117,7 @@ def test_a_lost_worker_s_processes_have_ended_once(
     fleet.want(workers=0, starting=0, waiting=1)
     (worker,) = launcher.launched
     check_in(session, worker)
+    assert session.store.ask("LPOP", session.keys("control", worker))
     fleet.ready(worker)
     fleet.look()
     assert told(session) == []
@@ -124,6 +125,26 @@ def test_a_lost_worker_s_processes_have_ended_once(
     fleet.look()
     fleet.gone(worker, "seen to end as well")
     assert told(session) == [{"kind": "exit", "pid": FIRST_PID, "code": VANISHED, "worker": worker}]
+
+
+@pytest.mark.parametrize("seen", ["to end", "by its lease"])
+def test_what_a_lost_worker_had_not_taken_is_run_by_another(
+    fleet: Fleet, launcher: Launcher, session: OwnedSession, seen: str
+) -> None:
+    submit(session)
+    fleet.want(workers=0, starting=0, waiting=1)
+    (worker,) = launcher.launched
+    check_in(session, worker)
+    fleet.ready(worker)
+    if seen == "to end":
+        fleet.gone(worker, "killed")
+    else:
+        session.store.call(("DEL", session.keys("lease", worker)))
+        fleet.look()
+    assert told(session) == []
+    _, another = launcher.launched
+    check_in(session, another)
+    assert session.store.ask("SMEMBERS", session.keys("running", another)) == [b"%d" % FIRST_PID]
 
 
 def test_another_is_launched_for_what_waits_when_a_worker_is_lost(

@@ -53,7 +53,12 @@ class Book:
         return int(self.run("exited", ("workers", "ready", "objects", "keys"), *args))
 
     def give_up(self, worker: str, when: str = "now") -> Any:
-        return self.run("give_up", ("workers", "starting", "keys"), self._keys.base, worker, when)
+        args = (self._keys.base, worker, when, self._session.ttl)
+        return self.run("give_up", ("workers", "starting", "keys", "ready"), *args)
+
+    def take(self, worker: str) -> Any:
+        """As a worker takes what comes next for it."""
+        return self.ask("LPOP", self._keys("control", worker))
 
     def renew(self, worker: str) -> int:
         names = [self._keys("alive"), self._keys("workers"), self._keys("lease", worker)]
@@ -135,11 +140,51 @@ def test_only_the_worker_that_holds_a_process_may_tell_its_end(book: Book) -> No
 def test_a_worker_that_was_given_up_never_comes_back(book: Book, session: OwnedSession) -> None:
     book.check_in("w")
     book.submit()
+    assert book.take("w")
     assert book.renew("w") == 1
     assert book.give_up("w", "lease") is None
     assert book.give_up("w") == [[str(FIRST_PID).encode()], []]
     assert (book.renew("w"), book.check_in_again("w"), book.give_up("w")) == (-1, -2, None)
     assert book.ask("EXISTS", session.keys("lease", "w")) == 0
+
+
+def test_what_a_worker_that_is_given_up_had_not_taken_goes_to_another(
+    book: Book, session: OwnedSession
+) -> None:
+    book.check_in("w", cores=4)
+    for name in ("taken", "second", "third"):
+        book.submit(name)
+    book.take("w")
+    session.store.call(("RPUSH", session.keys("ready"), b'{"kind": "run", "pid": 1}\nbody'))
+    assert book.give_up("w") == [[str(FIRST_PID).encode()], []]
+    # In their order, before what came later.
+    waiting = [frame["pid"] for frame in book.frames("ready", "")]
+    assert waiting == [FIRST_PID + 1, FIRST_PID + 2, 1]
+    assert book.ask("PTTL", session.keys("ready")) > 0
+    assert book.check_in("v", slots=2) == 2
+    assert [frame["name"] for frame in book.frames("control", "v")] == ["second", "third"]
+    assert book.exited(FIRST_PID + 1, 0, "w") == 0
+    assert book.exited(FIRST_PID + 1, 0, "v") == 1
+
+
+@pytest.mark.parametrize("word", ["signal", "orphan", "interrupt", "end"])
+def test_who_was_to_be_told_something_is_not_begun_elsewhere_without_it(
+    book: Book, session: OwnedSession, word: str
+) -> None:
+    book.check_in("w", cores=4)
+    for name in "pqr":
+        book.submit(name)
+    told = {"kind": word} if word in ("interrupt", "end") else {"kind": word, "pid": FIRST_PID + 1}
+    control = session.keys("control", "w")
+    session.store.call(("RPUSH", control, json.dumps(told) + "\n"))
+    book.submit("late")
+    # What is no frame, or of a process that is not there, says nothing.
+    for nonsense in (b"", b"[]\n", b"7\n", b"{", b'{"kind": "run", "pid": 7}\nbody'):
+        session.store.call(("RPUSH", control, nonsense))
+    pids, _ = book.give_up("w")
+    waiting = [frame["name"] for frame in book.frames("ready", "")]
+    assert waiting == (["late"] if word in ("interrupt", "end") else ["p", "r", "late"])
+    assert len(pids) == 4 - len(waiting)
 
 
 def test_who_was_given_up_is_fenced_off(book: Book, session: OwnedSession) -> None:
@@ -149,6 +194,7 @@ def test_who_was_given_up_is_fenced_off(book: Book, session: OwnedSession) -> No
     assert book.check_in_again("w") == 0
     assert book.admit("worker", "w", "w", "2 a:2") == 1
     book.submit()
+    assert book.take("w")
     assert book.admit("process", str(FIRST_PID), "uid-p", "3 a:3") == 1
     assert book.admit("process", str(FIRST_PID), "another", "4 a:4") == -1
     pids, links = book.give_up("w")
@@ -233,6 +279,7 @@ def test_a_process_that_passes_on_waits_where_no_other_worker_is(book: Book) -> 
 def test_only_the_worker_that_holds_a_process_passes_it_on(book: Book) -> None:
     book.check_in("w")
     book.submit()
+    book.take("w")
     book.give_up("w")
     assert book.pass_on(FIRST_PID, "new", "w") is None
 

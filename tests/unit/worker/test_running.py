@@ -11,7 +11,7 @@ from typing import Callable
 import pytest
 
 from transparent_mp.worker import running as running_module
-from transparent_mp.worker.running import Running
+from transparent_mp.worker.running import Running, reap
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
@@ -47,6 +47,22 @@ def test_a_frame_larger_than_a_pipe() -> None:
     child = forked(running)
     running.give(7, b"x" * 1_000_000)
     assert exit_code(child) == 100
+    running.close()
+
+
+def test_what_is_waiting_is_counted_and_the_ended_are_reaped() -> None:
+    running = Running()
+    child = forked(running)
+    (fd, *_) = running.outputs
+    assert running.waiting(fd) == 0
+    running.give(7, b"frame")
+    ended: dict[int, int] = {}
+    while child not in ended:
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        ended = reap()
+    assert ended == {child: 5}
+    assert reap() == {}
+    assert running.waiting(fd) == 5
     running.close()
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,11 @@ def test_a_program_s_own_class_stays_its_own(files: Files, path: Path) -> None:
     class Mine(sqlite3.Connection):
         pass
 
-    for connection in (connect(str(path), factory=Mine), connect(str(path), 5, 0, None, True, Mine)):
+    places: tuple[Any, ...] = (5, 0, None, True, Mine)
+    warned = pytest.warns(DeprecationWarning, match="positional")
+    with warned if sys.version_info >= (3, 13) else contextlib.nullcontext():
+        by_place = connect(str(path), *places)
+    for connection in (connect(str(path), factory=Mine), by_place):
         assert isinstance(connection, Mine)
         assert type(connection).__name__ == "Mine"
         connection.close()
