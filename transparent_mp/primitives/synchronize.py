@@ -156,7 +156,7 @@ class SemLock:
         return self._acquired > 0 and self._owner == _ident()
 
     def _get_value(self) -> int:
-        return int(sessions.current().store.ask("LLEN", self._tokens)) if self._hold else self._value
+        return int(sessions.current().store.ask("LLEN", self.tokens)) if self._hold else self._value
 
     def _is_zero(self) -> bool:
         return self._get_value() == 0
@@ -179,7 +179,7 @@ class SemLock:
     def _become_shared(self, hold: sharing.Hold) -> None:
         keys = sessions.current().keys
         self._holders = keys.object(hold.oid, "h0")
-        self._tokens = keys.object(hold.oid, "q0")
+        self.tokens = keys.object(hold.oid, "q0")
         _known.semlocks[hold.holder, hold.oid] = self
         self._hold = hold
 
@@ -194,9 +194,9 @@ class SemLock:
         store = sessions.current().store
         fetch = memory.fetch(self.riders)
         if timeout is not None and timeout <= 0:
-            token, *replies = store.call(("LPOP", self._tokens), *fetch)
+            token, *replies = store.call(("LPOP", self.tokens), *fetch)
         else:
-            taken = store.pop(self._tokens, timeout, fetch)
+            taken = store.pop(self.tokens, timeout, fetch)
             if taken is None:
                 return False
             token, *replies = taken
@@ -209,7 +209,7 @@ class SemLock:
 
     def _giving(self, session: Session) -> Command:
         most = min(self.maxvalue, MOST_TOKENS) if self.maxvalue < SEM_VALUE_MAX else SEM_VALUE_MAX
-        return script("release", (self._holders, self._tokens), (most, session.ttl))
+        return script("release", (self._holders, self.tokens), (most, session.ttl))
 
     def _release_shared(self) -> None:
         command = self._giving(sessions.current())
