@@ -19,10 +19,9 @@ import re
 from collections.abc import Iterator
 from multiprocessing import process
 
-from transparent_mp.store.admission import ID
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
-from transparent_mp.store.session import Session
+from transparent_mp.store.session import ID, Session
 
 log = logging.getLogger("transparent_mp")
 

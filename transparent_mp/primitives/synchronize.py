@@ -161,7 +161,7 @@ class SemLock:
         return self._acquired > 0 and self._owner == _ident()
 
     def _get_value(self) -> int:
-        return int(sessions.current().store.ask("LLEN", self._tokens)) if self._hold else self._value
+        return int(sessions.current().store.ask("LLEN", self.tokens)) if self._hold else self._value
 
     def _is_zero(self) -> bool:
         return self._get_value() == 0
@@ -185,7 +185,7 @@ class SemLock:
     def _become_shared(self, hold: sharing.Hold) -> None:
         keys = sessions.current().keys
         self._holders = keys.object(hold.oid, "h0")
-        self._tokens = keys.object(hold.oid, "q0")
+        self.tokens = keys.object(hold.oid, "q0")
         self._state = keys.object(hold.oid, "v")
         self._oid = hold.oid
         if self._acquired and self._locks:
@@ -204,10 +204,10 @@ class SemLock:
         store = sessions.current().store
         fetch = memory.fetch(self.riders)
         if timeout is not None and timeout <= 0:
-            token, *replies = store.call(("LPOP", self._tokens), *fetch)
+            token, *replies = store.call(("LPOP", self.tokens), *fetch)
         else:
             looks = held.looks(sessions.current(), self._oid) if self._locks else NO_LOOKS
-            taken = store.pop(self._tokens, timeout, fetch, looks)
+            taken = store.pop(self.tokens, timeout, fetch, looks)
             if taken is None:
                 return False
             token, *replies = taken
@@ -222,7 +222,7 @@ class SemLock:
 
     def _giving(self, session: Session) -> Command:
         most = min(self.maxvalue, MOST_TOKENS) if self.maxvalue < SEM_VALUE_MAX else SEM_VALUE_MAX
-        keys = (self._holders, self._tokens, self._state) if self._locks else (self._holders, self._tokens)
+        keys = (self._holders, self.tokens, self._state) if self._locks else (self._holders, self.tokens)
         return script("release", keys, (most, session.ttl))
 
     def _release_shared(self) -> None:

@@ -69,6 +69,8 @@ object keys (O = tmp:{SESSION.OID}); an object has one or two sides
 
 from __future__ import annotations
 
+import os
+
 PREFIX = "tmp"
 
 #: Suffixes of the keys that an object may have.
@@ -77,6 +79,15 @@ OBJECT_PARTS = ("h0", "h1", "q0", "q1", "d", "v", "g")
 #: First process id of ours: above any that a kernel gives (pid_max is at most 2**22), so that
 #: one number cannot mean two processes.
 FIRST_PID = 5_000_000
+
+
+#: Length of a name.
+ID = 16
+
+
+def new_id() -> str:
+    """A name that no other process, session or object has."""
+    return os.urandom(ID // 2).hex()
 
 
 class Keys:
