@@ -91,6 +91,8 @@ def _loky(package: str) -> tuple[Patch, ...]:
               "the kernel and psutil do not know a process on a worker"),
         Patch(package + ".process_executor", "_process_worker", _P + "lifetime:passing_on", sides=WORKER,
               wraps=True, why="as a pool's process"),
+        Patch(package + ".process_executor", "ProcessPoolExecutor._adjust_process_count",
+              _P + "burst:of_an_executor", wraps=True, why="asks for all its workers at once"),
         Patch(backend + ".synchronize", "SemLock.__init__", ours + "semlock_init",
               "our semaphores have no name to be tracked and unlinked by"),
         Patch(backend + ".synchronize", "SemLock.__getstate__", ours + "semlock_getstate",
@@ -152,7 +154,7 @@ _MULTIPROCESS = (
     Patch("multiprocess.pool", "worker", _P + "lifetime:passing_on", sides=WORKER, wraps=True,
           why=_AS),
     Patch("multiprocess.pool", "Pool._get_sentinels", _P + "pool:get_sentinels", _AS),
-    Patch("multiprocess.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
+    Patch("multiprocess.pool", "Pool._repopulate_pool", _P + "burst:of_a_pool", wraps=True,
           why=_AS),
 )
 
@@ -244,14 +246,14 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.pool", "Pool._guarded_task_generation", _P + "pool:guarded_task_generation",
           wraps=True, why="as Pool._get_tasks"),
 
-    Patch("multiprocessing.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
-          why="its processes inherit one and the same memory, so one copy of it does"),
+    Patch("multiprocessing.pool", "Pool._repopulate_pool", _P + "burst:of_a_pool", wraps=True,
+          why="asks for all its workers at once; its processes inherit one and the same memory"),
     Patch("concurrent.futures.process", "ProcessPoolExecutor.__init__", _P + "executor:init", wraps=True,
           why="its queues are a pool's: a semaphore for each call would be a round trip"),
     Patch("concurrent.futures.process", "_ExecutorManagerThread.wait_result_broken_or_wakeup",
           _P + "executor:wait_result", wraps=True, why="results that have come need no waiting for"),
     Patch("concurrent.futures.process", "ProcessPoolExecutor._launch_processes",
-          _P + "snapshot:at_one_moment", wraps=True, optional=True, why="as Pool._repopulate_pool"),
+          _P + "burst:of_an_executor", wraps=True, optional=True, why="as Pool._repopulate_pool"),
 
     # The popen modules stay as they are: they start managers' servers.
     Patch("multiprocessing.context", "ForkProcess._Popen", _P + "context:fork_popen",

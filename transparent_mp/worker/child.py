@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import ahead, lifetime, memory, pids, sharing, untold
+from transparent_mp.primitives import ahead, held, lifetime, memory, pids, sharing, untold
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import decode, encode
 from transparent_mp.ship.served import sees_the_same
@@ -69,6 +69,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         session.store.hold(channel.hold)
         session.depot, session.shelf = shelf.depot, shelf.content
         untold.become_own(channel.untold)
+        held.become_own(channel.held)
         sessions.attach(session)
         _, body = ahead.split(body)
         content = unpack_whole(session, "process:" + session.uid, body)

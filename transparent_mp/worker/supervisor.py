@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import logging
+import math
 import os
 import selectors
 import signal
@@ -252,6 +253,9 @@ class Supervisor:
             self._signal_all(head["signal"])
         elif kind == "orphan" and running is not None:
             running.orphan()
+        elif kind == "leave":
+            # It is not needed, unless something has come for it meanwhile.
+            self._idle_since = -math.inf
         elif kind == "end":
             self._drain(signal.SIGTERM)
         return 0
@@ -349,7 +353,7 @@ class Supervisor:
         if code:
             # What it sent has arrived, and a pop that waits is of no effect any more, when its exit is told.
             fence(self._session, pid, self._name, running.links())
-        self._imports.wait += wind_up(self._session, running)
+        self._imports.wait += wind_up(self._session, running, code, self._name)
         if not running.outlived:
             # No lock on a file is held any more, either.
             forget_files(self._session, pid)

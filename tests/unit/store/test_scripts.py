@@ -26,10 +26,13 @@ class Book:
     def run(self, name: str, parts: tuple[str, ...], *args: Any) -> Any:
         return self.ask(*self._session.script(name, parts, args))
 
-    def submit(self, name: str = "p", limit: int = 0) -> list[int]:
+    def submit(self, name: str = "p", limit: int = 0, *workers: Any) -> list[int]:
+        """Without the workers that are to be launched, where none may be."""
         parts = ("pids", "workers", "starting", "ready", "keys")
         args = (self._keys.base, "uid-" + name, "parent", name, b"body", self._session.ttl, FIRST_PID, limit)
-        return list(self.run("submit", parts, *args))
+        *answer, missing = self.run("submit", parts, *args, *workers)
+        assert workers or missing == 0
+        return [*answer, missing] if workers else answer
 
     def check_in(self, worker: str, slots: int = 10, cores: int = 1) -> int:
         self.ask("SADD", self._keys("starting"), worker)
@@ -92,6 +95,44 @@ def test_a_process_waits_for_a_worker_which_gets_it_by_checking_in(book: Book) -
     (frame,) = book.frames("control", "w")
     assert (frame["kind"], frame["pid"], frame["name"]) == ("run", FIRST_PID, "p")
     assert book.submit("q")[:2] == [FIRST_PID + 1, 0]
+
+
+def test_workers_are_awaited_for_it_and_for_those_to_follow(book: Book, session: OwnedSession) -> None:
+    def awaited() -> list[str]:
+        return sorted(name.decode() for name in book.ask("SMEMBERS", session.keys("starting")))
+
+    assert book.submit("first", 0, "a", 3, 1) == [FIRST_PID, 0, 0, 0, 1, 3]
+    assert awaited() == ["a-1", "a-2", "a-3"]
+    # They are on their way: no more for those, one more for another.
+    assert [book.submit("next", 0, "b", 1, 1)[-1] for _ in range(3)] == [0, 0, 1]
+    assert awaited() == ["a-1", "a-2", "a-3", "b-1"]
+    assert book.check_in("a-1") == 1
+
+
+def test_as_many_workers_are_awaited_as_may_be_and_as_each_has_cores(book: Book) -> None:
+    assert book.submit("first", 2, "a", 3, 1)[-1] == 2
+    assert book.submit("second", 2, "b", 3, 1)[-1] == 0
+
+
+def test_workers_of_two_cores_are_half_as_many(book: Book) -> None:
+    assert book.submit("first", 0, "a", 5, 2)[-1] == 3
+
+
+def test_a_busy_worker_gets_none_that_another_comes_for(book: Book) -> None:
+    book.submit("first", 3, "a", 3, 1)
+    book.check_in_again("a-1")
+    # Two more come, and no further one may.
+    assert [book.submit(name, 3)[1] for name in "qrs"] == [0, 0, 1]
+
+
+def test_of_workers_with_a_free_core_the_fullest_gets_it(book: Book) -> None:
+    for worker in "vwx":
+        book.check_in(worker, cores=2)
+    for name in "abcdef":
+        assert book.submit(name)[1] == 1
+    held = [[frame["name"] for frame in book.frames("control", worker)] for worker in "vwx"]
+    assert sorted(held) == [["a", "b"], ["c", "d"], ["e", "f"]]
+    assert book.submit("g")[1] == 0
 
 
 def test_an_idle_worker_gets_it_at_once(book: Book) -> None:

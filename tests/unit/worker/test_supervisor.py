@@ -47,6 +47,14 @@ def test_an_idle_worker_leaves_after_its_time(session: OwnedSession, supervisor:
     assert [head["kind"] for head in told(session)] == ["ready", "left"]
 
 
+def test_one_that_is_not_needed_leaves_at_once(session: OwnedSession, supervisor: Any) -> None:
+    session.store.call(("RPUSH", session.keys("control", "w"), b'{"kind": "leave"}\n'))
+    worker = supervisor(linger=600)
+    assert worker.run() == 0
+    assert worker.state is State.EXITED
+    assert [head["kind"] for head in told(session)] == ["ready", "left"]
+
+
 @pytest.mark.parametrize("why", ["not awaited", "session over"])
 def test_a_worker_that_is_not_needed_says_nothing(
     session: OwnedSession, supervisor: Any, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
