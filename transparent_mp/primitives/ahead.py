@@ -6,20 +6,22 @@ forks; imported by each process they cost a program of short-lived ones more tha
     frame body = length of the word (2 bytes) WORD the sealed body of the process
     WORD       = TAG (16 bytes) and lines: NAME=VALUE, a variable those packages read; or MODULE FILE
 
-MODULE is one that the process object or the image refers to, FILE what its package was imported from at the
-sender. A word is sealed for its process; one that is not right is as good as none, since every process
-imports what it lacks.
+MODULE is one that the process object or the image refers to, or that the import of such a one brings
+(`brought`), FILE what its package was imported from at the sender. A word is sealed for its process; one that
+is not right is as good as none, since every process imports what it lacks.
 
 It does not import anything: `worker.preload` does, and knows when a package is the one that is meant.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
+import types
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives import own_modules
@@ -61,12 +63,84 @@ def variables() -> list[str]:
 
 def word(session: Session, uid: str, modules: Iterable[str]) -> bytes:
     """What is put in front of the body of a process that refers to these modules."""
-    lines = [f"{name} {_file(name)}" for name in sorted(filter(_is_one, set(modules)))]
+    referred = set(modules)
+    lines = [f"{name} {_file(name)}" for name in sorted(filter(_is_one, {*referred, *brought(referred)}))]
     text = "\n".join([*variables(), *lines]).encode() if lines else b""
     if not text or len(text) > _MOST:
         return NO_WORD
     sealed = session.seal.close(_place(uid), text)
     return len(sealed).to_bytes(_LENGTH, "big") + sealed
+
+
+def brought(modules: Iterable[str]) -> set[str]:
+    """Packages AHEAD, and parts of them, that an import of these modules brings.
+
+    A module that imports another one has it, or something of it, among its globals, whatever else it has
+    imported since: what it has from functions only is not there.
+    """
+    found: set[str] = set()
+    seen: set[str] = set()
+    todo = [name for module in modules for name in _with_parents(module)]
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name.partition(".")[0] in AHEAD:
+            # What is deeper they import themselves.
+            found.add(".".join(name.split(".")[:2]))
+            continue
+        module = sys.modules.get(name)
+        # Its own globals are what a forked process may never use.
+        if isinstance(module, types.ModuleType) and name != "__main__":
+            todo.extend(_named_in(name, len(vars(module))))
+    return found
+
+
+def named_in(name: str) -> frozenset[str]:
+    """Modules that a module has among its globals, or has something of."""
+    module = sys.modules.get(name)
+    return _named_in(name, len(vars(module))) if isinstance(module, types.ModuleType) else frozenset()
+
+
+@functools.lru_cache(maxsize=4096)
+def _named_in(name: str, _size: int) -> frozenset[str]:
+    # A module has new globals seldom, and hardly ever without having more of them.
+    space = vars(sys.modules[name])
+    if not _is_installed_or_own(space.get("__file__")):
+        return frozenset()
+    found: set[str] = set()
+    for value in list(space.values()):
+        kind = type(value)
+        if issubclass(kind, types.ModuleType):
+            named = vars(value).get("__name__")
+            # A package has its modules as attributes, whoever has imported them.
+            if type(named) is str and not named.startswith(name + "."):
+                found.add(named)
+        elif kind in (types.FunctionType, types.BuiltinFunctionType) or issubclass(kind, type):
+            named = _module_of(value)
+            if type(named) is str:
+                found.add(named)
+    found.discard(name)
+    return frozenset(each for one in found if one in sys.modules for each in _with_parents(one))
+
+
+def _module_of(value: Any) -> Any:
+    try:
+        return value.__module__
+    except AttributeError:
+        return None
+
+
+def _with_parents(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+def _is_installed_or_own(file: Any) -> bool:
+    """Whether a module of that file may import a package: the standard library's does not."""
+    library = os.path.dirname(os.__file__) + os.sep
+    return isinstance(file, str) and (not file.startswith(library) or "-packages" + os.sep in file)
 
 
 def split(body: bytes) -> tuple[bytes, bytes]:

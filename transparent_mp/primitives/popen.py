@@ -184,7 +184,11 @@ class _ByValue(RemotePopen):
 
 class _ByImport(RemotePopen):
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
-        prepared = reduction.ForkingPickler.dumps(spawn.get_preparation_data(process_obj.name))
+        preparation = spawn.get_preparation_data(process_obj.name)
+        self._referred = {str(getattr(process_obj._target, "__module__", None)), type(process_obj).__module__}
+        if any(key.startswith("init_main") for key in preparation):
+            self._referred |= ahead.named_in("__main__")
+        prepared = reduction.ForkingPickler.dumps(preparation)
         return bytes(prepared), bytes(reduction.ForkingPickler.dumps(process_obj))
 
 

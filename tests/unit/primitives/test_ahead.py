@@ -64,3 +64,62 @@ def test_a_word_for_another_process_is_ignored_and_counted(
 def test_a_body_cut_short_is_no_word(store_session: OwnedSession, body: bytes) -> None:
     word, _ = ahead.split(body)
     assert ahead.read(store_session, "it", word) == ([], {})
+
+
+@pytest.fixture(autouse=True)
+def unknown() -> None:
+    """What modules of those names had in another test is forgotten."""
+    ahead._named_in.cache_clear()
+
+
+def module(monkeypatch: pytest.MonkeyPatch, name: str, **space: Any) -> types.ModuleType:
+    """A module that is installed, with those globals."""
+    made = types.ModuleType(name)
+    made.__file__ = f"/python/site-packages/{name.replace('.', '/')}.py"
+    vars(made).update(space)
+    monkeypatch.setitem(sys.modules, name, made)
+    return made
+
+
+def defined_in(name: str) -> Any:
+    return type("Thing", (), {"__module__": name})
+
+
+def test_what_a_module_imports_is_brought_by_it(
+    store_session: OwnedSession, numpy: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module(monkeypatch, "numpy.linalg.deep")
+    module(monkeypatch, "ahead_one", numbers=numpy)
+    module(monkeypatch, "ahead_two")
+    module(monkeypatch, "ahead_two.inner", Thing=defined_in("ahead_one"))
+    module(monkeypatch, "ahead_three", Thing=defined_in("numpy.linalg.deep"))
+    assert ahead.brought(["ahead_two.inner"]) == {"numpy"}
+    assert ahead.brought(["ahead_three"]) == {"numpy", "numpy.linalg"}
+    assert ahead.brought(["ahead_two", "json", "not.there"]) == set()
+    assert said(store_session, "ahead_two.inner").modules == {"numpy": numpy.__file__}
+
+
+def test_a_package_is_not_taken_to_import_what_it_holds(
+    numpy: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = module(monkeypatch, "ahead_two.inner", numbers=numpy)
+    package = module(monkeypatch, "ahead_two", inner=inner)
+    assert ahead.brought(["ahead_two"]) == set()
+    # It has a name of it: that it has imported.
+    vars(package)["Thing"] = defined_in("ahead_two.inner")
+    assert ahead.brought(["ahead_two"]) == {"numpy"}
+
+
+def test_globals_of_main_are_brought_where_it_is_imported_again_only(
+    numpy: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module(monkeypatch, "__main__", numbers=numpy, Thing=defined_in("json"))
+    assert ahead.brought(["__main__"]) == set()
+    assert ahead.named_in("__main__") == {"numpy", "json"}
+
+
+def test_the_standard_library_is_not_looked_into(
+    numpy: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vars(module(monkeypatch, "ahead_standard", numbers=numpy))["__file__"] = ahead.os.__file__
+    assert ahead.brought(["ahead_standard"]) == set()

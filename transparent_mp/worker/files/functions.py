@@ -18,7 +18,7 @@ from transparent_mp.primitives import directory
 from transparent_mp.worker.files.handles import Writing
 from transparent_mp.worker.files.opening import open_fd, open_file
 from transparent_mp.worker.files.paths import Paths
-from transparent_mp.worker.files.real import real_os
+from transparent_mp.worker.files.real import real_os, real_path
 from transparent_mp.worker.files.state import Files, current
 
 
@@ -296,6 +296,10 @@ def _realpath(filename: Any, **kw: Any) -> Any:
     files = current()
     there = files.route(filename)[0] if files is not None else None
     if files is None or there is None:
+        text = os.fsdecode(filename)
+        if files is not None and text[:1] == "/" and files.places.is_own(text):
+            # Of the parts that lie above it, a root of the client may hold each.
+            return real_path().realpath(filename, **kw)
         return original("posixpath", "realpath")(filename, **kw)
     found = files.remote.call("realpath", there, named=(os.fspath(filename),), **kw)
     return os.fsencode(found) if isinstance(os.fspath(filename), bytes) else found

@@ -38,16 +38,22 @@ class Places:
 
     def is_clients(self, path: str) -> bool:
         """Whether an absolute path is the client's."""
+        return self._known(path) is True
+
+    def is_own(self, path: str) -> bool:
+        """Whether an absolute path lies where every machine has its own."""
+        return self._known(path) is False
+
+    def _known(self, path: str) -> bool | None:
+        """Whose the longest known directory is in which the path lies; None if it lies in none."""
         if "/." in path or "//" in path:
             path = os.path.normpath(path)
         path = path.rstrip("/")
         known = self._clients
         while True:
             found = known.get(path)
-            if found is not None:
+            if found is not None or not path:
                 return found
-            if not path:
-                return False
             path = path[: path.rfind("/")]
 
     def is_above(self, path: str) -> bool:

@@ -1,10 +1,12 @@
-"""This machine's own `os`, whatever stands in its names: what the copies of files are made with.
+"""This machine's own `os` and `os.path`, whatever stands in their names: copies of files are made with it.
 
 It does not know what a path means.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
 from typing import Any
 
@@ -22,3 +24,14 @@ class _Os:
 
 
 real_os: Any = _Os()
+
+
+@functools.cache
+def real_path() -> Any:
+    """`os.path` over `real_os`: its functions that look at a path part by part look here."""
+    spec: Any = importlib.util.find_spec(os.path.__name__)
+    # A second one beside the interpreter's own, known to nobody else.
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    vars(module)["os"] = real_os
+    return module

@@ -13,6 +13,7 @@ from transparent_mp.originals import original
 from transparent_mp.primitives import directory
 from transparent_mp.worker.files import functions
 from transparent_mp.worker.files.functions import Function, ours
+from transparent_mp.worker.files.places import Places, own_places
 from transparent_mp.worker.files.state import Files
 
 
@@ -53,6 +54,20 @@ def test_what_is_this_machine_s_own_is_not_asked_for(files: Files, remote: Any, 
     assert os_.stat("/proc/self/status").st_size == 0
     assert "lib" in os_.listdir("/usr")
     assert remote.take() == []
+
+
+def test_a_path_in_what_is_its_own_is_resolved_on_this_machine(files: Files, remote: Any, root: Path) -> None:
+    own = Path(files.scratch) / "package"
+    own.mkdir()
+    (own / "link").symlink_to("module.py")
+    # The directory above it is the client's, as the home is in which an interpreter lies.
+    files.places = Places([str(root.parent)], own_places([files.scratch]))
+    realpath = ours(original("posixpath", "realpath"))
+    assert realpath(str(own / "link")) == str(own / "module.py")
+    assert realpath(os.fsencode(own / ".." / "package" / "link")) == os.fsencode(own / "module.py")
+    assert remote.take() == []
+    realpath(str(root / "file"))
+    assert remote.take() == ["realpath"]
 
 
 def test_a_walk_asks_once_or_twice_for_a_directory(files: Files, remote: Any, root: Path) -> None:

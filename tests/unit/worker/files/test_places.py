@@ -36,6 +36,15 @@ def test_the_longest_known_directory_decides(path: str, clients: bool) -> None:
     assert places.is_clients(path) is clients
 
 
+def test_what_lies_in_no_known_directory_is_nobody_s_in_particular() -> None:
+    places = Places(["/home/me"], [*SYSTEM, "/home/me/python"])
+    assert places.is_own("/usr/lib/x")
+    assert places.is_own("/home/me/python/lib")
+    assert not places.is_own("/home/me/data")
+    assert not places.is_own("/home")
+    assert not places.is_own("/data")
+
+
 def test_what_is_a_root_and_a_machine_s_own_is_the_machine_s() -> None:
     places = Places(["/usr"], ["/usr"])
     assert not places.is_clients("/usr/lib")
