@@ -3,7 +3,8 @@
 They are not `threading.Thread`s, so nothing waits for them at exit. Of the lists that a program may look
 through, what a test takes for a leak, they stand in none: `count`, `listed` and `active` are what
 `_thread._count`, `threading.enumerate` and `active_count` say without them. (One that asks who it is, as
-logging does, gets a dummy in those.)
+logging does, gets a dummy in those.) `fork` is os.fork without Python 3.12's warning of threads where the
+program has none: ours hold no lock that its child needs, since each resets what it has in the child.
 
 A body must not raise: what it raises is reported as for any thread, and the thread is gone.
 """
@@ -11,6 +12,7 @@ A body must not raise: what it raises is reported as for any thread, and the thr
 from __future__ import annotations
 
 import _thread
+import os
 import sys
 from typing import Any, Callable
 
@@ -48,6 +50,26 @@ def active() -> int:
     return len(listed())
 
 
+def fork() -> int:
+    """os.fork, which counts the threads that the kernel knows."""
+    import warnings
+
+    told = _kernels_threads() - _Ours.running > 1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"This process \(pid=\d+\) is multi-threaded", DeprecationWarning)
+        child: int = original("os", "fork")()
+    if child and told:
+        who = f"This process (pid={os.getpid()})"
+        text = f"{who} is multi-threaded, use of fork() may lead to deadlocks in the child."
+        warn: Any = warnings.warn
+        try:
+            warn(text, DeprecationWarning, skip_file_prefixes=(os.path.dirname(__file__),))
+        except DeprecationWarning:
+            # So does plain Python, for the child is there already.
+            pass
+    return child
+
+
 def is_ours() -> bool:
     """Whether the calling thread is one of them."""
     return _thread.get_ident() in _Ours.idents
@@ -58,6 +80,13 @@ def forget() -> None:
     _Ours.running = 0
     _Ours.idents = set()
     _Ours.lock = _thread.allocate_lock()
+
+
+def _kernels_threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return _Ours.running + 1 + count()
 
 
 def _run(body: Callable[..., None], args: tuple[Any, ...]) -> None:

@@ -30,7 +30,8 @@ def dumps(value: Any) -> str:
         return _OBJECT + ",".join([f"{_key(key)}:{dumps(each)}" for key, each in value.items()]) + _OBJECT_END
     if isinstance(value, (list, tuple)):
         return _ARRAY + ",".join([dumps(each) for each in value]) + _ARRAY_END
-    return _scalar(value)
+    # An encoder takes ten times as long to begin.
+    return int.__repr__(value) if type(value) is int else _scalar(value)
 
 
 def _key(key: Any) -> str:

@@ -8,6 +8,7 @@ in `differences/`, listed with its reason in `known_differences.txt`.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, Callable
 
@@ -40,6 +41,7 @@ PROGRAMS = {
     "files_refused.py": ("fork sandbox",),
     "files_trouble.py": BOTH,
     "files_write.py": BOTH,
+    "freed.py": BOTH,
     "futures.py": CROSSWISE,
     "inherited.py": FORK,
     "inherited_memory.py": FORK,
@@ -81,6 +83,9 @@ NEEDS = {"files_libraries.py": ("h5py", "pandas", "pyarrow")}
 #: Words in front of a program.
 FLAGS = {"unbuffered.py": ("-u",)}
 
+#: What shows what a process has interned, by its imports too, before this version.
+SINCE = {"compiled.py": (3, 11)}
+
 #: Programs that plain Python's fork does not always end: a child forked by one thread while another holds
 #: the lock of stdout hangs in `_flush_std_streams`. What they print is what they print under spawn.
 UNSAFE_UNDER_FORK = {"concurrently.py"}
@@ -104,6 +109,8 @@ def test_a_program_prints_what_it_prints_under_plain_python(
 ) -> None:
     for name in NEEDS.get(program, ()):
         pytest.importorskip(name)
+    if sys.version_info < SINCE.get(program, ()):
+        pytest.skip("another Python's bytecode")
     flags = FLAGS.get(program, ())
     expected = plain(program, "spawn" if program in UNSAFE_UNDER_FORK else method, flags=flags)
     assert expected.status == 0, expected.err.decode()

@@ -45,8 +45,13 @@ LOOK_EVERY = 0.02
 #: and links, one for each thread that has waited.
 HANDLES, LINKS = 6, 4
 
-#: Errors that end a program whose store is gone, or empty.
-_STORE_LOST = ("StoreError", "SessionLostError", "StoreAwayError")
+#: Errors that end a program whose store is gone, or empty; what the client logs where nothing raises them.
+_STORE_LOST = (
+    "StoreError",
+    "SessionLostError",
+    "StoreAwayError",
+    "the store is lost, and with it the processes",
+)
 #: Those of a program whose manager's server, or snapshot, is killed, as in plain Python.
 _HELPER_LOST = ("EOFError", "ConnectionResetError", "ConnectionRefusedError", "BrokenPipe", "LostGlobal")
 #: What the client logs of a worker that was frozen for too long.

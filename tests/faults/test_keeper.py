@@ -9,6 +9,7 @@ import pytest
 
 from faults.proxy import Fault, Proxy
 from transparent_mp.hidden import Hiding
+from transparent_mp.store import keeper as module
 from transparent_mp.store.keeper import _Keeper
 from transparent_mp.store.session import OwnedSession
 
@@ -47,3 +48,18 @@ def test_a_session_is_ended_as_soon_as_the_store_is_back(
     back.join()
     assert keeper.run(("EXISTS", session.keys("alive"))) == 0
     assert keeper.run(keeper.renewal()) == 0
+
+
+def test_a_connection_that_dies_without_a_word_costs_no_lease(
+    keeper: _Keeper, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert keeper.run(keeper.renewal()) == 1
+    monkeypatch.setattr(module, "PATIENCE", 0.01)
+    link = keeper._store._line.link
+    # What the server says on it stays on its way, from here on.
+    proxy.hold(link._sock.getsockname()[1])
+    assert keeper.renew() is None
+    while (answer := keeper.renew()) is None:
+        continue
+    assert answer == 1
+    assert keeper._store._line.link is not link

@@ -51,6 +51,8 @@ class Function:
     cold_start: float = 0.0
     #: Seconds for which an event waits before it is delivered.
     event_delay: float = 0.0
+    #: Deliver no event before so many have come.
+    together: int = 0
     #: Deliver each event twice.
     twice: bool = False
     #: Seconds before a failed event is tried again, twice; a minute and two at AWS.
@@ -129,6 +131,8 @@ class Front:
         self._waiting: deque[Invocation] = deque()
         self._lock = threading.RLock()
         self._closed = False
+        self._events = threading.Condition()
+        self._came = 0
         self._server = _server(self)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -154,6 +158,8 @@ class Front:
         with self._lock:
             self._closed = True
             self._waiting.clear()
+        with self._events:
+            self._events.notify_all()
         self._server.shutdown()
         self._server.server_close()
         kill_all(self.environments)
@@ -183,10 +189,15 @@ class Front:
 
     def submit(self, payload: bytes) -> None:
         """An Event: answered at once, delivered by and by."""
+        with self._events:
+            self._came += 1
+            self._events.notify_all()
         for _ in range(2 if self.function.twice else 1):
             threading.Thread(target=self._deliver_event, args=(payload,), daemon=True).start()
 
     def _deliver_event(self, payload: bytes) -> None:
+        with self._events:
+            self._events.wait_for(lambda: self._came >= self.function.together or self._closed)
         for pause in (self.function.event_delay, *self.function.retry_after):
             time.sleep(pause)
             invocation = self._enqueue(payload)

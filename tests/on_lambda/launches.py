@@ -4,6 +4,8 @@
                                                       bytes, and what there would be if neither took any time
     CPU of an invoke                                  in the launcher, in that client, in the front
     seconds until the last of 200 has checked in      the launcher; a worker is what checks in, no more
+    the same of programs                              one with a Pool of 200, one with 200 Process.start(),
+                                                      and that client with the launches of 200 workers
 
 The front runs in a process of its own and has room: it is one thread, and answers each request so many
 milliseconds after it came; AWS takes some tens of them.
@@ -23,7 +25,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Callable
+from typing import Any, Callable, ClassVar
+
+import asking
+from lambda_store import store
 
 from transparent_mp.config import Config
 from transparent_mp.launch import aws
@@ -37,7 +42,8 @@ IN_FLIGHT = (1, 16, 64)
 #: Requests of each that is in flight.
 ROUNDS = 12
 USUAL = aws.IN_FLIGHT
-PATH = "/2015-03-31/functions/workers/invocations"
+#: Seconds after which the workers of a program that have come are counted.
+LIMIT = 60.0
 FILLER = {"filler": "x" * 400}
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
 
@@ -46,6 +52,8 @@ class Api(asyncio.Protocol):
     """One connection to a function whose environments are a check-in each, from a thread."""
 
     answer = 0.0
+    #: When each invocation has come.
+    at: ClassVar[list[float]] = []
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -57,6 +65,7 @@ class Api(asyncio.Protocol):
         if not found or len(body) < int(head.lower().partition(b"\r\ncontent-length:")[2].split()[0]):
             return
         self._read = b""
+        self.at.append(time.monotonic())
         asyncio.get_running_loop().call_later(self.answer, self._transport.write, ACCEPTED)
         ticket = json.loads(body)["ticket"]
         if "session" in ticket:
@@ -64,13 +73,14 @@ class Api(asyncio.Protocol):
 
 
 async def serve() -> None:
-    """Says its address, then for each line of input how much CPU it has had, until there is no more."""
+    """Says its address, then for each line of input its CPU time and when invocations have come since."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Api, "127.0.0.1", 0, backlog=256)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         Api.answer = float(line)
-        print(time.process_time(), flush=True)
+        print(json.dumps([time.process_time(), Api.at]), flush=True)
+        Api.at.clear()
 
 
 def check_in(ticket: dict[str, Any]) -> None:
@@ -88,13 +98,16 @@ class Front:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.url = self._said()
+        #: When invocations came before it was told the last time.
+        self.at: list[float] = []
 
     def is_to_answer_after(self, seconds: float) -> float:
         """From now on. Returns the CPU time that it has had."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{seconds}\n")
         self._process.stdin.flush()
-        return float(self._said())
+        cpu, self.at = json.loads(self._said())
+        return float(cpu)
 
     def _said(self) -> str:
         assert self._process.stdout is not None
@@ -119,7 +132,7 @@ def sent_bare(url: str, number: int, in_flight: int) -> None:
         link = http.client.HTTPConnection(url.partition("//")[2])
         while left:
             left.pop()
-            link.request("POST", PATH, payload, {"X-Amz-Invocation-Type": "Event"})
+            link.request("POST", asking.PATH, payload, {"X-Amz-Invocation-Type": "Event"})
             link.getresponse().read()
         link.close()
 
@@ -194,9 +207,32 @@ def until_all_are_there(config: Config, number: int) -> float:
     return seconds
 
 
+def of_a_program(there: Front, who: str, number: int, answer: float, address: str) -> str:
+    """A line on one."""
+    settings = {"BACKEND": "lambda", "FUNCTION": "workers", "WORKERS": str(number), "REDIS_URL": address}
+    settings.update(asking.PATIENT)
+    environ = {**os.environ, **{f"TRANSPARENT_MP_{name}": value for name, value in settings.items()}}
+    before = there.is_to_answer_after(answer)
+    program = asking.started(who, number, USUAL, LIMIT, environ)
+    try:
+        said = asking.figures(program)
+    finally:
+        program.kill()
+        program.communicate()
+    cpu = there.is_to_answer_after(answer) - before
+    at = [moment - said["begun"] for moment in sorted(there.at)]
+    assert len(at) == said["ready"] == number, f"{len(at)} invocations, {said}"
+    rate = (number - 1) / (at[-1] - at[0])
+    used = f"{1000 * said['cpu'] / number:.2f} + {1000 * cpu / number:.2f} ms"
+    times = f"second {at[1] - at[0]:.2f} s after the first, last {at[-1] - at[0]:.2f} s"
+    there_after = f"{said['there'] - at[0]:.2f} s after the first, {said['there']:.2f} s after its begin"
+    return f"{who:>9}: {rate:5.0f} invokes/s ({used}), {times}; the last has checked in {there_after}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--workers", type=int, default=200)
+    parser.add_argument("--programs", action="store_true", help="only what programs ask for")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -207,13 +243,19 @@ def main() -> None:
         os.environ.update(AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="y", AWS_CONFIG_FILE="/nowhere")
         config = Config(backend="lambda", function="workers", workers=options.workers)
         print("in brackets the CPU of one invoke: of who asks + of the front")
-        for answer in ANSWERS:
+        for answer in () if options.programs else ANSWERS:
             print(f"the front answers after {1000 * answer:.0f} ms")
             for in_flight in IN_FLIGHT:
                 print(compared(config, there, answer, in_flight), flush=True)
             aws.IN_FLIGHT = USUAL
             seconds = until_all_are_there(config, options.workers)
             print(f"{options.workers} workers: the last has checked in after {seconds:.2f} s", flush=True)
+        print(f"programs that ask for {options.workers} workers, {USUAL} in flight")
+        with store("127.0.0.1") as address:
+            for answer in ANSWERS:
+                print(f"the front answers after {1000 * answer:.0f} ms")
+                for who in asking.ROLES:
+                    print(of_a_program(there, who, options.workers, answer, address), flush=True)
 
 
 if __name__ == "__main__":

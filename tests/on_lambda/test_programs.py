@@ -126,6 +126,34 @@ def test_processes_run_side_by_side_as_the_memory_gives_cpus(
     assert [one.kind for one in function.asked].count("Event") == invocations
 
 
+TOGETHER = """
+    import multiprocessing, sys
+    from concurrent.futures import ProcessPoolExecutor
+    if __name__ == "__main__":
+        pool = {"pool": multiprocessing.Pool, "executor": ProcessPoolExecutor}[sys.argv[1]]
+        # All are there at once.
+        with pool(4, initializer=multiprocessing.Barrier(4).wait) as started:
+            print(sum(started.map(abs, range(100))))
+"""
+
+
+@pytest.mark.parametrize("memory", [1769, 2 * 1769])
+@pytest.mark.parametrize("what", ["pool", "executor"])
+def test_all_the_workers_of_a_pool_are_asked_for_before_the_first_has_come(
+    front: Callable[..., Front], run: Callable[..., Any], what: str, memory: int
+) -> None:
+    function = front(together=4, memory=memory)
+    ran = run(function, TOGETHER, what, WORKERS="8")
+    assert (ran.out, ran.err, ran.status) == ("4950\n", "", 0)
+    assert [one.kind for one in function.asked].count("Event") == 4
+    served = []
+    for launch in function.launches:
+        assert launch.done.wait(60)
+        served.append(json.loads(launch.result)["processes"])
+    # Those too many have left without one.
+    assert sorted(served) == ([1, 1, 1, 1] if memory == 1769 else [0, 0, 2, 2])
+
+
 AS_WHOM = """
     import multiprocessing, os
     def say(depth):

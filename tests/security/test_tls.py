@@ -34,14 +34,16 @@ class Authority:
         self._folder = folder
         self.certificate = folder / "ca.crt"
         subject = ("-subj", "/CN=tests")
-        self._openssl("req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", *subject)
+        self._openssl(
+            "req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", *subject, *_SIGNS
+        )
 
     def issue(
         self, name: str, *, names: str = "IP:127.0.0.1,DNS:localhost", days: int = 2
     ) -> tuple[Path, Path]:
         """Certificate and key of a server; `days` below nothing: it is over."""
         self._openssl("req", *_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        (self._folder / "ext").write_text(f"subjectAltName={names}\n")
+        (self._folder / "ext").write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
         made = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "ext")
         self._openssl("x509", "-req", "-in", f"{name}.csr", *made, "-out", f"{name}.crt", "-days", str(days))
         return self._folder / f"{name}.crt", self._folder / f"{name}.key"
@@ -51,6 +53,8 @@ class Authority:
 
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+#: Python 3.13 takes no authority that does not say that it may sign.
+_SIGNS = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import _thread
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -149,3 +151,36 @@ def test_nothing_waits_for_one_at_exit(tmp_path):
     assert (
         subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": root}, timeout=LONG).returncode == 0
     )
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="nothing warns")
+def test_a_fork_warns_of_the_program_s_threads_and_not_of_ours():
+    code = """
+import os, sys, threading, warnings
+from transparent_mp import background
+
+def fork(expected):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        child = background.fork()
+        if not child:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert [(one.category, one.filename) for one in told] == expected, told
+
+end = threading.Event()
+background.start(end.wait)
+while not background._Ours.idents:
+    pass
+fork([])
+other = threading.Thread(target=end.wait)
+other.start()
+fork([(DeprecationWarning, "<string>")])
+warnings.simplefilter("error")
+child = background.fork()
+child or os._exit(0)
+print(os.waitpid(child, 0)[1])
+end.set()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("0\n", "")

@@ -11,8 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Python 3.9 without `site` has not imported `os`, and would take the program's.
 BEGIN = f"""
 import sys
+own = sys.path.pop(0)
+import os
+sys.path.insert(0, own)
 sys.path.append({str(ROOT)!r})
 from transparent_mp import shadows
 """

@@ -2,12 +2,14 @@
 
 A row names the module that *defines* the name, so that whoever copies it gets ours. The replacement,
 "module:attribute", is imported when that module has been executed and before anyone copies from it.
-The table holds for both sides unless a row says otherwise. Imports nothing: start-up reads it.
+The table holds for both sides unless a row says otherwise. Imports nothing but sys: start-up reads it.
 
 Does not apply anything: `apply` does, when `finder` says that a module is there.
 """
 
 from __future__ import annotations
+
+import sys
 
 TYPE_CHECKING = False  # `typing` costs more modules than start-up may import
 if TYPE_CHECKING:
@@ -89,6 +91,8 @@ def _loky(package: str) -> tuple[Patch, ...]:
               "the kernel and psutil do not know a process on a worker"),
         Patch(package + ".process_executor", "_process_worker", _P + "lifetime:passing_on", sides=WORKER,
               wraps=True, why="as a pool's process"),
+        Patch(package + ".process_executor", "ProcessPoolExecutor._adjust_process_count",
+              _P + "burst:of_an_executor", wraps=True, why="asks for all its workers at once"),
         Patch(backend + ".synchronize", "SemLock.__init__", ours + "semlock_init",
               "our semaphores have no name to be tracked and unlinked by"),
         Patch(backend + ".synchronize", "SemLock.__getstate__", ours + "semlock_getstate",
@@ -150,7 +154,7 @@ _MULTIPROCESS = (
     Patch("multiprocess.pool", "worker", _P + "lifetime:passing_on", sides=WORKER, wraps=True,
           why=_AS),
     Patch("multiprocess.pool", "Pool._get_sentinels", _P + "pool:get_sentinels", _AS),
-    Patch("multiprocess.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
+    Patch("multiprocess.pool", "Pool._repopulate_pool", _P + "burst:of_a_pool", wraps=True,
           why=_AS),
 )
 
@@ -242,14 +246,14 @@ TABLE: tuple[Patch, ...] = (
     Patch("multiprocessing.pool", "Pool._guarded_task_generation", _P + "pool:guarded_task_generation",
           wraps=True, why="as Pool._get_tasks"),
 
-    Patch("multiprocessing.pool", "Pool._repopulate_pool", _P + "snapshot:at_one_moment", wraps=True,
-          why="its processes inherit one and the same memory, so one copy of it does"),
+    Patch("multiprocessing.pool", "Pool._repopulate_pool", _P + "burst:of_a_pool", wraps=True,
+          why="asks for all its workers at once; its processes inherit one and the same memory"),
     Patch("concurrent.futures.process", "ProcessPoolExecutor.__init__", _P + "executor:init", wraps=True,
           why="its queues are a pool's: a semaphore for each call would be a round trip"),
     Patch("concurrent.futures.process", "_ExecutorManagerThread.wait_result_broken_or_wakeup",
           _P + "executor:wait_result", wraps=True, why="results that have come need no waiting for"),
     Patch("concurrent.futures.process", "ProcessPoolExecutor._launch_processes",
-          _P + "snapshot:at_one_moment", wraps=True, optional=True, why="as Pool._repopulate_pool"),
+          _P + "burst:of_an_executor", wraps=True, optional=True, why="as Pool._repopulate_pool"),
 
     # The popen modules stay as they are: they start managers' servers.
     Patch("multiprocessing.context", "ForkProcess._Popen", _P + "context:fork_popen",
@@ -268,6 +272,10 @@ TABLE: tuple[Patch, ...] = (
           why="a program that looks for threads it forgot finds its own only"),
     Patch("threading", "enumerate", "transparent_mp.background:listed", "as _thread._count"),
     Patch("threading", "active_count", "transparent_mp.background:active", "as _thread._count"),
+
+    *((Patch("os", "fork", "transparent_mp.background:fork", lazy=True,
+             why="warns of threads, from Python 3.12, and shall not of ours"),)
+      if sys.version_info >= (3, 12) else ()),
 
     Patch("os", "kill", _P + "pids:kill", lazy=True,
           why="the pid of a process on a worker means nothing to this kernel"),

@@ -18,10 +18,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from transparent_mp.errors import LaunchError, StoreError, WorkerMismatchError
 from transparent_mp.hidden import Hiding, public
-from transparent_mp.json_text import loads
+from transparent_mp.json_text import dumps, loads
 from transparent_mp.launch.launcher import Launcher
 from transparent_mp.store.link import Command
 from transparent_mp.store.remains import read_out
@@ -67,32 +68,53 @@ class Fleet:
         self._why = ""
         self._mismatch = False
         self._closing = False
-        # Processes that one worker runs side by side: what the first to check in has said.
-        self._cores = 1
+        #: Processes that one worker runs side by side: what the first to check in has said.
+        self.cores = 1
+        # Workers that have come though they are not needed, and have not said so yet.
+        self._surplus = 0
 
     @property
     def limit(self) -> int | None:
         """Workers that may exist at once."""
         limit = self.launcher.limit
-        return limit if limit is None else math.ceil(limit / self._cores)
+        return limit if limit is None else math.ceil(limit / self.cores)
 
-    def want(self, workers: int, starting: int, waiting: int) -> None:
-        """Launch a worker for a process that `submit` has left waiting, when one is missing.
+    def want(self, workers: int, starting: int, waiting: int, more: int = 0) -> None:
+        """Launch what is missing for a process that was left waiting, and so many more that will be.
 
         Raises LaunchError when that is refused and no other worker can take the process.
         """
         limit = self.limit
-        if starting * self._cores >= waiting or (limit is not None and workers + starting >= limit):
-            return
-        try:
-            self._launch()
-        except LaunchError as error:
-            if not workers and not starting:
-                raise
-            log.warning(
-                "no further worker could be launched (%s); processes share those that are there", error
-            )
-            self._spread()
+        missing = min(1 + more, math.ceil((waiting + more) / self.cores) - starting)
+        if limit is not None:
+            missing = min(missing, limit - workers - starting)
+        if missing > 0:
+            name = new_id()
+            self._await(name, missing)
+            self.launch(name, missing, workers + starting)
+
+    def launch(self, name: str, number: int, others: int) -> None:
+        """Launch so many workers that are awaited already under that name. Raises LaunchError as `want`."""
+        names = names_of(name, number)
+        with self._changed:
+            self._states.update(dict.fromkeys(names, State.LAUNCHED))
+            deadline = time.monotonic() + self._session.config.launch_timeout
+            self._deadlines.update(dict.fromkeys(names, deadline))
+        for place, worker in enumerate(names):
+            if self._states[worker] is not State.LAUNCHED:
+                continue
+            try:
+                self.launcher.launch(worker, self._ticket(worker), self.gone)
+            except BaseException as error:
+                # What is refused for one is for the next.
+                self._forget(names[place:])
+                if not isinstance(error, LaunchError) or not (others or place):
+                    raise
+                log.warning(
+                    "no further worker could be launched (%s); processes share those that are there", error
+                )
+                self._spread()
+                return
 
     def await_first(self, timeout: float) -> None:
         """Return when a worker has ever checked in; raises LaunchError when none can."""
@@ -104,16 +126,23 @@ class Fleet:
         why = self.launcher.explain()
         if why:
             self._why = why
-            for worker in [worker for worker, state in self._states.items() if state is State.LAUNCHED]:
+            for worker in [worker for worker, state in list(self._states.items()) if state is State.LAUNCHED]:
                 self.gone(worker, why)
         if not self._has_come(deadline):
             raise LaunchError(f"no worker has checked in within {timeout:.0f} s: {self._hint()}")
 
     def ready(self, worker: str, cores: int = 1) -> None:
         """A worker has checked in."""
-        self._cores = cores
+        more, self.cores = cores > self.cores, cores
         self._session.limit = self.limit or 0
         self._move(worker, State.READY)
+        if more:
+            self._need_fewer()
+        elif self._surplus:
+            self._surplus -= 1
+            control = self._session.keys("control", worker)
+            leave = ("RPUSH", control, dumps({"kind": "leave"}) + "\n")
+            self._session.store.cast(leave, ("PEXPIRE", control, self._session.ttl))
 
     def left(self, worker: str) -> None:
         """A worker has left in good order: nothing of it is missed."""
@@ -179,10 +208,14 @@ class Fleet:
         self._move(worker, State.GONE)
         self._settle_waiting(was is State.READY)
 
-    def _launch(self) -> None:
+    def _await(self, name: str, number: int) -> None:
+        session, starting = self._session, self._session.keys("starting")
+        # Waited for: one may check in before a cast has arrived, and would be refused.
+        session.store.call(("SADD", starting, *names_of(name, number)), ("PEXPIRE", starting, session.ttl))
+
+    def _ticket(self, worker: str) -> dict[str, Any]:
         session = self._session
-        worker = new_id()
-        ticket = Hiding(
+        return Hiding(
             session.ticket(),
             worker=worker,
             machine=worker,
@@ -190,25 +223,32 @@ class Fleet:
             slots=self.launcher.slots,
             linger=session.config.linger,
             log=session.config.log,
+            witness=bool(session.config.witness),
         )
-        starting = session.keys("starting")
-        # Waited for: it may check in before a cast has arrived, and would be refused.
-        session.store.call(("SADD", starting, worker), ("PEXPIRE", starting, session.ttl))
-        with self._changed:
-            self._states[worker] = State.LAUNCHED
-            self._deadlines[worker] = time.monotonic() + session.config.launch_timeout
-        try:
-            self.launcher.launch(worker, ticket, self.gone)
-        except BaseException:
-            session.store.cast(("SREM", starting, worker))
+
+    def _forget(self, workers: Sequence[str]) -> None:
+        """Await them no more: they were not launched."""
+        self._session.store.cast(("SREM", self._session.keys("starting"), *workers))
+        for worker in workers:
             self._move(worker, State.GONE)
-            raise
+
+    def _need_fewer(self) -> None:
+        """Await no more workers than do, now that each runs several processes."""
+        launched = [worker for worker, state in list(self._states.items()) if state is State.LAUNCHED]
+        enough = math.ceil((len(launched) + 1) / self.cores) - 1
+        session, starting = self._session, self._session.keys("starting")
+        for worker in launched[enough:]:
+            # One that is not awaited any more leaves at once. It may have come meanwhile.
+            if session.store.ask("SREM", starting, worker):
+                self._move(worker, State.GONE)
+            else:
+                self._surplus += 1
 
     def _give_up(self, worker: str, when: str) -> bool:
         session = self._session
-        given_up = session.store.ask(
-            *session.script("give_up", ("workers", "starting", "keys"), (session.keys.base, worker, when))
-        )
+        parts = ("workers", "starting", "keys", "ready")
+        args = (session.keys.base, worker, when, session.ttl)
+        given_up = session.store.ask(*session.script("give_up", parts, args))
         if given_up is None:
             return False
         pids, links = given_up
@@ -224,7 +264,9 @@ class Fleet:
             return
         if try_again:
             try:
-                self._launch()
+                name = new_id()
+                self._await(name, 1)
+                self.launch(name, 1, 0)
             except LaunchError as error:
                 self._why = str(error)
             else:
@@ -248,6 +290,11 @@ class Fleet:
             if now is not None and (now, to) in _MOVES:
                 self._states[worker] = to
             self._changed.notify_all()
+
+
+def names_of(name: str, number: int) -> list[str]:
+    """As `submit` names the workers that it awaits."""
+    return [f"{name}-{place}" for place in range(1, number + 1)]
 
 
 def report_exit(session: Session, pid: int, code: int, worker: str) -> None:

@@ -91,7 +91,7 @@ class Shared:
         self.outbound = keys.object(hold.oid, f"q{other}")
         self.peers = keys.object(hold.oid, f"h{other}")
         self.watch: Watch | None = None
-        #: For an end that no other process can read.
+        #: For an end that no other process can read, or perhaps none again.
         self.early: Early | None = None
         self.flow = Flow(sessions.current(), self.outbound, self.peers, keys.object(hold.oid, f"h{side}"))
         self.sent = Sent()
@@ -143,7 +143,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
 
             promote(session, self)
         assert self._shared is not None
-        self._end_early()
+        if self._shared.early is not None:
+            self._shared.early.give(receiver)
         hold = self._shared.hold
         token = sharing.hand_over(session, hold, receiver)
         return rebuild, (hold.oid, hold.side, token, self._readable, self._writable)
@@ -230,7 +231,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         if ack:
             shared.flow.asked(message)
         if shared.early is not None:
-            shared.early.asked(memory.fetch(brings=shared.early.brings))
+            shared.early.asked()
 
     def packed(self, buf: Any, ack: str = "") -> tuple[list[Command], bytes]:
         """What to send first, and the message of this shared end."""

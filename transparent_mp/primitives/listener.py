@@ -138,7 +138,11 @@ class XmlListener(Listener):
 def Client(address: Any, family: str | None = None, authkey: bytes | None = None) -> Any:  # noqa: N802
     """Connect to the listener at `address`, on whatever machine of the session it is."""
     session = sessions.attached()
-    found = None if session is None else _find(session, _name(address))
+    try:
+        found = None if session is None else _find(session, _name(address))
+    except StoreError as error:
+        # One of this machine needs no store: a manager's server, which is to be told that it is to end.
+        return _here(address, family, authkey, error)
     if session is None or found is None:
         return _stock_client(address, family, authkey)
     machine, oid = found
@@ -151,6 +155,13 @@ def Client(address: Any, family: str | None = None, authkey: bytes | None = None
         stock.answer_challenge(conn, authkey)
         stock.deliver_challenge(conn, authkey)
     return conn
+
+
+def _here(address: Any, family: str | None, authkey: bytes | None, lost: StoreError) -> Any:
+    try:
+        return _stock_client(address, family, authkey)
+    except (ConnectionRefusedError, FileNotFoundError):
+        raise lost from None
 
 
 def enter_all(session: Session) -> None:

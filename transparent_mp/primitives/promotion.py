@@ -60,8 +60,10 @@ def _move(session: Session, end: Connection) -> None:
         for inbox, messages in zip(shared, found):
             _push(session, inbox, messages)
         if peer is not None and peer._readable and peer._writable:
-            # Its other end is what is being handed over.
-            shared[1].early = Early(session.store, shared[1].inbound, session.ttl)
+            # One is being handed over, which it is told.
+            for inbox in shared:
+                holders = session.keys.object(inbox.hold.oid, f"h{inbox.hold.side}")
+                inbox.early = Early(session.store, inbox.inbound, session.ttl, holders)
         for one, inbox in zip(ends, shared):
             one._shared = inbox
     for one in ends:

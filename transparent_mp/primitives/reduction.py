@@ -261,7 +261,10 @@ def _blame(obj: Any, depth: int) -> Iterator[str]:
 
 def _dispatch_table() -> dict[type, Callable[[Any], Any]]:
     """Reducers by type, as registered at this moment; an exact dict, which the C pickler reads fastest."""
-    table: dict[type, Callable[[Any], Any]] = dict(CloudPickler.dispatch_table)
+    table: dict[type, Callable[[Any], Any]] = {}
+    # A chain of mappings, which dict() would ask for each of its keys.
+    for part in reversed(CloudPickler.dispatch_table.maps):
+        table.update(part)
     registered = _stdlib.ForkingPickler._extra_reducers  # type: ignore[attr-defined]
     table.update(registered)
     for kind, reduce in _REDUCERS.items():

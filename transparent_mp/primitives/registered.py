@@ -38,15 +38,21 @@ _STANDARD = ("builtins", "io", "_io", _PACKAGE)
 _SITE = ("_sitebuiltins", _PACKAGE)
 _CONSTANTS = (bool, type(None), type(...), type(NotImplemented))
 _MAIN = ("__main__", "__mp_main__")
+#: What has been found to be the interpreter's among the builtins, which are looked at in each start.
+_standard: dict[str, Any] = {}
 
 
 def names() -> dict[str, Any]:
     """Names that the program has put among the builtins, as `gettext.install` does."""
-    return {
-        name: value
-        for name, value in list(vars(builtins).items())
-        if not name.startswith("__") and not _is_standard(value)
-    }
+    found = {}
+    for name, value in list(vars(builtins).items()):
+        if _standard.get(name, _standard) is value or name.startswith("__"):
+            continue
+        if _is_standard(value):
+            _standard[name] = value
+        else:
+            found[name] = value
+    return found
 
 
 def add_names(found: dict[str, Any]) -> None:

@@ -207,8 +207,9 @@ def _handlers() -> Any:
     # Not the module's own functions, whose enumerations cost more than all else here.
     for number in _signal.valid_signals():
         handler = _signal.getsignal(number)
-        ours = str(getattr(handler, "__module__", "")).startswith(_PACKAGE)
-        if handler is not None and not ours and handler != _HANDLED.get(number, signal.SIG_DFL):
+        if handler is None or handler == _HANDLED.get(number, _signal.SIG_DFL):
+            continue
+        if not str(getattr(handler, "__module__", "")).startswith(_PACKAGE):
             found[int(number)] = handler
     return found or _NOTHING
 

@@ -15,12 +15,12 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Callable
+from typing import Any, Callable
 
 from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, send_signal
 from transparent_mp.launch.launcher import Launcher
-from transparent_mp.primitives import homes, watching
+from transparent_mp.primitives import burst, homes, opening, watching
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
 from transparent_mp.primitives.packing import kept
@@ -34,7 +34,7 @@ from transparent_mp.ship.requests import Answers
 from transparent_mp.ship.served import Served
 from transparent_mp.store.keys import FIRST_PID
 from transparent_mp.store.link import Command
-from transparent_mp.store.session import OwnedSession, Session
+from transparent_mp.store.session import OwnedSession, Session, new_id
 
 log = logging.getLogger("transparent_mp")
 
@@ -87,20 +87,25 @@ class Starter:
 
     def start(self, child: Child, uid: str, before: Sequence[Command], body: bytes) -> None:
         """Submit a process; returns when a worker has it or is on its way. Raises LaunchError, StoreError."""
-        session = self.session
-        args = (session.keys.base, uid, session.uid, child.name, body, session.ttl, FIRST_PID, session.limit)
+        session, fleet = self.session, self.fleet
+        processes, name = burst.begun(), new_id()
+        args: tuple[Any, ...] = (session.keys.base, uid, session.uid, child.name, body, session.ttl)
+        args += (FIRST_PID, session.limit)
+        if fleet is not None:
+            args += (name, processes, fleet.cores)
         submit = session.script("submit", ("pids", "workers", "starting", "ready", "keys"), args)
-        pid, given, workers, starting, waiting = session.store.call(*before, submit)[-1]
+        pid, given, workers, starting, waiting, missing = session.store.call(*before, submit)[-1]
         self._know(child, pid)
         if given:
             return
-        if self.fleet is None:
-            counts = {"workers": workers, "starting": starting, "waiting": waiting}
+        burst.asked()
+        if fleet is None:
+            counts = {"workers": workers, "starting": starting, "waiting": waiting, "more": processes - 1}
             session.store.cast(*session.push_event(session.client, encode({"kind": "want", **counts})))
             return
         try:
-            self.fleet.want(workers, starting, waiting)
-            self.fleet.await_first(session.config.launch_timeout)
+            fleet.launch(name, missing, workers + starting)
+            fleet.await_first(session.config.launch_timeout)
         except LaunchError:
             # Withdrawn, so that it does not run later behind the back of who was told that it does not.
             self.signal(pid, 9)
@@ -201,7 +206,7 @@ class Starter:
     def _on_want(self, head: Head, _body: bytes) -> None:
         assert self.fleet is not None
         try:
-            self.fleet.want(head["workers"], head["starting"], head["waiting"])
+            self.fleet.want(head["workers"], head["starting"], head["waiting"], head.get("more", 0))
         except LaunchError as error:
             log.error("a process waits for a worker that cannot be launched: %s", error)
 
@@ -229,7 +234,7 @@ def _launcher(session: Session) -> Launcher:
         return LambdaLauncher(session.config)
     from transparent_mp.launch.local import LocalLauncher
 
-    return LocalLauncher(session.config)
+    return opening.launcher() or LocalLauncher(session.config)
 
 
 def _after_fork_in_child() -> None:

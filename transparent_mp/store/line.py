@@ -21,7 +21,7 @@ from typing import Callable, NamedTuple, Optional
 
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.originals import original
-from transparent_mp.store.link import Arg, Command, Link, Reply, only_text
+from transparent_mp.store.link import Arg, Command, Link, Reply, only_text, silent
 from transparent_mp.store.refusals import Kind, explained, refusal
 from transparent_mp.store.scripts import NO_LINE, numbered, script
 
@@ -128,11 +128,21 @@ class Line:
             raise
         return False
 
-    def take_ready(self) -> None:
-        """The same with those that are here."""
+    def insist(self, patience: float) -> None:
+        """The same with all of them; a connection that says nothing for so many seconds is taken for lost."""
+        while self.kept:
+            missing, link = len(self.kept), self.link
+            self.take_ready(patience)
+            if len(self.kept) == missing and self.link is link and link is not None:
+                # A store that is only slow answers a later one.
+                self._reconnect(silent(link.address, patience))
+                patience *= 2
+
+    def take_ready(self, timeout: float = 0.0) -> None:
+        """The same with those that are here; waits up to `timeout` seconds for the first."""
         try:
             if self.link is not None:
-                self.link.pull()
+                self.link.pull(timeout)
             while self.kept and self.link is not None and self.link.arrived:
                 self._settle(self.link.arrived.popleft())
         except StoreAwayError as error:

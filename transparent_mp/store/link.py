@@ -169,10 +169,10 @@ class Link:
                 raise
             return True
 
-    def pull(self) -> None:
-        """Read what is there, without waiting, into `arrived`."""
+    def pull(self, timeout: float = 0.0) -> None:
+        """Read what is there into `arrived`; while that is empty, wait up to `timeout` seconds for more."""
         self._parse()
-        while self._readable(0):
+        while self._readable(0.0 if self.arrived else timeout):
             self._fill()
             self._parse()
 
@@ -242,6 +242,14 @@ def handlers_errors_only() -> Iterator[None]:
     except OSError as error:
         if from_handler(error):
             raise
+
+
+def silent(address: str, seconds: float) -> StoreAwayError:
+    """The error for a server that does not answer, on a connection that has not ended."""
+    return StoreAwayError(
+        f"the store at {address} has not answered within {seconds:g} s: see whether that Redis server is "
+        "still reachable, and not too busy"
+    )
 
 
 def garbled(address: str, answer: str) -> StoreError:

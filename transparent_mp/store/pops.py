@@ -4,6 +4,7 @@ A pop moves the element into a list of the line's own (`taken`), and is answered
 is lost meanwhile, the list has grown by the element, or it is still where it was, and the pop is begun anew.
 
     pop        sent; `then` runs behind it, once it was served
+    ready      whether collect would not wait
     collect    its answers are here, or it was begun anew: the caller waits again
     answers    taken by the caller, and forgotten here
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import select
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Callable
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
@@ -25,6 +26,11 @@ from transparent_mp.store.refusals import explained, lacks_scripts
 #: Elements, and bytes, in `taken` after which a pop removes those before it. Larger: more memory of the
 #: store; smaller: a command more for more pops.
 TAKEN, TAKEN_BYTES = 16, 64 * 1024
+#: Goes on each time that a wait has lasted for as many seconds as it said: looks at something, and says when
+#: it is to look again.
+Looks = Iterator[float]
+#: For a wait in which nothing is looked at.
+NO_LOOKS: Looks = iter(())
 #: What tells the end of a connection and nothing else; where a system lacks it, an error does.
 _ENDED = getattr(select, "POLLRDHUP", 0)
 
@@ -102,6 +108,17 @@ class PopLine(Line):
     def wait(self, timeout: float | None) -> bool:
         """Whether an answer, or the connection's end, is here within `timeout` seconds (None: for ever)."""
         return self.link is None or self.link.wait(timeout)
+
+    def ready(self) -> bool:
+        """Whether collect() will not wait: the answers are here, or the connection's end is."""
+        if not self.usable:
+            return True
+        assert self.link is not None
+        try:
+            self.link.pull()
+        except StoreAwayError:
+            return True
+        return self.complete()
 
     def collect(self) -> bool:
         """Wait for the answers, which then lie in `link.arrived`; False: the pop was begun anew instead."""

@@ -64,6 +64,7 @@ def evaluated(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Comma
     return ("EVAL", _scripts()[name][0], len(keys), *keys, *args)
 
 
+@lru_cache(maxsize=1)
 def loading() -> tuple[Command, ...]:
     """The commands that load every script."""
     return tuple(("SCRIPT", "LOAD", text) for text, _sha in _scripts().values())

@@ -21,7 +21,6 @@ It does not know what keys and values mean.
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 from collections import deque
@@ -31,12 +30,13 @@ from typing import Callable
 from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.originals import original
 from transparent_mp.store.admission import Admission
+from transparent_mp.store.alarm import Alarm
 from transparent_mp.store.busy import Exchange
 from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.lending import PopLines
 from transparent_mp.store.line import Line, OnReply
 from transparent_mp.store.link import Command, Link, Reply
-from transparent_mp.store.pops import PopLine
+from transparent_mp.store.pops import NO_LOOKS, Looks, PopLine
 
 _ident = threading.get_ident
 # The kernel's: on a worker a process has another.
@@ -73,7 +73,7 @@ class Store:
         self._dialler = Dialler(connect, prepare, patience, prepared)
         self._line: Line | None = None
         self._pops = PopLines(self._dialler.dial)
-        self._alarm: select.epoll | None = None
+        self._alarm = Alarm()
         self.reset()
 
     def reset(self) -> None:
@@ -84,9 +84,7 @@ class Store:
             self._line.drop()
         self._pops.drop()
         self._line, self._pops = None, PopLines(self._dialler.dial)
-        if self._alarm is not None:
-            self._alarm.close()
-        self._alarm = None
+        self._alarm.close()
         self._lock = threading.RLock()
         # Who is in the middle of an exchange: a finaliser or handler that runs just then gets a link aside.
         self._busy = 0
@@ -118,7 +116,7 @@ class Store:
             if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
-                    self._read(line)
+                    line.take(1)
             self._raise_failed()
         if self._later:
             self._flush()
@@ -135,19 +133,18 @@ class Store:
         replies = self.aside(*commands) if self._busy == _ident() else self._call(commands)
         if self._later:
             self._flush()
-        for reply in replies:
-            if isinstance(reply, StoreReplyError):
-                raise reply
-        return replies
+        return _unless_refused(replies)
 
-    def _call(self, commands: Sequence[Command]) -> list[Reply]:
+    def _call(self, commands: Sequence[Command], patience: float | None = None) -> list[Reply]:
         replies: list[Reply] = []
         with self._lock, self._exchange:
             line = self._turn()
             self._send(line, commands, replies.append, replies.append)
             self.waits += 1
+            if patience is not None:
+                line.insist(patience)
             while len(replies) < len(commands):
-                self._read(line)
+                line.take(1)
             self._raise_failed()
         return replies
 
@@ -158,7 +155,7 @@ class Store:
         line = self.watch()
         replies: list[Reply] = []
         try:
-            line.put(commands, replies.append, replies.append)
+            self._send(line, commands, replies.append, replies.append)
             self.waits += 1
             line.take(len(line.kept))
         except BaseException:
@@ -170,6 +167,10 @@ class Store:
     def ask(self, *command: object) -> Reply:
         """`call` for a single command."""
         return self.call(command)[0]  # type: ignore[arg-type]
+
+    def insist(self, command: Command, patience: float) -> Reply:
+        """`ask` for what must not wait on a connection that has silently died: see `Line.insist`."""
+        return _unless_refused(self._call((command,), patience))[0]
 
     def load(self, command: Command, into: memoryview) -> bool:
         """As `Line.load`; False also for a lost connection: ask() tells."""
@@ -195,10 +196,12 @@ class Store:
             if self._line is not None and self._line.kept:
                 self._line.take_ready()
 
-    def pop(self, key: str, timeout: float | None = None, then: Sequence[Command] = ()) -> list[Reply] | None:
+    def pop(
+        self, key: str, timeout: float | None = None, then: Sequence[Command] = (), looks: Looks = NO_LOOKS
+    ) -> list[Reply] | None:
         """Take the first element of the list, waiting up to `timeout` seconds (None: for ever).
 
-        Returns [element, *replies of `then`], or None when the time is over.
+        Returns [element, *replies of `then`], or None when the time is over. `looks`: as finish().
         """
         line = self.watch()
         sent = False
@@ -206,7 +209,7 @@ class Store:
             line.pop(key, then)
             sent = True
             self.waits += 1
-            self.finish(line, timeout)
+            self.finish(line, timeout, looks)
         except StoreError:
             line.close()
             raise
@@ -218,16 +221,22 @@ class Store:
             raise
         replies = line.answers()
         self.unwatch(line)
-        for reply in replies:
-            if isinstance(reply, StoreReplyError):
-                raise reply
-        return None if replies[0] is None else replies
+        return None if _unless_refused(replies)[0] is None else replies
 
-    def finish(self, line: PopLine, timeout: float | None) -> None:
-        """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`."""
+    def finish(self, line: PopLine, timeout: float | None, looks: Looks = NO_LOOKS) -> None:
+        """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`.
+
+        `looks`: see `pops.Looks`.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
+        pause = next(looks, None)
         while True:
-            if not self.wait(line, None if deadline is None else deadline - time.monotonic(), alone=True):
+            left = None if deadline is None else deadline - time.monotonic()
+            if pause is not None and (left is None or pause < left):
+                if not self.wait(line, pause, alone=True):
+                    pause = next(looks, None)
+                    continue
+            elif not self.wait(line, left, alone=True):
                 self.unblock(line)
             if line.collect():
                 return
@@ -262,13 +271,7 @@ class Store:
 
     def alarm(self) -> int:
         """An fd that is readable when the shared line's connection has ended; -1: there is none here."""
-        if not hasattr(select, "epoll"):
-            return -1
-        if self._alarm is None:
-            self._alarm = select.epoll()
-            if self._line is not None and self._line.usable:
-                self._alarm.register(self._line.fileno(), select.EPOLLRDHUP)
-        return self._alarm.fileno()
+        return self._alarm.fileno(self._line)
 
     def watch(self) -> PopLine:
         """A line for the caller alone, on whose fd it may wait."""
@@ -309,9 +312,7 @@ class Store:
                 self._line.close()
                 self._line = None
             self._pops.close()
-            if self._alarm is not None:
-                self._alarm.close()
-                self._alarm = None
+            self._alarm.close()
 
     def _flush(self) -> None:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
@@ -347,9 +348,9 @@ class Store:
 
     def _dial_shared(self, line: Line) -> None:
         self._check()
+        self._alarm.leave(line)
         self._dialler.dial(line, shared=True)
-        if self._alarm is not None:
-            self._alarm.register(line.fileno(), select.EPOLLRDHUP)
+        self._alarm.follow(line)
 
     def _check(self) -> None:
         if self._closed:
@@ -359,13 +360,10 @@ class Store:
     def _send(self, line: Line, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
         line.put(commands, each, last)
 
-    def _read(self, line: Line) -> None:
-        line.take(1)
-
     def _settle(self) -> None:
         if self._line is not None:
             while self._line.kept:
-                self._read(self._line)
+                self._line.take(1)
 
     def _raise_failed(self) -> None:
         if self._line is not None and self._line.failed:
@@ -390,3 +388,10 @@ class Store:
         if isinstance(first, bytes):
             self.cast(("LPUSH", key, first))
         self.unwatch(line)
+
+
+def _unless_refused(replies: list[Reply]) -> list[Reply]:
+    for reply in replies:
+        if isinstance(reply, StoreReplyError):
+            raise reply
+    return replies

@@ -11,6 +11,7 @@ last act, under a new holder id; from then on its end here means nothing to anyo
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import atexit
 import ctypes
 import faulthandler
@@ -25,7 +26,7 @@ from typing import Any, NoReturn
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import ahead, lifetime, memory, pids, sharing, untold
+from transparent_mp.primitives import ahead, held, lifetime, memory, pids, sharing, untold
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import decode, encode
 from transparent_mp.ship.served import sees_the_same
@@ -46,15 +47,19 @@ UNMADE = 1
 FORKED_RUN_EXIT_HANDLERS = hasattr(popen_fork, "atexit")
 
 _PR_SET_PDEATHSIG = 1
+#: Looked up before the fork.
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel: int) -> NoReturn:
     """Run the process that the supervisor gives this forked child; never returns."""
     code = UNMADE
-    had = frozenset(sys.modules)
+    had = preload.last_imported()
     try:
         _die_with_supervisor()
         _stand_alone()
+        preload.tell_ahead(channel.say)
+        sockets = surroundings.place_for_sockets(shelf.place)
         frame = channel.receive()
         if not frame:
             os._exit(0)
@@ -64,12 +69,12 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         session.store.hold(channel.hold)
         session.depot, session.shelf = shelf.depot, shelf.content
         untold.become_own(channel.untold)
+        held.become_own(channel.held)
         sessions.attach(session)
         _, body = ahead.split(body)
         content = unpack(session, "process:" + session.uid, body)
-        preload.tell_ahead(channel.say)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
-        program = _made(session, shelf, head["pid"], content)
+        program = _made(session, shelf, head["pid"], content, sockets)
         first = sharing.held()
         code = _run(program, parent_sentinel)
         _leave_files()
@@ -79,6 +84,9 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         if limited is not None and limited.passes_on:
             _pass_on(session, ticket["worker"], head["pid"], content, first)
         channel.say(preload.imported(had))
+        if not code:
+            _flush()
+            channel.leave()
     except StoreError as error:
         sys.stderr.write(f"transparent_mp: a process ends: {error}\n")
     except BaseException:  # noqa: BLE001  the process ends here, whatever it was
@@ -97,7 +105,7 @@ def _leave_files() -> None:
         sys.stderr.write(f"transparent_mp: a file that was left open is not whole at the client: {error}\n")
 
 
-def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[str, Any]:
+def _made(session: Session, shelf: Shelf, pid: int, content: Buffer, sockets: str) -> tuple[str, Any]:
     around, method, prepared, process = pickle.loads(content)
     pids.become(pid, around["parent"], around["cpus"], around["ancestor"])
     served = around["served"]
@@ -113,7 +121,7 @@ def _made(session: Session, shelf: Shelf, pid: int, content: Buffer) -> tuple[st
         atexit._clear()
         atexit.register(util._exit_function)  # type: ignore[attr-defined]
     program = load(session, shelf, around, method, prepared, process)
-    surroundings.place_sockets(program._config, shelf.place, pid)
+    surroundings.place_sockets(program._config, sockets)
     return method, program
 
 
@@ -147,17 +155,18 @@ def _pass_on(session: Session, worker: str, pid: int, content: Buffer, holds: Se
 
 def _stand_alone() -> None:
     """Undo what a supervisor has and a fresh process has not."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Not `signal`'s functions, whose enumerations cost more than all else here.
+    _signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+        _signal.signal(number, _signal.SIG_DFL)
     if faulthandler.is_enabled():
         faulthandler.disable()
 
 
 def _die_with_supervisor() -> None:
     # A supervisor that is killed cannot report its children, so none may live on and act.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _flush() -> None:

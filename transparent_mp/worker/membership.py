@@ -23,6 +23,10 @@ from transparent_mp.ship.frames import decode, encode
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
 
+#: Waits for the answer to a renewal in the time of one lease. Fewer: a connection that has died without a
+#: word costs the lease; more: a store that is slow is connected to again, which does not make it faster.
+PATIENCE = 6
+
 
 def tells_of_the_end(orders: Iterable[bytes]) -> str:
     """What to say of the session if one of a worker's orders is that it has ended, else ''."""
@@ -68,7 +72,8 @@ class Membership:
         keys = self._session.keys
         begun = time.monotonic()
         names = [keys("alive"), keys("workers"), keys("lease", self.name)]
-        if self._session.store.ask(*script("renew", names, (self.name, self._lease_ms))) != 1:
+        command = script("renew", names, (self.name, self._lease_ms))
+        if self._session.store.insist(command, self._session.lease / PATIENCE) != 1:
             return False
         self._held_since(begun)
         return True

@@ -22,7 +22,7 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from typing import Any, Callable
 
@@ -68,9 +68,23 @@ def modules() -> None:
     gc.freeze()
 
 
-def imported(before: Collection[str]) -> list[str]:
-    """Modules of the standard library that this process has and `before` has not, first imported first."""
-    return [name for name in list(sys.modules) if name not in before and _is_standard(name)]
+def last_imported() -> str:
+    """What `imported` is told later. One name, not all: who looks at a name has a page of its own for it."""
+    return next(reversed(sys.modules))
+
+
+def imported(since: str) -> list[str]:
+    """Modules of the standard library that were imported after `since`, first imported first."""
+    found = []
+    try:
+        for name in reversed(sys.modules):
+            if name == since:
+                break
+            found.append(name)
+    except RuntimeError:
+        # A thread that was left behind imports just now. It is a hint only.
+        return []
+    return [name for name in reversed(found) if _is_standard(name)]
 
 
 def tell_ahead(say: Callable[[list[str]], None]) -> None:

@@ -7,16 +7,22 @@ parent sentinel becomes readable when its parent's end is told (`orphan`) or thi
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
+import resource
 import select
 import signal
 import socket
+import sys
+import termios
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from transparent_mp.errors import UntrustedPayloadError
+from transparent_mp.originals import original
+from transparent_mp.primitives.held import Held, leave
 from transparent_mp.primitives.lifetime import NEAR
 from transparent_mp.primitives.taking import last_words
 from transparent_mp.primitives.untold import Untold
@@ -30,6 +36,16 @@ log = logging.getLogger("transparent_mp")
 GRACE = 1.0
 #: One read of a child's output.
 READ = 64 * 1024
+#: Kilobytes that a process may have had and leave ahead of the kernel. Larger: the next one may want memory
+#: that is not free yet; smaller: the end of more processes is seen as late as the kernel is done.
+SMALL = 256 * 1024
+
+#: The word of a child that leaves: no module's name and no variable.
+_LEFT = "."
+#: A directory with one for each thread; the links that it has when there is one thread.
+_THREADS, _ALONE = "/proc/self/task", 3
+# A process of the program finds the client's files by these names.
+_stat, _listdir, _close = (original("os", name) for name in ("stat", "listdir", "close"))
 
 
 class Running:
@@ -46,8 +62,11 @@ class Running:
         #: Set when it is killed at its worker's limit.
         self.outlived = False
         self._warned = False
+        self._words: list[str] = []
         #: What the child has not told.
         self.untold = Untold()
+        #: The locks that it has acquired.
+        self.held = Held()
         self._frame_reader, self._frame_writer = os.pipe()
         self._words_reader, self._words_writer = os.pipe()
         out, err, parent = os.pipe(), os.pipe(), os.pipe()
@@ -100,6 +119,37 @@ class Running:
             os.set_blocking(self._words_writer, False)
             os.write(self._words_writer, "".join(f"{word} " for word in words).encode())
 
+    def leave(self) -> None:
+        """In the child, which exits with 0 next: have its end seen before the kernel has taken its memory.
+
+        Whoever sees it finds that nothing is open any more. Not if other threads may still do something, or
+        if there is much memory, which the next process may want.
+        """
+        words = self._words_writer
+        try:
+            if not os.path.samestat(os.fstat(words), self._words_pipe) or _stat(_THREADS).st_nlink != _ALONE:
+                return
+            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SMALL:
+                return
+            fds = set(map(int, _listdir("/proc/self/fd"))).difference((1, 2, words))
+        except OSError:
+            # Its end is seen when it has ended.
+            return
+        for fd in fds:
+            # The one by which they were listed is no more.
+            with contextlib.suppress(OSError):
+                _close(fd)
+        with contextlib.suppress(OSError):
+            os.write(words, f"{_LEFT} ".encode())
+        for fd in (1, 2):
+            with contextlib.suppress(OSError):
+                _close(fd)
+
+    def has_left(self) -> bool:
+        """In the supervisor, when there is no more output: whether it is about to exit with 0."""
+        self._words += self._read_words()
+        return _LEFT in self._words
+
     def hold(self, fd: int) -> None:
         """In the child: have a connection kept beyond its death, so that what it sent arrives."""
         there = self._links_there
@@ -118,6 +168,9 @@ class Running:
 
     def said(self) -> list[str]:
         """In the supervisor: what the child has said."""
+        return [word for word in (*self._words, *self._read_words()) if word != _LEFT]
+
+    def _read_words(self) -> list[str]:
         return (self.read(self._words_reader) or b"").decode().split()
 
     def read(self, fd: int) -> bytes | None:
@@ -126,6 +179,10 @@ class Running:
             return os.read(fd, READ)
         except BlockingIOError:
             return None
+
+    def waiting(self, fd: int) -> int:
+        """How many bytes of output are there."""
+        return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def signal(self, number: int) -> None:
         # It may have ended a moment ago, and its end not been seen yet.
@@ -162,6 +219,7 @@ class Running:
         self._frame_writer = self._words_reader = -1
         self._links_here.close()
         self.untold.close()
+        self.held.close()
         self.orphan()
 
 
@@ -183,9 +241,12 @@ class Once:
         self._begun.add(uid)
 
 
-def wind_up(session: Session, running: Running) -> list[str]:
+def wind_up(session: Session, running: Running, code: int, worker: str) -> list[str]:
     """Let go of a child that has ended, and tell what it had done and not told; returns what it has said."""
     said = running.said()
+    left = leave(session, running.held, running.pid, code, worker)
+    if left:
+        session.store.cast(*left)
     try:
         commands = last_words(session, running.untold)
     except (ValueError, TypeError) as error:
@@ -196,6 +257,19 @@ def wind_up(session: Session, running: Running) -> list[str]:
             session.store.cast(*commands)
     running.close()
     return said
+
+
+def reap() -> dict[int, int]:
+    """The children that have ended, with their exit codes."""
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            child, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if child == 0:
+            return ended
+        ended[child] = os.waitstatus_to_exitcode(status)
 
 
 def end_all(processes: Iterable[Running], first: int, woken: int) -> None:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import logging
+import math
 import os
 import selectors
 import signal
@@ -43,7 +44,7 @@ from transparent_mp.worker import preload
 from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership, tells_of_the_end
-from transparent_mp.worker.running import Once, Running, drain, end_all, wind_up
+from transparent_mp.worker.running import Once, Running, drain, end_all, reap, wind_up
 from transparent_mp.worker.shelf import Shelf
 
 log = logging.getLogger("transparent_mp")
@@ -252,6 +253,9 @@ class Supervisor:
             self._signal_all(head["signal"])
         elif kind == "orphan" and running is not None:
             running.orphan()
+        elif kind == "leave":
+            # It is not needed, unless something has come for it meanwhile.
+            self._idle_since = -math.inf
         elif kind == "end":
             self._drain(signal.SIGTERM)
         return 0
@@ -264,8 +268,9 @@ class Supervisor:
             self._move(State.RUNNING)
         for fd in running.outputs:
             self._selector.register(fd, selectors.EVENT_READ, self._on_output)
-        host = self._membership.host
-        self._membership.tell("started", name=head["name"], pid=running.pid, worker=self._name, host=host)
+        if self._ticket.get("witness"):
+            host = self._membership.host
+            self._membership.tell("started", name=head["name"], pid=running.pid, worker=self._name, host=host)
 
     def _has(self, more: bool) -> None:
         """Whether modules were imported: the spare that lacks them is replaced."""
@@ -290,7 +295,6 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         os.close(self._woken)
         os.close(self._waker)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
         for other in self._running.values():
             other.close()
@@ -309,47 +313,47 @@ class Supervisor:
     def _on_output(self, fd: Any) -> None:
         for running in self._running.values():
             if fd in running.outputs and not self._pump(running, fd):
+                if not running.outputs and running.has_left():
+                    self._ended(running.pid, running, 0)
                 return
 
-    def _pump(self, running: Running, fd: int) -> bool:
-        """Pass on what a child has written; False at its end."""
+    def _pump(self, running: Running, fd: int) -> int:
+        """Pass on what a child has written; returns how many bytes."""
         data = running.read(fd)
         if data:
             self._output(running.pid, running.outputs[fd], data)
         elif data is not None:
             self._selector.unregister(fd)
             running.close_output(fd)
-        return bool(data)
+        return len(data or b"")
 
     def _on_child(self, _woken: Any) -> None:
         drain(self._woken)
-        ended: dict[int, int] = {}
-        while True:
-            try:
-                child, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if child == 0:
-                break
-            ended[child] = os.waitstatus_to_exitcode(status)
+        ended = reap()
         for pid, running in list(self._running.items()):
             if running.child in ended:
+                # What a dead one had sent may be waited for, for seconds.
+                self._see_to_lease()
+                if self.state is State.EXITED:
+                    return
                 self._ended(pid, running, ended[running.child])
         if self._spare is not None and self._spare.child in ended:
             self._drop_spare()
 
     def _ended(self, pid: int, running: Running, code: int) -> None:
         for fd in list(running.outputs):
-            # What was written before the end is passed on before the end is told.
-            while self._pump(running, fd):
-                pass
+            # What was written before the end is passed on before the end is told, and no more: a child of its
+            # own may write on and on.
+            waiting = running.waiting(fd)
+            while waiting > 0 and (passed_on := self._pump(running, fd)):
+                waiting -= passed_on
             if fd in running.outputs:
                 self._selector.unregister(fd)
         del self._running[pid]
         if code:
             # What it sent has arrived, and a pop that waits is of no effect any more, when its exit is told.
             fence(self._session, pid, self._name, running.links())
-        self._imports.wait += wind_up(self._session, running)
+        self._imports.wait += wind_up(self._session, running, code, self._name)
         if not running.outlived:
             # No lock on a file is held any more, either.
             forget_files(self._session, pid)

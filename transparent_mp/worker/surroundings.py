@@ -57,29 +57,46 @@ def enter(around: dict[str, Any], address: str = "") -> None:
     tempfile.tempdir = around["tempdir"] if is_there else None
 
 
-def place_sockets(config: dict[str, Any], place: str, pid: int) -> None:
-    """Give a process a directory for its sockets in `place`, unless its parent's is on this machine.
+def place_for_sockets(place: str) -> str:
+    """A directory in `place` for the sockets of the process that this one will be; "" if there can be none.
 
     A socket is bound where the kernel is, whoever else's files are shown to the program.
     """
+    if not place:
+        return ""
+    path = os.path.join(place, f"sockets-{os.getpid()}")
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        # A process that has had that number has left it.
+        return path
+    except OSError:
+        # It looks for one itself when it needs one, and says what is wrong.
+        return ""
+    return path
+
+
+def place_sockets(config: dict[str, Any], place: str) -> None:
+    """Have a process use that directory for its sockets, unless its parent's is on this machine."""
     try:
         original("os", "stat")(config.get("tempdir") or "")
     except OSError:
         config.pop("tempdir", None)
         if place:
-            config["tempdir"] = os.path.join(place, f"sockets-{pid}")
-            original("os", "mkdir")(config["tempdir"])
+            config["tempdir"] = place
 
 
 def _environ(theirs: dict[str, str], own: tuple[str, ...]) -> None:
-    for name in list(os.environ):
-        if not _own(name, own) and name not in theirs:
+    here = dict(os.environ)
+    changed = {name for name, value in theirs.items() if here.get(name) != value}
+    for name in changed.union(here.keys() - theirs.keys()):
+        if _own(name, own):
+            continue
+        if name in theirs:
+            os.environ[name] = theirs[name]
+        else:
             del os.environ[name]
-    zone = os.environ.get("TZ")
-    for name, value in theirs.items():
-        if not _own(name, own) and os.environ.get(name) != value:
-            os.environ[name] = value
-    if os.environ.get("TZ") != zone:
+    if os.environ.get("TZ") != here.get("TZ"):
         time.tzset()
 
 

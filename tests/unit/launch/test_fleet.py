@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any, Callable
 
@@ -20,12 +21,16 @@ class Launcher:
 
     def __init__(self) -> None:
         self.launched: list[str] = []
+        self.asked = 0
+        #: Further ones are refused.
+        self.room = 1000
         self.refuses = False
         self.why = ""
 
     def launch(self, worker: str, ticket: dict[str, Any], on_gone: Callable[[str, str], None]) -> None:
         assert ticket["worker"] == worker
-        if self.refuses:
+        self.asked += 1
+        if self.refuses or len(self.launched) >= self.room:
             raise LaunchError(2, "there is no such command")
         self.launched.append(worker)
 
@@ -75,6 +80,78 @@ def test_a_worker_is_launched_for_what_waits_up_to_the_limit(fleet: Fleet, launc
     assert len(launcher.launched) == 2
 
 
+def awaited(session: OwnedSession) -> set[str]:
+    return {name.decode() for name in session.store.ask("SMEMBERS", session.keys("starting"))}
+
+
+def test_all_are_launched_for_those_that_will_wait(
+    fleet: Fleet, launcher: Launcher, session: OwnedSession
+) -> None:
+    launcher.limit = None
+    fleet.want(workers=0, starting=0, waiting=1, more=4)
+    assert len(launcher.launched) == 5
+    assert awaited(session) == set(launcher.launched)
+    fleet.want(workers=0, starting=5, waiting=2, more=4)
+    assert len(launcher.launched) == 6
+
+
+def test_of_workers_with_several_cores_only_those_that_are_needed_are_awaited(
+    fleet: Fleet, launcher: Launcher, session: OwnedSession
+) -> None:
+    launcher.limit = 100
+    fleet.want(workers=0, starting=0, waiting=1, more=8)
+    first, *others = launcher.launched
+    check_in(session, first)
+    fleet.ready(first, cores=4)
+    # Nine processes.
+    assert awaited(session) == set(others[:2])
+    assert session.limit == 25
+    for worker in others[:2]:
+        check_in(session, worker)
+        fleet.ready(worker, cores=4)
+    # Those that are not awaited are not missed either.
+    session.config = dataclasses.replace(session.config, launch_timeout=0.0)
+    fleet.look()
+    assert told(session) == []
+
+
+def test_one_that_has_come_when_fewer_are_needed_is_told_to_leave(
+    fleet: Fleet, launcher: Launcher, session: OwnedSession
+) -> None:
+    launcher.limit = None
+    fleet.want(workers=0, starting=0, waiting=1, more=3)
+    first, *_, last = launcher.launched
+    for worker in (first, last):
+        check_in(session, worker)
+    fleet.ready(first, cores=4)
+    fleet.ready(last, cores=4)
+    session.store.settle()
+    words = [session.store.ask("LRANGE", session.keys("control", one), 0, -1) for one in (first, last)]
+    assert words == [[], [b'{"kind":"leave"}\n']]
+    # It may have been given something: its end is noticed.
+    submit(session)
+    submit(session)
+    session.store.call(("DEL", session.keys("lease", last)))
+    fleet.look()
+    assert [head["worker"] for head in told(session)] == [last]
+
+
+def test_what_is_refused_for_one_is_not_tried_for_the_next(
+    fleet: Fleet, launcher: Launcher, session: OwnedSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    launcher.limit = None
+    launcher.room = 2
+    submit(session)
+    fleet.want(workers=0, starting=0, waiting=1, more=4)
+    assert launcher.asked == 3
+    assert awaited(session) == set(launcher.launched)
+    assert "no further worker could be launched" in caplog.text
+    launcher.room = 0
+    with pytest.raises(LaunchError):
+        fleet.want(workers=0, starting=0, waiting=3, more=4)
+    assert awaited(session) == set(launcher.launched)
+
+
 def test_the_first_refusal_is_raised_and_a_later_one_is_not(
     fleet: Fleet, launcher: Launcher, session: OwnedSession
 ) -> None:
@@ -117,6 +194,7 @@ def test_a_lost_worker_s_processes_have_ended_once(
     fleet.want(workers=0, starting=0, waiting=1)
     (worker,) = launcher.launched
     check_in(session, worker)
+    assert session.store.ask("LPOP", session.keys("control", worker))
     fleet.ready(worker)
     fleet.look()
     assert told(session) == []
@@ -124,6 +202,26 @@ def test_a_lost_worker_s_processes_have_ended_once(
     fleet.look()
     fleet.gone(worker, "seen to end as well")
     assert told(session) == [{"kind": "exit", "pid": FIRST_PID, "code": VANISHED, "worker": worker}]
+
+
+@pytest.mark.parametrize("seen", ["to end", "by its lease"])
+def test_what_a_lost_worker_had_not_taken_is_run_by_another(
+    fleet: Fleet, launcher: Launcher, session: OwnedSession, seen: str
+) -> None:
+    submit(session)
+    fleet.want(workers=0, starting=0, waiting=1)
+    (worker,) = launcher.launched
+    check_in(session, worker)
+    fleet.ready(worker)
+    if seen == "to end":
+        fleet.gone(worker, "killed")
+    else:
+        session.store.call(("DEL", session.keys("lease", worker)))
+        fleet.look()
+    assert told(session) == []
+    _, another = launcher.launched
+    check_in(session, another)
+    assert session.store.ask("SMEMBERS", session.keys("running", another)) == [b"%d" % FIRST_PID]
 
 
 def test_another_is_launched_for_what_waits_when_a_worker_is_lost(

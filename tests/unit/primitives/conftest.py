@@ -445,9 +445,9 @@ class Client:
     def event(self, **head):
         self.session.store.call(*self.session.push_event(self.session.uid, encode(head)))
 
-    def check_in(self):
-        """The worker that was launched last takes its place; its name."""
-        session, worker = self.session, self.launcher.launched[-1][0]
+    def check_in(self, place=-1):
+        """The worker that was launched last, or as that one, takes its place; its name."""
+        session, worker = self.session, self.launcher.launched[place][0]
         args = (session.keys.base, worker, self.launcher.slots, "host", 20_000, session.ttl)
         given = session.store.ask(
             *session.script("check_in", ("alive", "workers", "starting", "ready", "keys"), args)

@@ -3,8 +3,12 @@ from __future__ import annotations
 import multiprocessing as mp
 import pickle
 import time
+from multiprocessing.reduction import ForkingPickler
 
 import pytest
+
+from transparent_mp.primitives import early
+from transparent_mp.primitives import session as sessions
 
 SHORT, LONG = 0.05, 20
 
@@ -51,11 +55,13 @@ def pair(player, pickled):
 def outstanding(pair):
     pair.mine.send("question")
     assert pair.asked() == "question"
+    assert pair.early._link is None
+    early.send_for_due()
     assert pair.early._link is not None
     return pair
 
 
-def test_an_answer_is_sent_for_with_the_question(outstanding):
+def test_an_answer_is_sent_for_before_it_is_waited_for(outstanding):
     outstanding.answer("answer", "more")
     assert [outstanding.mine.recv() for _ in range(2)] == ["answer", "more"]
 
@@ -69,10 +75,11 @@ def test_answers_of_many_come_side_by_side(player, pickled, own_session, until):
     for one in pairs:
         one.asked()
         one.answer("answer")
-    until(lambda: all(one.early._link.wait(0) for one in pairs))
+    assert pairs[0].mine.recv() == "answer"
+    until(lambda: all(one.early._link.wait(0) for one in pairs[1:]))
     own_session.store.settle()
     waits = own_session.store.waits
-    assert [one.mine.recv() for one in pairs] == ["answer"] * 4
+    assert [one.mine.recv() for one in pairs[1:]] == ["answer"] * 3
     assert own_session.store.waits == waits
 
 
@@ -80,7 +87,24 @@ def test_nothing_is_sent_for_before_an_answer_was_wanted(player, pickled):
     pair = Pair(player, pickled)
     for _ in range(3):
         pair.mine.send("notice")
+    early.send_for_due()
     assert pair.early._link is None
+
+
+def test_a_look_without_waiting_sends_for_nothing(pair):
+    pair.mine.send("question")
+    assert pair.mine.poll(0) is False
+    assert pair.early._link is None
+    pair.asked()
+    pair.answer("answer")
+    assert pair.mine.recv() == "answer"
+
+
+def test_an_end_that_is_closed_is_due_no_longer(pair):
+    pair.mine.send("question")
+    assert pair.early in early._due
+    pair.mine.close()
+    assert not early._due
 
 
 def test_the_end_that_was_handed_over_is_not_asked_early(outstanding):
@@ -108,7 +132,7 @@ def test_what_came_is_left_to_who_is_given_the_end(outstanding, pickled, player,
     until(lambda: outstanding.early._link.wait(0))
     third = player()
     again = third(pickle.loads, pickled(outstanding.mine, third.uid))
-    assert outstanding.early is None
+    assert outstanding.early._link is None
     assert third(again.recv) == "answer"
     assert outstanding.mine.recv() == "more"
 
@@ -147,6 +171,50 @@ def test_a_fork_leaves_it_to_the_parent(outstanding, monkeypatch):
     assert outstanding.early.take(None) is None
 
 
+def ask_often(pair):
+    """Questions, more than it takes until the store is asked who has the end."""
+    for turn in range(5):
+        pair.mine.send(turn)
+        assert pair.asked() == turn
+        pair.answer(turn)
+        assert pair.mine.recv() == turn
+        sessions.current().store.settle()
+    pair.mine.send("question")
+    early.send_for_due()
+
+
+def test_an_end_that_a_process_was_given_and_has_closed_is_asked_early_again(pair, pickled):
+    again = pair.other(pickle.loads, pickled(pair.mine, pair.other.uid))
+    pair.other(again.close)
+    pair.other(pair.other.session.store.settle)
+    ask_often(pair)
+    assert pair.early._link is not None
+
+
+def test_an_end_that_a_process_has_is_left_to_it(pair, pickled):
+    again = pair.other(pickle.loads, pickled(pair.mine, pair.other.uid))
+    ask_often(pair)
+    assert pair.early._link is None
+    pair.answer("theirs")
+    assert pair.other(again.recv) == "theirs"
+
+
+def test_an_end_that_is_about_to_be_had_is_left_to_who_will(pair, pickled, player):
+    bytes_ = pickled(pair.mine, (third := player()).uid)
+    ask_often(pair)
+    assert pair.early._link is None
+    pair.answer("theirs")
+    assert third(third(pickle.loads, bytes_).recv) == "theirs"
+
+
+def test_an_end_that_was_in_a_message_is_not_asked_early(pair):
+    # It comes back here, where it is one more end of the same holder.
+    again = pickle.loads(ForkingPickler.dumps(pair.mine))
+    ask_often(pair)
+    assert pair.early._link is None
+    again.close()
+
+
 def test_many_rounds(pair):
     def serve():
         while True:
@@ -163,3 +231,17 @@ def test_many_rounds(pair):
         assert pair.mine.recv() == 2 * turn
     pair.mine.send(None)
     served.result(LONG)
+
+
+def test_an_answer_is_left_by_a_wait_that_a_signal_handler_ends_with_an_os_error(outstanding, monkeypatch):
+    def handler(*_):
+        raise TimeoutError("too late")
+
+    outstanding.answer("an answer")
+    assert outstanding.early._link.wait(LONG)
+    monkeypatch.setattr(outstanding.early._store, "finish", handler)
+    with pytest.raises(TimeoutError, match="too late"):
+        outstanding.mine.recv()
+    monkeypatch.undo()
+    assert outstanding.mine.poll(LONG)
+    assert outstanding.mine.recv() == "an answer"

@@ -355,3 +355,20 @@ def test_a_lost_store_is_told_once_and_who_goes_on_accepting_waits(listen, monke
         listener.accept()
     with socket.create_connection(listener.address, LONG):
         assert listener.accept().fileno() >= 0
+
+
+def test_without_a_store_one_of_this_machine_is_reached_and_of_others_the_loss_is_told(listen, monkeypatch):
+    sessions.current()
+    listener = listen(HERE)
+
+    def find(*_about):
+        raise StoreError("lost the connection to the store")
+
+    monkeypatch.setattr(ours_module, "_find", find)
+    with Client(listener.address) as near, listener.accept() as far:
+        near.send("here")
+        assert far.recv() == "here"
+    address = listener.address
+    listener.close()
+    with pytest.raises(StoreError, match="lost"):
+        Client(address)

@@ -9,8 +9,8 @@ import pytest
 from transparent_mp.config import Config
 from transparent_mp.errors import LaunchError, SessionLostError
 from transparent_mp.launch.fleet import VANISHED
+from transparent_mp.primitives import burst, sharing, starter
 from transparent_mp.primitives import session as sessions
-from transparent_mp.primitives import sharing, starter
 from transparent_mp.primitives.starter import Child, Starter
 from transparent_mp.ship.frames import encode
 from transparent_mp.store.keys import FIRST_PID
@@ -155,6 +155,33 @@ class TestStart:
         assert made.code == 5
         there.close()
         session.store.close()
+
+    def test_the_first_of_several_asks_for_workers_for_all(self, client, child, waiting, until):
+        one = client()
+
+        def first():
+            with burst.burst(3):
+                one.starter.start(child(), "uid", (), b"body")
+
+        begun = waiting(first)
+        until(lambda: len(one.launcher.launched) == 3)
+        for place in range(3):
+            one.check_in(place)
+        begun.result(LONG)
+        for number in range(2):
+            one.starter.start(child(), f"uid{number}", (), b"")
+        assert len(one.launcher.launched) == 3
+        assert sorted(len(one.frames(worker)) for worker, *_ in one.launcher.launched) == [1, 1, 1]
+
+    def test_a_process_on_a_worker_asks_for_all_as_well(self, client, child, until):
+        one = client()
+        assert one.starter.fleet is not None
+        there = Starter(join(one.session.ticket(), new_id(), Config()))
+        with burst.burst(3):
+            there.start(child(), "uid", (), b"body")
+        until(lambda: len(one.launcher.launched) == 3)
+        there.close()
+        there.session.store.close()
 
     def test_a_client_that_cannot_launch_for_a_worker_says_so(self, client, caplog, until):
         one = client()

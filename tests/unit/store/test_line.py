@@ -50,6 +50,36 @@ def test_a_loss_is_found_when_answers_are_looked_for(
     assert replies == [1]
 
 
+def test_who_insists_does_not_wait_on_a_connection_that_says_nothing(
+    session: OwnedSession, line: Make, key: str
+) -> None:
+    one, replies = line(), []
+    before = one.link.number
+    session.store.ask("CLIENT", "PAUSE", 300)
+    one.put([("RPUSH", key, 1), ("LLEN", key)], replies.append, replies.append)
+    one.insist(0.01)
+    # Another one was made for it, and it was done once.
+    assert replies == [1, 1]
+    assert one.link.number != before
+    # One that answers is kept.
+    before = one.link.number
+    one.put([("RPUSH", key, 2)], None, replies.append)
+    one.insist(60)
+    assert replies == [1, 1, 2]
+    assert one.link.number == before
+    one.insist(60)
+
+
+def test_who_insists_is_told_where_nothing_is_sent_twice(session: OwnedSession) -> None:
+    one = Line(lambda line: setattr(line, "link", connect(session.worker_url)))
+    one.renew()
+    session.store.ask("CLIENT", "PAUSE", 300)
+    one.put([("PING",)], None, None)
+    with pytest.raises(StoreAwayError, match=r"has not answered within 0\.01 s"):
+        one.insist(0.01)
+    assert one.link is None
+
+
 def test_a_buffer_is_the_callers_again_when_put_returns(session: OwnedSession, line: Make, key: str) -> None:
     one, small, large = line(), bytearray(b"s" * 1000), bytearray(b"l" * (COPIED + 1))
     one.put([("RPUSH", key, memoryview(small))], None, None)

@@ -69,6 +69,22 @@ def test_a_reply_in_pieces_is_waited_for_and_errors_are_returned(ends: Ends) -> 
     assert not link.arrived
 
 
+def test_what_is_there_is_read_and_waited_for_only_while_it_is_nothing(ends: Ends) -> None:
+    link, server = ends
+    server.sendall(b":1\r\n:2\r\n$5\r\nab")
+    link.pull(600)
+    assert list(link.arrived) == [1, 2]
+    # A part of another is none.
+    link.arrived.clear()
+    link.pull(0.01)
+    assert not link.arrived
+    later = threading.Timer(0.05, server.sendall, (b"cde\r\n",))
+    later.start()
+    link.pull(600)
+    assert list(link.arrived) == [b"abcde"]
+    later.join()
+
+
 def test_an_answer_that_no_redis_gives_is_named(ends: Ends) -> None:
     link, server = ends
     server.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -84,6 +84,22 @@ def test_a_pop_that_was_not_served_is_begun_anew(
     assert session.store.ask("GET", counter) == b"1"
 
 
+def test_it_is_known_without_waiting_whether_there_are_answers(
+    session: OwnedSession, one: PopLine, lose: Lose, key: str
+) -> None:
+    one.pop(key, [("LLEN", key)])
+    assert not one.ready()
+    # A part of them, and all.
+    one.link._feed(b"$4\r\nwo")
+    assert not one.ready()
+    one.link._feed(b"rd\r\n:0\r\n")
+    assert one.ready()
+    assert one.answers() == [b"word", 0]
+    # And whether collect() finds the end of the connection.
+    lose(one)
+    assert one.ready()
+
+
 def test_scripts_that_the_server_has_lost_do_not_lose_the_element(
     session: OwnedSession, one: PopLine, key: str
 ) -> None:

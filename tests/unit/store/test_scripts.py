@@ -26,10 +26,13 @@ class Book:
     def run(self, name: str, parts: tuple[str, ...], *args: Any) -> Any:
         return self.ask(*self._session.script(name, parts, args))
 
-    def submit(self, name: str = "p", limit: int = 0) -> list[int]:
+    def submit(self, name: str = "p", limit: int = 0, *workers: Any) -> list[int]:
+        """Without the workers that are to be launched, where none may be."""
         parts = ("pids", "workers", "starting", "ready", "keys")
         args = (self._keys.base, "uid-" + name, "parent", name, b"body", self._session.ttl, FIRST_PID, limit)
-        return list(self.run("submit", parts, *args))
+        *answer, missing = self.run("submit", parts, *args, *workers)
+        assert workers or missing == 0
+        return [*answer, missing] if workers else answer
 
     def check_in(self, worker: str, slots: int = 10, cores: int = 1) -> int:
         self.ask("SADD", self._keys("starting"), worker)
@@ -53,7 +56,12 @@ class Book:
         return int(self.run("exited", ("workers", "ready", "objects", "keys"), *args))
 
     def give_up(self, worker: str, when: str = "now") -> Any:
-        return self.run("give_up", ("workers", "starting", "keys"), self._keys.base, worker, when)
+        args = (self._keys.base, worker, when, self._session.ttl)
+        return self.run("give_up", ("workers", "starting", "keys", "ready"), *args)
+
+    def take(self, worker: str) -> Any:
+        """As a worker takes what comes next for it."""
+        return self.ask("LPOP", self._keys("control", worker))
 
     def renew(self, worker: str) -> int:
         names = [self._keys("alive"), self._keys("workers"), self._keys("lease", worker)]
@@ -87,6 +95,44 @@ def test_a_process_waits_for_a_worker_which_gets_it_by_checking_in(book: Book) -
     (frame,) = book.frames("control", "w")
     assert (frame["kind"], frame["pid"], frame["name"]) == ("run", FIRST_PID, "p")
     assert book.submit("q")[:2] == [FIRST_PID + 1, 0]
+
+
+def test_workers_are_awaited_for_it_and_for_those_to_follow(book: Book, session: OwnedSession) -> None:
+    def awaited() -> list[str]:
+        return sorted(name.decode() for name in book.ask("SMEMBERS", session.keys("starting")))
+
+    assert book.submit("first", 0, "a", 3, 1) == [FIRST_PID, 0, 0, 0, 1, 3]
+    assert awaited() == ["a-1", "a-2", "a-3"]
+    # They are on their way: no more for those, one more for another.
+    assert [book.submit("next", 0, "b", 1, 1)[-1] for _ in range(3)] == [0, 0, 1]
+    assert awaited() == ["a-1", "a-2", "a-3", "b-1"]
+    assert book.check_in("a-1") == 1
+
+
+def test_as_many_workers_are_awaited_as_may_be_and_as_each_has_cores(book: Book) -> None:
+    assert book.submit("first", 2, "a", 3, 1)[-1] == 2
+    assert book.submit("second", 2, "b", 3, 1)[-1] == 0
+
+
+def test_workers_of_two_cores_are_half_as_many(book: Book) -> None:
+    assert book.submit("first", 0, "a", 5, 2)[-1] == 3
+
+
+def test_a_busy_worker_gets_none_that_another_comes_for(book: Book) -> None:
+    book.submit("first", 3, "a", 3, 1)
+    book.check_in_again("a-1")
+    # Two more come, and no further one may.
+    assert [book.submit(name, 3)[1] for name in "qrs"] == [0, 0, 1]
+
+
+def test_of_workers_with_a_free_core_the_fullest_gets_it(book: Book) -> None:
+    for worker in "vwx":
+        book.check_in(worker, cores=2)
+    for name in "abcdef":
+        assert book.submit(name)[1] == 1
+    held = [[frame["name"] for frame in book.frames("control", worker)] for worker in "vwx"]
+    assert sorted(held) == [["a", "b"], ["c", "d"], ["e", "f"]]
+    assert book.submit("g")[1] == 0
 
 
 def test_an_idle_worker_gets_it_at_once(book: Book) -> None:
@@ -135,11 +181,51 @@ def test_only_the_worker_that_holds_a_process_may_tell_its_end(book: Book) -> No
 def test_a_worker_that_was_given_up_never_comes_back(book: Book, session: OwnedSession) -> None:
     book.check_in("w")
     book.submit()
+    assert book.take("w")
     assert book.renew("w") == 1
     assert book.give_up("w", "lease") is None
     assert book.give_up("w") == [[str(FIRST_PID).encode()], []]
     assert (book.renew("w"), book.check_in_again("w"), book.give_up("w")) == (-1, -2, None)
     assert book.ask("EXISTS", session.keys("lease", "w")) == 0
+
+
+def test_what_a_worker_that_is_given_up_had_not_taken_goes_to_another(
+    book: Book, session: OwnedSession
+) -> None:
+    book.check_in("w", cores=4)
+    for name in ("taken", "second", "third"):
+        book.submit(name)
+    book.take("w")
+    session.store.call(("RPUSH", session.keys("ready"), b'{"kind": "run", "pid": 1}\nbody'))
+    assert book.give_up("w") == [[str(FIRST_PID).encode()], []]
+    # In their order, before what came later.
+    waiting = [frame["pid"] for frame in book.frames("ready", "")]
+    assert waiting == [FIRST_PID + 1, FIRST_PID + 2, 1]
+    assert book.ask("PTTL", session.keys("ready")) > 0
+    assert book.check_in("v", slots=2) == 2
+    assert [frame["name"] for frame in book.frames("control", "v")] == ["second", "third"]
+    assert book.exited(FIRST_PID + 1, 0, "w") == 0
+    assert book.exited(FIRST_PID + 1, 0, "v") == 1
+
+
+@pytest.mark.parametrize("word", ["signal", "orphan", "interrupt", "end"])
+def test_who_was_to_be_told_something_is_not_begun_elsewhere_without_it(
+    book: Book, session: OwnedSession, word: str
+) -> None:
+    book.check_in("w", cores=4)
+    for name in "pqr":
+        book.submit(name)
+    told = {"kind": word} if word in ("interrupt", "end") else {"kind": word, "pid": FIRST_PID + 1}
+    control = session.keys("control", "w")
+    session.store.call(("RPUSH", control, json.dumps(told) + "\n"))
+    book.submit("late")
+    # What is no frame, or of a process that is not there, says nothing.
+    for nonsense in (b"", b"[]\n", b"7\n", b"{", b'{"kind": "run", "pid": 7}\nbody'):
+        session.store.call(("RPUSH", control, nonsense))
+    pids, _ = book.give_up("w")
+    waiting = [frame["name"] for frame in book.frames("ready", "")]
+    assert waiting == (["late"] if word in ("interrupt", "end") else ["p", "r", "late"])
+    assert len(pids) == 4 - len(waiting)
 
 
 def test_who_was_given_up_is_fenced_off(book: Book, session: OwnedSession) -> None:
@@ -149,6 +235,7 @@ def test_who_was_given_up_is_fenced_off(book: Book, session: OwnedSession) -> No
     assert book.check_in_again("w") == 0
     assert book.admit("worker", "w", "w", "2 a:2") == 1
     book.submit()
+    assert book.take("w")
     assert book.admit("process", str(FIRST_PID), "uid-p", "3 a:3") == 1
     assert book.admit("process", str(FIRST_PID), "another", "4 a:4") == -1
     pids, links = book.give_up("w")
@@ -233,6 +320,7 @@ def test_a_process_that_passes_on_waits_where_no_other_worker_is(book: Book) -> 
 def test_only_the_worker_that_holds_a_process_passes_it_on(book: Book) -> None:
     book.check_in("w")
     book.submit()
+    book.take("w")
     book.give_up("w")
     assert book.pass_on(FIRST_PID, "new", "w") is None
 

@@ -49,6 +49,18 @@ def test_an_error_of_a_call_is_raised_after_all_replies_are_read(store: Store) -
     assert store.ask("GET", "text") == b"z"
 
 
+def test_who_insists_has_the_answer_or_the_error(store: Store) -> None:
+    store.cast(("SET", "text", "x"))
+    waits = store.waits
+    assert store.insist(("GET", "text"), 60) == b"x"
+    assert store.waits == waits + 1
+    with pytest.raises(StoreReplyError, match="not an integer"):
+        store.insist(("INCR", "text"), 60)
+    store.cast(("RPUSH", "text", "y"))
+    with pytest.raises(StoreReplyError, match="WRONGTYPE"):
+        store.insist(("GET", "text"), 60)
+
+
 def test_pop(store: Store) -> None:
     assert store.pop("list", 0.01) is None
     store.cast(("RPUSH", "list", "a", "b"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 from collections.abc import Iterator
@@ -78,6 +79,35 @@ def test_a_word_comes_once_though_its_connection_is_lost(
         assert line.fileno() in ears.selector.get_map()
         assert before == line.fileno() or before not in ears.selector.get_map()
     assert ears.heard == [b"0", b"1", b"2"]
+
+
+def test_a_copy_that_a_child_has_of_an_ended_connection_does_not_pass_for_a_word(
+    session: OwnedSession, ears: Ears
+) -> None:
+    """A fork takes descriptors along: what epoll was told of one is kept until the child closes its own."""
+    line = ears.control._line
+    for _ in range(2):
+        copy = os.dup(line.fileno())
+        assert line.link is not None
+        line.link._sock.shutdown(socket.SHUT_RDWR)
+        ears.listen()
+        # Were there anything, it would be waited for, and the worker's lease would end meanwhile.
+        assert ears.selector.select(0) == []
+        assert list(ears.control.words()) == []
+        os.close(copy)
+    session.store.call(("RPUSH", ears.key, "a word"))
+    while not ears.heard:
+        ears.listen()
+    assert ears.heard == [b"a word"]
+
+
+def test_a_word_of_which_a_part_has_come_is_not_waited_for(session: OwnedSession, ears: Ears) -> None:
+    link = ears.control._line.link
+    assert link is not None
+    link._feed(b"$6\r\na w")
+    assert list(ears.control.words()) == []
+    link._feed(b"ord\r\n")
+    assert list(ears.control.words()) == [b"a word"]
 
 
 def test_what_was_cast_is_told_again_when_its_connection_is_lost(session: OwnedSession, ears: Ears) -> None:

@@ -74,7 +74,7 @@ def test_who_has_retired_is_given_nothing_and_what_waits_is_told(
     _pid, given, *_ = submit(session)
     assert given == 1
     membership.retire()
-    _pid, given, workers, _starting, waiting = submit(session)
+    _pid, given, workers, _starting, waiting, _missing = submit(session)
     assert (given, workers, waiting) == (0, 0, 1)
     membership.retire()
     assert told(session)[-1] == {"kind": "want", "workers": 0, "starting": 0, "waiting": 1}

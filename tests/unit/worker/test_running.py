@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sys
+import threading
+from typing import Callable
 
 import pytest
 
-from transparent_mp.worker.running import Running
+from transparent_mp.worker import running as running_module
+from transparent_mp.worker.running import Running, reap
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
@@ -43,6 +47,22 @@ def test_a_frame_larger_than_a_pipe() -> None:
     child = forked(running)
     running.give(7, b"x" * 1_000_000)
     assert exit_code(child) == 100
+    running.close()
+
+
+def test_what_is_waiting_is_counted_and_the_ended_are_reaped() -> None:
+    running = Running()
+    child = forked(running)
+    (fd, *_) = running.outputs
+    assert running.waiting(fd) == 0
+    running.give(7, b"frame")
+    ended: dict[int, int] = {}
+    while child not in ended:
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        ended = reap()
+    assert ended == {child: 5}
+    assert reap() == {}
+    assert running.waiting(fd) == 5
     running.close()
 
 
@@ -160,4 +180,75 @@ def test_what_a_signal_handler_raises_meanwhile_is_the_programs_own(monkeypatch:
         os._exit(0)
     running.parent_side(child)
     assert exit_code(child) == 7
+    running.close()
+
+
+def leaving(
+    before: Callable[[], object] = lambda: None, after: Callable[[], object] = signal.pause
+) -> Running:
+    """A child that leaves ahead of its end, which comes when `after` returns."""
+    running = Running()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            stdout, stderr, _ = running.child_side()
+            os.dup2(stdout, 1)
+            os.dup2(stderr, 2)
+            os.close(stdout)
+            os.close(stderr)
+            os.write(1, b"last words")
+            before()
+            running.say(["one"])
+            running.leave()
+            after()
+        os._exit(0)
+    running.parent_side(child)
+    return running
+
+
+def read_out(running: Running) -> bytes:
+    """What the child has written, when it has closed its outputs."""
+    found = b""
+    for fd in list(running.outputs):
+        os.set_blocking(fd, True)
+        while data := running.read(fd):
+            found += data
+    return found
+
+
+def test_a_child_that_leaves_is_seen_to_before_its_end() -> None:
+    near, far = socket.socketpair()
+    running = leaving()
+    near.close()
+    assert read_out(running) == b"last words"
+    assert running.has_left()
+    assert running.said() == ["one"]
+    # It is still there, and nothing is open in it any more.
+    assert far.recv(1) == b""
+    os.kill(running.child, signal.SIGKILL)
+    assert exit_code(running.child) == -signal.SIGKILL
+    far.close()
+    running.close()
+
+
+def another_thread() -> None:
+    threading.Thread(target=signal.pause, daemon=True).start()
+
+
+def no_memory() -> None:
+    running_module.SMALL = 0
+
+
+def no_channel() -> None:
+    for fd in range(3, 64):
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+@pytest.mark.parametrize("before", [another_thread, no_memory, no_channel])
+def test_a_child_in_which_more_is_alive_is_waited_for(before: Callable[[], object]) -> None:
+    running = leaving(before, lambda: None)
+    assert exit_code(running.child) == 0
+    assert read_out(running) == b"last words"
+    assert not running.has_left()
     running.close()

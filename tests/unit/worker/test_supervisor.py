@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import selectors
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from events import told
 
 from transparent_mp.store.session import OwnedSession, join, new_id
+from transparent_mp.worker.running import Running
 from transparent_mp.worker.supervisor import State, Supervisor
 
 HERE = list(sys.version_info[:2])
@@ -42,6 +44,14 @@ def test_an_idle_worker_leaves_after_its_time(session: OwnedSession, supervisor:
     assert worker.run() == 0
     assert worker.state is State.EXITED
     assert session.store.ask("ZCARD", session.keys("workers")) == 0
+    assert [head["kind"] for head in told(session)] == ["ready", "left"]
+
+
+def test_one_that_is_not_needed_leaves_at_once(session: OwnedSession, supervisor: Any) -> None:
+    session.store.call(("RPUSH", session.keys("control", "w"), b'{"kind": "leave"}\n'))
+    worker = supervisor(linger=600)
+    assert worker.run() == 0
+    assert worker.state is State.EXITED
     assert [head["kind"] for head in told(session)] == ["ready", "left"]
 
 
@@ -111,3 +121,20 @@ def test_an_order_that_makes_no_sense_is_ignored(
     worker.run()
     assert worker.state is State.EXITED
     assert session.store.ask("GET", session.keys("refused")) == b"1"
+
+
+def test_no_more_of_its_output_is_passed_on_than_is_there_at_a_process_s_end(
+    session: OwnedSession, supervisor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child of its own may write on for ever."""
+    worker, running = supervisor(), Running()
+    running.parent_side(0)
+    running.pid = 7
+    monkeypatch.setattr(running, "read", lambda _fd: b"12345")
+    monkeypatch.setattr(running, "waiting", lambda _fd: 12)
+    for fd in running.outputs:
+        worker._selector.register(fd, selectors.EVENT_READ)
+    worker._running[7] = running
+    worker._ended(7, running, 0)
+    worker._session.store.settle()
+    assert [(head["pid"], head["fd"]) for head in told(session)] == [(7, 1)] * 3 + [(7, 2)] * 3

@@ -123,18 +123,25 @@ def test_warnings_are_filtered_as_the_client_filters_them() -> None:
 def test_a_directory_for_sockets_is_taken_over_only_where_it_is(tmp_path: Path) -> None:
     none: dict[str, object] = {}
     here, elsewhere = {"tempdir": "/"}, {"tempdir": "/not/here", "authkey": b"k"}
-    for pid, config in enumerate((here, elsewhere, none)):
-        surroundings.place_sockets(config, str(tmp_path), pid)
-    made = [str(tmp_path / "sockets-1"), str(tmp_path / "sockets-2")]
+    place = surroundings.place_for_sockets(str(tmp_path))
+    for config in (here, elsewhere, none):
+        surroundings.place_sockets(config, place)
+    assert list(map(str, tmp_path.iterdir())) == [place]
     assert (here, elsewhere, none) == (
         {"tempdir": "/"},
-        {"tempdir": made[0], "authkey": b"k"},
-        {"tempdir": made[1]},
+        {"tempdir": place, "authkey": b"k"},
+        {"tempdir": place},
     )
-    assert sorted(map(str, tmp_path.iterdir())) == made
+
+
+def test_a_directory_for_sockets_that_another_process_has_left(tmp_path: Path) -> None:
+    first, second = (surroundings.place_for_sockets(str(tmp_path)) for _ in range(2))
+    assert first == second
+    assert os.path.isdir(first)
 
 
 def test_without_a_place_a_process_looks_for_one_itself() -> None:
-    config: dict[str, object] = {"tempdir": "/not/here"}
-    surroundings.place_sockets(config, "", 1)
-    assert config == {}
+    for place in ("", "/not/here"):
+        config: dict[str, object] = {"tempdir": "/not/here"}
+        surroundings.place_sockets(config, surroundings.place_for_sockets(place))
+        assert config == {}

@@ -5,7 +5,7 @@
 -- INVARIANT: a process leaves ready only for a worker.
 --@include workers
 while redis.call('EXISTS', KEYS[2]) == 1 do
-  local worker = least_loaded(ARGV[1], KEYS[1])
+  local worker = place_for(ARGV[1], KEYS[1])
   if not worker then break end
   redis.call('ZINCRBY', KEYS[1], 1, worker)
   give(ARGV[1], worker, redis.call('LPOP', KEYS[2]), ARGV[2])

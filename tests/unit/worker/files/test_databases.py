@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,11 @@ def test_a_program_s_own_class_stays_its_own(files: Files, path: Path) -> None:
     class Mine(sqlite3.Connection):
         pass
 
-    for connection in (connect(str(path), factory=Mine), connect(str(path), 5, 0, None, True, Mine)):
+    places: tuple[Any, ...] = (5, 0, None, True, Mine)
+    warned = pytest.warns(DeprecationWarning, match="positional")
+    with warned if sys.version_info >= (3, 13) else contextlib.nullcontext():
+        by_place = connect(str(path), *places)
+    for connection in (connect(str(path), factory=Mine), by_place):
         assert isinstance(connection, Mine)
         assert type(connection).__name__ == "Mine"
         connection.close()
@@ -103,3 +109,14 @@ def test_a_library_is_loaded_from_a_copy(files: Files, root: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         dlopen(str(root / "none.so"), 0)
     assert not list(Path(files.scratch).glob("own-*"))
+
+
+def test_what_a_signal_handler_raises_meanwhile_is_the_programs_own(
+    files: Files, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(*_: Any, **__: Any) -> Any:
+        raise TimeoutError("too late")
+
+    monkeypatch.setattr(files.remote, "ask", too_late)
+    with pytest.raises(TimeoutError, match="too late"):
+        connect(str(path))

@@ -15,31 +15,37 @@ local function give(base, worker, frame, ttl)
   redis.call('PEXPIRE', control, ttl)
 end
 
--- The least loaded worker with a free slot, and whether one of its cores is free; or nil.
-local function least_loaded(base, workers)
+-- A worker for one more: with a free core if there is such a one, of these that with the fewest, so that others
+-- may leave; else the least loaded with a free slot; or nil. Then whether a core is free, and how many it has.
+local function place_for(base, workers)
   local least = redis.call('ZRANGE', workers, 0, 0, 'WITHSCORES')
-  if not least[1] then return nil, false end
+  if not least[1] then return nil, false, 1 end
   local load = tonumber(least[2])
   local record = redis.call('HMGET', base .. 'worker:' .. least[1], 'slots', 'cores')
-  if load >= tonumber(record[1] or '0') then return nil, false end
-  return least[1], load < tonumber(record[2] or '1')
+  local slots, cores = tonumber(record[1] or '0'), tonumber(record[2] or '1')
+  if load >= slots then return nil, false, cores end
+  if load >= cores then return least[1], false, cores end
+  -- All workers of a session are alike.
+  local free = '(' .. math.min(cores, slots)
+  return redis.call('ZREVRANGEBYSCORE', workers, free, '-inf', 'LIMIT', 0, 1)[1], true, cores
 end
 
--- Hands a process to a worker with a free core; to a busy one when no further worker may come; else it waits.
+-- Hands a process to a worker with a free core; to a busy one when no further worker may come and each of those
+-- that come has enough that waits; else it waits.
 -- Returns 1 when a worker has it, else 0; then workers, starting, waiting.
 local function hand_over(base, workers, starting, ready, frame, ttl, limit)
-  local worker, free = least_loaded(base, workers)
+  local worker, free, cores = place_for(base, workers)
   local count, coming = serving(workers), redis.call('SCARD', starting)
-  local given = 0
-  if worker and (free or (limit > 0 and count + coming >= limit)) then
+  local given, waiting = 0, redis.call('LLEN', ready)
+  if worker and (free or (limit > 0 and count + coming >= limit and waiting >= coming * cores)) then
     given = 1
     redis.call('ZINCRBY', workers, 1, worker)
     give(base, worker, frame, ttl)
   else
-    redis.call('RPUSH', ready, frame)
+    waiting = redis.call('RPUSH', ready, frame)
     redis.call('PEXPIRE', ready, ttl)
   end
-  return given, count, coming, redis.call('LLEN', ready)
+  return given, count, coming, waiting
 end
 
 -- Tells the children of a holder that it has ended.
