@@ -126,7 +126,16 @@ def queues() -> None:
             FOUND[f"{name}.put"] = count(lambda queue=queue: queue.put(1))
             FOUND[f"{name}.get"] = count(queue.get)
             if hasattr(queue, "task_done"):
-                FOUND[f"{name}.task_done"] = count(queue.task_done, lambda queue=queue: queue.put(1))
+                FOUND[f"{name}.task_done"] = count(
+                    queue.task_done, lambda queue=queue: (queue.put(1), queue.get())
+                )
+                while queue._unfinished.finish():
+                    pass
+                others = f"{name}.task_done, of what another process has taken"
+                FOUND[others] = count(queue.task_done, lambda queue=queue: queue.put(1))
+                while queue._unfinished_tasks.acquire(False):
+                    pass
+                FOUND[f"{name}.join, when all is done"] = count(queue.join)
 
 
 def consumer() -> None:

@@ -112,14 +112,22 @@ MUTANTS = {
         "primitives/replica.py", "        if begins > max(self.known, after):\n", "        if False:\n"
     ),
     # The store.
-    "masks are blocks": Mutant("store/lua/publish.lua", "alone = tonumber(other) <= known", "alone = true"),
+    "masks are blocks": Mutant(
+        "store/lua/publish_large.lua", "alone = tonumber(other) <= known", "alone = true"
+    ),
     "nobody else wrote": Mutant(
-        "store/lua/publish.lua", "other = last or '0' end", "other = other or '0' end"
+        "store/lua/publish_large.lua", "other = last or '0' end", "other = other or '0' end"
     ),
     "who wrote last wrote all": Mutant(
         "store/lua/fetch.lua", "by == reader and other or last", "by == reader and 0 or last"
     ),
     # Small segments.
+    "masks are small blocks": Mutant(
+        "store/lua/publish.lua", "where ~= '=' and tonumber(other) > known", "false", ("--small",)
+    ),
+    "nobody else wrote a small one": Mutant(
+        "store/lua/publish.lua", "by == writer and foreigner or last", "foreigner", ("--small",)
+    ),
     "news without contents": Mutant(
         "primitives/replica.py", "            answer[4] = version\n", "            pass\n", ("--small",)
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import sys
 from typing import Any
 
@@ -22,6 +23,11 @@ from transparent_mp.store.session import Session, join, new_id
 
 def main() -> None:
     """Run the worker that standard input describes; exits with status 0 when it was not needed (any more)."""
+    # `-m` puts the current directory in front, where a program's own modules may lie.
+    sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
+    if not select.select([0], [], [], 0)[0]:
+        # A client that has begun its first worker makes the session meanwhile.
+        prepare()
     ticket = Hiding(json.loads(_read_line(0)))
     if "probe" in ticket:
         from transparent_mp.worker.examination import examine
@@ -29,8 +35,6 @@ def main() -> None:
         print(json.dumps(examine(ticket)))
         return
     log_as(ticket["log"])
-    # `-m` puts the current directory in front, where a program's own modules may lie.
-    sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
     session = join(
         ticket, new_id(), Config(lease=ticket["lease"], log=ticket["log"]), ("worker", ticket["worker"])
     )
@@ -85,3 +89,7 @@ def _read_line(fd: int) -> bytes:
 
 if __name__ == "__main__":
     main()
+    # Its client waits for its end, and all that it has imported takes as long to be taken apart as a process
+    # to start.
+    sys.stdout.flush()
+    os._exit(0)

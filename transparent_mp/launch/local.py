@@ -49,17 +49,35 @@ class LocalLauncher:
         self.limit = config.parallelism()
         self._command = command(config)
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        #: One that waits for its ticket.
+        self._begun: subprocess.Popen[bytes] | None = None
         self._pid = os.getpid()
 
+    def begin(self, session: str) -> None:
+        """Start a worker of that session, which `launch` gives its ticket; one that cannot be, it starts."""
+        with contextlib.suppress(LaunchError):
+            self._begun = self._start(session)
+
     def launch(self, worker: str, ticket: dict[str, Any], on_gone: OnGone) -> None:
+        begun, self._begun = self._begun, None
+        process = begun or self._start(ticket["session"])
+        self._workers[worker] = process
+        assert process.stdin is not None
+        # A worker that has ended already is reported by its watcher.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(dumps(ticket).encode() + b"\n")
+            process.stdin.flush()
+        background.start(self._watch, worker, process, on_gone)
+
+    def _start(self, session: str) -> subprocess.Popen[bytes]:
         try:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 cwd="/",
-                env=_agreeing(environ(), ticket["session"]),
+                env=_agreeing(environ(), session),
                 # The terminal's Ctrl-C reaches processes through the session's keeper.
                 start_new_session=True,
                 # The program's may keep a worker that is another user from its own directories.
@@ -71,26 +89,19 @@ class LocalLauncher:
                 f"cannot start a worker ({error.strerror}): check TRANSPARENT_MP_WORKER_COMMAND",
                 error.filename,
             ) from None
-        self._workers[worker] = process
-        assert process.stdin is not None
-        # A worker that has ended already is reported by its watcher.
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(dumps(ticket).encode() + b"\n")
-            process.stdin.flush()
-        background.start(self._watch, worker, process, on_gone)
 
     def explain(self) -> str:
         # Its last words come when it ends.
         return ""
 
     def let_go(self) -> None:
-        for process in tuple(self._workers.values()):
+        for process in self._all():
             process.stdin.close()  # type: ignore[union-attr]
 
     def close(self) -> None:
         if os.getpid() != self._pid:
             return
-        workers = tuple(self._workers.values())
+        workers = self._all()
         for process in workers:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()  # type: ignore[union-attr]
@@ -100,6 +111,11 @@ class LocalLauncher:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        if self._begun is not None:
+            self._begun.stderr.close()  # type: ignore[union-attr]
+
+    def _all(self) -> list[subprocess.Popen[bytes]]:
+        return [*self._workers.values(), *filter(None, [self._begun])]
 
     def _watch(self, worker: str, process: subprocess.Popen[bytes], on_gone: OnGone) -> None:
         tail: deque[str] = deque(maxlen=TAIL)

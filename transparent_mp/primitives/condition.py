@@ -13,6 +13,7 @@ from typing import Any, Callable
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.rendezvous import Rendezvous, Waiter
+from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
 
 _WOKEN = b"woken"
@@ -86,6 +87,36 @@ class Condition(Rendezvous):
             self.wait(left)
             result = predicate()
         return result
+
+    def wait_unless(self, over: Callable[[], bool]) -> None:
+        """Wait without the lock; return at once if it is `over`, which is asked when this one is entered.
+
+        So who makes it so and wakes all does not need the lock either.
+        """
+        waiter = Waiter()
+        self._enter(waiter)
+        try:
+            is_over = over()
+        except BaseException:
+            self._leave(waiter)
+            raise
+        if is_over:
+            self._leave(waiter)
+        else:
+            self._wait(waiter, None)
+
+    def when_last(self, tokens: str) -> Command:
+        """The command that takes one of the tokens in that list, and wakes all if it was the last."""
+        assert self._hold is not None
+        session = sessions.current()
+        holders = session.keys.object(self._hold.oid, "h0")
+        return script("task_done", (tokens, self._waiting_key, holders), (self._words, session.ttl))
+
+    def _leave(self, waiter: Waiter) -> None:
+        if waiter.here:
+            self._wait(waiter, 0.0)
+        else:
+            self._give_up(waiter, interrupted=False)
 
     @property
     def _sleeping_count(self) -> _Count:

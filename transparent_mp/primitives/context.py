@@ -17,13 +17,25 @@ _CONTEXT = "multiprocessing.context"
 
 def _choose(process_class: str, method: str) -> Any:
     def popen(process_obj: Any) -> Any:
+        beside = is_manager_server(process_obj)
+        if "transparent_mp.primitives.popen" not in sys.modules:
+            _begin(worker=not beside)
         from transparent_mp.primitives import popen as remote
 
-        if is_manager_server(process_obj):
+        if beside:
             return remote.start_beside(original(_CONTEXT, process_class + "._Popen").__func__, process_obj)
         return remote.METHODS[method](process_obj)
 
     return staticmethod(popen)
+
+
+def _begin(worker: bool) -> None:
+    """Before the first process is started, and what that takes is imported."""
+    session = sys.modules.get("transparent_mp.primitives.session")
+    if session is None or session.attached() is None:
+        from transparent_mp.primitives import opening
+
+        opening.begin(worker)
 
 
 def is_manager_server(process_obj: Any, package: str = "multiprocessing") -> bool:

@@ -20,7 +20,7 @@ import os
 from collections.abc import Sequence
 
 from transparent_mp import background
-from transparent_mp.errors import StoreReplyError
+from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.primitives import memory
 from transparent_mp.primitives.brings import Brings
 from transparent_mp.store.link import Reply
@@ -114,7 +114,7 @@ class Early:
                 self._store.waits += 1
             # When the time is over, what is in the store counts as here, though its answer is on its way.
             self._store.finish(link, timeout)
-        except OSError:
+        except StoreError:
             link.close()
             raise
         except BaseException:

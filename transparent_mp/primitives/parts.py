@@ -36,17 +36,22 @@ class Part(NamedTuple):
 
 
 def publishing(session: Session, keys: Sequence[str], oid: str, parts: Sequence[Part]) -> Sequence[Command]:
-    """The commands that publish them, in this order. `keys`: of the script."""
-    large = bool(parts[0].name)
-    blocks = spec(entry[0] for part in parts for entry in part.entries) if large else ""
-    args: list[Arg] = [session.uid, session.ttl, oid, blocks]
+    """The commands that publish them, in this order. `keys`: of the segment (store/lua/publish_large.lua)."""
+    args: list[Arg] = [session.uid, session.ttl, oid]
+    if not parts[0].name:
+        for part in parts:
+            args += (part.number, part.known, len(part.entries))
+            for entry in part.entries:
+                args += entry
+        return (script("publish", keys[:2], args),)
+    args.append(spec(entry[0] for part in parts for entry in part.entries))
     beside: list[Arg] = []
     masked: list[Arg] = []
     for part in parts:
         args += (part.number, part.known, part.name, len(part.entries))
         masks: list[bytes] = []
         for block, where, data in part.entries:
-            if not large or isinstance(where, int):
+            if isinstance(where, int):
                 args += (block, where, data)
                 continue
             beside += (f"{block}:{part.name}", data)
@@ -57,7 +62,7 @@ def publishing(session: Session, keys: Sequence[str], oid: str, parts: Sequence[
                 args += (block, "@", b"")
         if masks:
             masked += (f"{part.name}.{part.number}", b"".join(masks))
-    publish = script("publish", keys, args)
+    publish = script("publish_large", keys, args)
     if not beside:
         return (publish,)
     # HMSET is no step of a line, as HSET is: it would be carried out by a script. Many masks are written from

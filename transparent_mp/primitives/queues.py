@@ -15,12 +15,14 @@ not a little later; what cannot be pickled still goes to the hook for feeder err
 
 from __future__ import annotations
 
+import threading
 import time
-from multiprocessing import context, queues, reduction
+from multiprocessing import context, queues
 from queue import Empty, Full
 from typing import Any, Callable
 
 from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.primitives import memory, pickling
 from transparent_mp.primitives.synchronize import MOST_TOKENS, SEM_VALUE_MAX, check_context
 
 # typeshed knows the public names only; ours stand on the others.
@@ -28,8 +30,6 @@ stock: Any = queues
 # The module's own names will be ours.
 _StockQueue: Any = stock.Queue
 _StockJoinableQueue: Any = stock.JoinableQueue
-_dumps = reduction.ForkingPickler.dumps
-_loads = reduction.ForkingPickler.loads
 
 
 class NoLock:
@@ -85,6 +85,15 @@ class SimpleQueue(stock.SimpleQueue):  # type: ignore[misc]
         check_context(self._rlock)
         self._rlock = self._wlock = NoLock(self._rlock)
         return self._reader, self._writer, self._rlock, self._wlock
+
+    def get(self) -> Any:
+        return self._reader.recv() if type(self._rlock) is NoLock else super().get()
+
+    def put(self, obj: Any) -> None:
+        if type(self._wlock) is NoLock:
+            self._writer.send(obj)
+        else:
+            super().put(obj)
 
 
 class Queue(_StockQueue):  # type: ignore[misc]
@@ -192,10 +201,10 @@ class Queue(_StockQueue):  # type: ignore[misc]
             return not self._buffer and bool(self._notempty._waiters)
 
     def _pickled(self, obj: Any) -> Any:
-        return _dumps(obj)
+        return pickling.dumps(obj)
 
     def _unpickled(self, content: Any) -> Any:
-        return _loads(content)
+        return pickling.loads(content)
 
     def _send(self, obj: Any) -> None:
         try:
@@ -210,8 +219,56 @@ class Queue(_StockQueue):  # type: ignore[misc]
             error.__traceback__ = None
 
 
+class Unfinished:
+    """What this process has taken and not said to be done. Thread-safe.
+
+    As long as there is something, one more that is done is a token less, and its answer is known.
+    """
+
+    __slots__ = ("_lock", "_refused", "_taken")
+
+    def __init__(self) -> None:
+        # Re-entrant: a signal handler may take something.
+        self._lock = threading.RLock()
+        self._taken = 0
+        self._refused: Exception | None = None
+
+    def take(self) -> None:
+        with self._lock:
+            self._taken += 1
+
+    def finish(self) -> bool:
+        """Whether there was something."""
+        with self._lock:
+            known = self._taken > 0
+            self._taken -= known
+            return known
+
+    def answered(self, reply: Any) -> None:
+        """The store's answer, which was not waited for."""
+        if isinstance(reply, Exception):
+            self._refused = reply
+        elif not reply:
+            self._refused = ValueError(_TOO_MANY)
+
+    def check(self) -> None:
+        """Raise what such an answer has said."""
+        refused, self._refused = self._refused, None
+        if refused is not None:
+            raise refused
+
+
+_TOO_MANY = "task_done() called too many times"
+
+
 class JoinableQueue(Queue, _StockJoinableQueue):  # type: ignore[misc]
-    """A queue that counts what is unfinished."""
+    """A queue that counts what is unfinished.
+
+    Unlike the standard library, where another process has said too often that it is done, this one's
+    ValueError comes with a later operation.
+    """
+
+    _unfinished: Unfinished
 
     def __getstate__(self) -> tuple[Any, ...]:
         return (*Queue.__getstate__(self), self._cond, self._unfinished_tasks)
@@ -227,9 +284,36 @@ class JoinableQueue(Queue, _StockJoinableQueue):  # type: ignore[misc]
         self._check_open()
         if _bounded(self) and not self._sem.acquire(block, timeout):
             raise Full
-        with self._cond:
-            self._unfinished_tasks.release()
-            self._send(obj)
+        # Whoever takes the item finds it counted.
+        self._unfinished_tasks.release()
+        self._send(obj)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        self._unfinished.check()
+        item = Queue.get(self, block, timeout)
+        self._unfinished.take()
+        return item
+
+    def task_done(self) -> None:
+        if not self._shared:
+            _StockJoinableQueue.task_done(self)
+            self._unfinished.finish()
+            return
+        unfinished = self._unfinished
+        unfinished.check()
+        command = self._cond.when_last(self._unfinished_tasks._semlock.tokens)
+        if unfinished.finish():
+            memory.cast(command, on_reply=unfinished.answered)
+        elif not memory.call(command)[-1]:
+            raise ValueError(_TOO_MANY)
+
+    def join(self) -> None:
+        self._cond.wait_unless(self._unfinished_tasks._semlock._is_zero)
+
+    def _reset(self, after_fork: bool = False) -> None:
+        Queue._reset(self, after_fork)
+        # In the child of a fork: what was taken was the parent's.
+        self._unfinished = Unfinished()
 
 
 def _bounded(queue: Any) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from transparent_mp import background, collector
 from transparent_mp.config import Config
 from transparent_mp.launch.bucket import equip
+from transparent_mp.primitives import opening
 from transparent_mp.store.session import OwnedSession, Session, join, new_id, open_session
 
 
@@ -47,13 +48,22 @@ def current() -> Session:
         with _place.lock:
             session = _place.session
             if session is None:
-                session = open_session(Config.from_environ())
-                try:
-                    equip(session)
-                except BaseException:
-                    session.end()
-                    raise
-                _place.session = session
+                _place.session = session = _open()
+    return session
+
+
+def _open() -> OwnedSession:
+    begun = opening.take()
+    try:
+        session = open_session(begun.config, begun.keeper)
+        try:
+            equip(session)
+        except BaseException:
+            session.end()
+            raise
+    except BaseException:
+        opening.give_up()
+        raise
     return session
 
 
@@ -91,6 +101,7 @@ def leave() -> None:
         # Has run by now as a rule; it does its work once.
         util._exit_function()  # type: ignore[attr-defined]
         session.end()
+        opening.give_up()
 
 
 def _after_fork_in_child() -> None:

@@ -20,7 +20,7 @@ from typing import Any, Callable
 from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, send_signal
 from transparent_mp.launch.launcher import Launcher
-from transparent_mp.primitives import burst, homes, watching
+from transparent_mp.primitives import burst, homes, opening, watching
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
 from transparent_mp.primitives.packing import kept
@@ -234,7 +234,7 @@ def _launcher(session: Session) -> Launcher:
         return LambdaLauncher(session.config)
     from transparent_mp.launch.local import LocalLauncher
 
-    return LocalLauncher(session.config)
+    return opening.launcher() or LocalLauncher(session.config)
 
 
 def _after_fork_in_child() -> None:

@@ -7,7 +7,8 @@ CPython's synchronize.py runs on top of it unchanged.
              nobody waits for. LOCAL -> SHARED when it is first pickled; threads that wait locally
              go on waiting in the store.
 
-As in the standard library, a token taken by a process that dies is not given back.
+As in the standard library, a token taken by a process that dies is not given back; who waits for such a lock
+is told (`held`).
 
 Unlike the standard library, a semaphore that was not shared through multiprocessing is not shared
 with children of a plain os.fork either, and a shared one counts at most MOST_TOKENS.
@@ -22,9 +23,10 @@ import weakref
 from multiprocessing import context
 from typing import Any
 
-from transparent_mp.primitives import memory, sharing
+from transparent_mp.primitives import held, memory, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.link import Command
+from transparent_mp.store.pops import NO_LOOKS
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
 
@@ -64,6 +66,9 @@ class SemLock:
         self._acquired = 0
         self._owner = 0
         self._hold: sharing.Hold | None = None
+        # Whether one at a time has it: who dies with it is told. Others are taken by who never gives back.
+        self._locks = maxvalue == 1
+        self._noted = -1
         #: Segments that are read and written by holders of this lock only.
         self.riders: memory.Segments = ()
 
@@ -156,7 +161,7 @@ class SemLock:
         return self._acquired > 0 and self._owner == _ident()
 
     def _get_value(self) -> int:
-        return int(sessions.current().store.ask("LLEN", self._tokens)) if self._hold else self._value
+        return int(sessions.current().store.ask("LLEN", self.tokens)) if self._hold else self._value
 
     def _is_zero(self) -> bool:
         return self._get_value() == 0
@@ -164,6 +169,7 @@ class SemLock:
     def _after_fork(self) -> None:
         self._acquired = 0
         self._owner = 0
+        self._noted = -1
 
     def _await_open(self, timeout: float | None) -> bool:
         try:
@@ -179,7 +185,11 @@ class SemLock:
     def _become_shared(self, hold: sharing.Hold) -> None:
         keys = sessions.current().keys
         self._holders = keys.object(hold.oid, "h0")
-        self._tokens = keys.object(hold.oid, "q0")
+        self.tokens = keys.object(hold.oid, "q0")
+        self._state = keys.object(hold.oid, "v")
+        self._oid = hold.oid
+        if self._acquired and self._locks:
+            self._noted = held.note(hold.oid)
         _known.semlocks[hold.holder, hold.oid] = self
         self._hold = hold
 
@@ -194,9 +204,10 @@ class SemLock:
         store = sessions.current().store
         fetch = memory.fetch(self.riders)
         if timeout is not None and timeout <= 0:
-            token, *replies = store.call(("LPOP", self._tokens), *fetch)
+            token, *replies = store.call(("LPOP", self.tokens), *fetch)
         else:
-            taken = store.pop(self._tokens, timeout, fetch)
+            looks = held.looks(sessions.current(), self._oid) if self._locks else NO_LOOKS
+            taken = store.pop(self.tokens, timeout, fetch, looks)
             if taken is None:
                 return False
             token, *replies = taken
@@ -205,11 +216,14 @@ class SemLock:
             return False
         self._acquired += 1
         self._owner = _ident()
+        if self._locks:
+            self._noted = held.note(self._oid)
         return True
 
     def _giving(self, session: Session) -> Command:
         most = min(self.maxvalue, MOST_TOKENS) if self.maxvalue < SEM_VALUE_MAX else SEM_VALUE_MAX
-        return script("release", (self._holders, self._tokens), (most, session.ttl))
+        keys = (self._holders, self.tokens, self._state) if self._locks else (self._holders, self.tokens)
+        return script("release", keys, (most, session.ttl))
 
     def _release_shared(self) -> None:
         command = self._giving(sessions.current())
@@ -224,6 +238,9 @@ class SemLock:
 
     def _let_go(self) -> None:
         self._acquired -= 1
+        if self._noted >= 0:
+            held.forget(self._noted)
+            self._noted = -1
         if self.kind == RECURSIVE_MUTEX:
             self._owner = 0
 

@@ -5,22 +5,13 @@ It keeps nothing alive but names: a line may outlive the session that it was of.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from typing import Callable
 
-from transparent_mp.store.keys import Keys
+from transparent_mp.store.keys import Keys, new_id
 from transparent_mp.store.line import Line
 from transparent_mp.store.link import Command, Link
 from transparent_mp.store.scripts import evaluated
-
-#: Length of a name.
-ID = 16
-
-
-def new_id() -> str:
-    """A name that no other process, session or object has."""
-    return secrets.token_hex(ID // 2)
 
 
 class Admission:

@@ -21,17 +21,22 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from transparent_mp.errors import StoreAwayError, StoreError
 from transparent_mp.hidden import Address, Hiding, without_addresses
 from transparent_mp.json_text import dumps, loads
 from transparent_mp.store import server
+from transparent_mp.store.keys import new_id
 from transparent_mp.store.server import Server
+
+if TYPE_CHECKING:
+    from transparent_mp.config import Config
 
 #: Renewals in the time of one lease.
 RENEWALS = 3
+#: Life of a key in leases. Longer than the lease, so that a keeper that is late loses nothing.
+KEY_LEASES = 3
 #: What part of the time between two it waits for an answer: longer, and a connection that has died without a
 #: word costs the lease.
 PATIENCE = 1 / 2
@@ -39,13 +44,27 @@ PATIENCE = 1 / 2
 ATTEMPTS = 20
 
 
-def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the keeper for a session and return it with the store's address.
+class Begun(NamedTuple):
+    """A keeper that was started, and what it was told."""
+
+    task: dict[str, Any]
+    process: subprocess.Popen[bytes]
+
+
+def begun(config: Config) -> Begun:
+    """Start the keeper of a new session."""
+    ttl = int(config.lease * KEY_LEASES * 1000)
+    task = Hiding(session=new_id(), url=config.redis_url, lease=config.lease, ttl=ttl)
+    return Begun(task, begin(task))
+
+
+def begin(task: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Start the keeper for a session, and do not wait for it.
 
     `task`: session, url ("" for an embedded server), lease in seconds, ttl in milliseconds.
-    Raises StoreError when the embedded server cannot be started.
     """
-    paths = [str(Path(__file__).parents[2]), *_site_paths()]
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    paths = [package, *_site_paths()]
     code = f"import sys; sys.path += {paths!r}; from transparent_mp.store.keeper import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", code],
@@ -55,9 +74,19 @@ def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
         env=without_addresses(os.environ),
     )
     assert process.stdin is not None
+    # One that has ended already is met as such.
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(dumps(task).encode() + b"\n")
+        process.stdin.flush()
+    return process
+
+
+def met(process: subprocess.Popen[bytes]) -> str:
+    """The store's address, when the keeper has begun.
+
+    Raises StoreError when the embedded server cannot be started.
+    """
     assert process.stdout is not None
-    process.stdin.write(dumps(task).encode() + b"\n")
-    process.stdin.flush()
     with process.stdout:
         line = process.stdout.readline()
     if not line:
@@ -66,7 +95,7 @@ def start(task: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
     if "error" in said:
         process.wait()
         raise StoreError(said["error"])
-    return process, Address(said["url"])
+    return Address(said["url"])
 
 
 def dismiss(process: subprocess.Popen[bytes]) -> None:
@@ -92,6 +121,8 @@ def main() -> None:
         if embedded is not None:
             # Its data goes with it, and workers see their connections end.
             embedded.stop()
+    # The client waits for our end, and there is nothing to be taken apart.
+    os._exit(0)
 
 
 def _serve(task: dict[str, Any]) -> Server:

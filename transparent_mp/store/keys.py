@@ -62,11 +62,14 @@ object keys (O = tmp:{SESSION.OID}); an object has one or two sides
                             j: journal of a large one, "n NAME BLOCKS;", the latest first, 1,500 characters;
                             publish, fetch, writers -> fetch, readers
     O:v            hash     the state of an event (set) or barrier (broken; acting: waiter); set_event,
-                            arrive, open_barrier, end_waits
+                            arrive, open_barrier, end_waits. Of a lock, whose holder has ended: name, pid,
+                            worker, code; leave_locked -> who waits, release
     O:g            zset     block of a large segment -> version that last changed it; publish -> fetch
 """
 
 from __future__ import annotations
+
+import os
 
 PREFIX = "tmp"
 
@@ -76,6 +79,15 @@ OBJECT_PARTS = ("h0", "h1", "q0", "q1", "d", "v", "g")
 #: First process id of ours: above any that a kernel gives (pid_max is at most 2**22), so that
 #: one number cannot mean two processes.
 FIRST_PID = 5_000_000
+
+
+#: Length of a name.
+ID = 16
+
+
+def new_id() -> str:
+    """A name that no other process, session or object has."""
+    return os.urandom(ID // 2).hex()
 
 
 class Keys:

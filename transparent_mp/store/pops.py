@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import select
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Callable
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
@@ -26,6 +26,11 @@ from transparent_mp.store.refusals import explained, lacks_scripts
 #: Elements, and bytes, in `taken` after which a pop removes those before it. Larger: more memory of the
 #: store; smaller: a command more for more pops.
 TAKEN, TAKEN_BYTES = 16, 64 * 1024
+#: Goes on each time that a wait has lasted for as many seconds as it said: looks at something, and says when
+#: it is to look again.
+Looks = Iterator[float]
+#: For a wait in which nothing is looked at.
+NO_LOOKS: Looks = iter(())
 #: What tells the end of a connection and nothing else; where a system lacks it, an error does.
 _ENDED = getattr(select, "POLLRDHUP", 0)
 

@@ -10,17 +10,13 @@ The session's keeper starts it and is its parent; it ends with its parent, howev
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
-import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 from transparent_mp.errors import StoreError
 from transparent_mp.hidden import Address, without_addresses
@@ -49,8 +45,7 @@ loglevel warning
 """
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """A running embedded server."""
 
     url: str
@@ -68,9 +63,14 @@ class Server:
 
 def find_binary() -> str:
     """Path of a redis-server binary. Raises StoreError saying how to get one."""
-    found = shutil.which("redis-server")
-    if found:
-        return found
+    for folder in os.get_exec_path():
+        found = os.path.join(folder, "redis-server")
+        if os.access(found, os.X_OK) and os.path.isfile(found):
+            return found
+    # Each costs the keeper's time, which every program waits for.
+    import importlib.util
+    from pathlib import Path
+
     for package, place in _BUNDLED:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.origin:
@@ -86,7 +86,7 @@ def find_binary() -> str:
 def start() -> Server:
     """Start a server and return when it accepts connections."""
     binary = find_binary()
-    password = secrets.token_hex(16)
+    password = os.urandom(16).hex()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

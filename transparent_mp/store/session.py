@@ -24,13 +24,13 @@ from transparent_mp.config import Config
 from transparent_mp.errors import SessionLostError, StoreAwayError, UntrustedPayloadError
 from transparent_mp.hidden import Address, Hiding, Secret
 from transparent_mp.store import keeper
-from transparent_mp.store.admission import ID as ID
 from transparent_mp.store.admission import Admission
-from transparent_mp.store.admission import new_id as new_id
 from transparent_mp.store.connect import connect, for_workers
 from transparent_mp.store.depot import Depot
-from transparent_mp.store.keeper import dismiss
+from transparent_mp.store.keeper import KEY_LEASES, dismiss
+from transparent_mp.store.keys import ID as ID
 from transparent_mp.store.keys import Keys
+from transparent_mp.store.keys import new_id as new_id
 from transparent_mp.store.line import LOST_KEYS
 from transparent_mp.store.link import Arg, Command
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
@@ -38,8 +38,6 @@ from transparent_mp.store.scripts import loading, script
 from transparent_mp.store.seal import Seal
 from transparent_mp.store.store import Store
 
-#: Life of a key in leases. Longer than the lease, so that a keeper that is late loses nothing.
-KEY_LEASES = 3
 #: What a sealed event begins with; what a script sends, which has no secret, begins with a brace.
 SEALED = b"="
 #: Milliseconds for workers to read that their session has ended.
@@ -201,7 +199,8 @@ class OwnedSession(Session):
     def look(self) -> None:
         """Every third of a lease: replace a keeper that was killed. Raises SessionLostError at its end."""
         if self.task is not None and self.keeper is not None and self.keeper.poll() is not None:
-            dead, (self.keeper, _) = self.keeper, keeper.start(self.task)
+            dead, self.keeper = self.keeper, keeper.begin(self.task)
+            keeper.met(self.keeper)
             assert dead.stdin is not None
             dead.stdin.close()
         if not self.store.ask("EXISTS", self.keys("alive")):
@@ -246,14 +245,13 @@ def _tell_refused(refused: bytes) -> None:
 OPENING, AGAIN = 2.0, 0.01
 
 
-def open_session(config: Config) -> OwnedSession:
-    """Open the client's session. Raises StoreError when the store cannot be used."""
-    name, uid = new_id(), new_id()
-    ttl = int(config.lease * KEY_LEASES * 1000)
-    task = Hiding(session=name, url=config.redis_url, lease=config.lease, ttl=ttl)
-    process, url = keeper.start(task)
+def open_session(config: Config, begun: keeper.Begun | None = None) -> OwnedSession:
+    """Open the client's session; `begun`: its keeper. Raises StoreError when the store cannot be used."""
+    uid = new_id()
+    task, process = begun or keeper.begun(config)
+    url = keeper.met(process)
     session = OwnedSession(
-        id=name,
+        id=task["session"],
         secret=Secret(secrets.token_bytes(32)),
         worker_url=for_workers(config.worker_redis_url or url),
         uid=uid,

@@ -36,7 +36,7 @@ from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.lending import PopLines
 from transparent_mp.store.line import Line, OnReply
 from transparent_mp.store.link import Command, Link, Reply
-from transparent_mp.store.pops import PopLine
+from transparent_mp.store.pops import NO_LOOKS, Looks, PopLine
 
 _ident = threading.get_ident
 # The kernel's: on a worker a process has another.
@@ -116,7 +116,7 @@ class Store:
             if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
-                    self._read(line)
+                    line.take(1)
             self._raise_failed()
         if self._later:
             self._flush()
@@ -133,19 +133,18 @@ class Store:
         replies = self.aside(*commands) if self._busy == _ident() else self._call(commands)
         if self._later:
             self._flush()
-        for reply in replies:
-            if isinstance(reply, StoreReplyError):
-                raise reply
-        return replies
+        return _unless_refused(replies)
 
-    def _call(self, commands: Sequence[Command]) -> list[Reply]:
+    def _call(self, commands: Sequence[Command], patience: float | None = None) -> list[Reply]:
         replies: list[Reply] = []
         with self._lock, self._exchange:
             line = self._turn()
             self._send(line, commands, replies.append, replies.append)
             self.waits += 1
+            if patience is not None:
+                line.insist(patience)
             while len(replies) < len(commands):
-                self._read(line)
+                line.take(1)
             self._raise_failed()
         return replies
 
@@ -156,7 +155,7 @@ class Store:
         line = self.watch()
         replies: list[Reply] = []
         try:
-            line.put(commands, replies.append, replies.append)
+            self._send(line, commands, replies.append, replies.append)
             self.waits += 1
             line.take(len(line.kept))
         except BaseException:
@@ -171,16 +170,7 @@ class Store:
 
     def insist(self, command: Command, patience: float) -> Reply:
         """`ask` for what must not wait on a connection that has silently died: see `Line.insist`."""
-        replies: list[Reply] = []
-        with self._lock, self._exchange:
-            line = self._turn()
-            self._send(line, (command,), None, replies.append)
-            self.waits += 1
-            line.insist(patience)
-            self._raise_failed()
-        if isinstance(replies[0], StoreReplyError):
-            raise replies[0]
-        return replies[0]
+        return _unless_refused(self._call((command,), patience))[0]
 
     def load(self, command: Command, into: memoryview) -> bool:
         """As `Line.load`; False also for a lost connection: ask() tells."""
@@ -206,10 +196,12 @@ class Store:
             if self._line is not None and self._line.kept:
                 self._line.take_ready()
 
-    def pop(self, key: str, timeout: float | None = None, then: Sequence[Command] = ()) -> list[Reply] | None:
+    def pop(
+        self, key: str, timeout: float | None = None, then: Sequence[Command] = (), looks: Looks = NO_LOOKS
+    ) -> list[Reply] | None:
         """Take the first element of the list, waiting up to `timeout` seconds (None: for ever).
 
-        Returns [element, *replies of `then`], or None when the time is over.
+        Returns [element, *replies of `then`], or None when the time is over. `looks`: as finish().
         """
         line = self.watch()
         sent = False
@@ -217,7 +209,7 @@ class Store:
             line.pop(key, then)
             sent = True
             self.waits += 1
-            self.finish(line, timeout)
+            self.finish(line, timeout, looks)
         except StoreError:
             line.close()
             raise
@@ -229,16 +221,22 @@ class Store:
             raise
         replies = line.answers()
         self.unwatch(line)
-        for reply in replies:
-            if isinstance(reply, StoreReplyError):
-                raise reply
-        return None if replies[0] is None else replies
+        return None if _unless_refused(replies)[0] is None else replies
 
-    def finish(self, line: PopLine, timeout: float | None) -> None:
-        """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`."""
+    def finish(self, line: PopLine, timeout: float | None, looks: Looks = NO_LOOKS) -> None:
+        """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`.
+
+        `looks`: see `pops.Looks`.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
+        pause = next(looks, None)
         while True:
-            if not self.wait(line, None if deadline is None else deadline - time.monotonic(), alone=True):
+            left = None if deadline is None else deadline - time.monotonic()
+            if pause is not None and (left is None or pause < left):
+                if not self.wait(line, pause, alone=True):
+                    pause = next(looks, None)
+                    continue
+            elif not self.wait(line, left, alone=True):
                 self.unblock(line)
             if line.collect():
                 return
@@ -362,13 +360,10 @@ class Store:
     def _send(self, line: Line, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
         line.put(commands, each, last)
 
-    def _read(self, line: Line) -> None:
-        line.take(1)
-
     def _settle(self) -> None:
         if self._line is not None:
             while self._line.kept:
-                self._read(self._line)
+                self._line.take(1)
 
     def _raise_failed(self) -> None:
         if self._line is not None and self._line.failed:
@@ -393,3 +388,10 @@ class Store:
         if isinstance(first, bytes):
             self.cast(("LPUSH", key, first))
         self.unwatch(line)
+
+
+def _unless_refused(replies: list[Reply]) -> list[Reply]:
+    for reply in replies:
+        if isinstance(reply, StoreReplyError):
+            raise reply
+    return replies

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
 from typing import Any, Callable, Protocol
 
+from transparent_mp.store.link import from_handler
+
 #: In the order in which the import system looks for them.
 _KINDS = (
     *((suffix, None) for suffix in importlib.machinery.EXTENSION_SUFFIXES),
@@ -93,6 +95,8 @@ class FolderFinder:
 def _entries(folder: str) -> set[str]:
     try:
         return set(os.listdir(folder))
-    except OSError:
+    except OSError as error:
+        if from_handler(error):
+            raise
         # As the import system: what cannot be listed holds no modules.
         return set()

@@ -22,6 +22,7 @@ from typing import Any
 
 from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.originals import original
+from transparent_mp.primitives.held import Held, leave
 from transparent_mp.primitives.lifetime import NEAR
 from transparent_mp.primitives.taking import last_words
 from transparent_mp.primitives.untold import Untold
@@ -64,6 +65,8 @@ class Running:
         self._words: list[str] = []
         #: What the child has not told.
         self.untold = Untold()
+        #: The locks that it has acquired.
+        self.held = Held()
         self._frame_reader, self._frame_writer = os.pipe()
         self._words_reader, self._words_writer = os.pipe()
         out, err, parent = os.pipe(), os.pipe(), os.pipe()
@@ -216,6 +219,7 @@ class Running:
         self._frame_writer = self._words_reader = -1
         self._links_here.close()
         self.untold.close()
+        self.held.close()
         self.orphan()
 
 
@@ -237,9 +241,12 @@ class Once:
         self._begun.add(uid)
 
 
-def wind_up(session: Session, running: Running) -> list[str]:
+def wind_up(session: Session, running: Running, code: int, worker: str) -> list[str]:
     """Let go of a child that has ended, and tell what it had done and not told; returns what it has said."""
     said = running.said()
+    left = leave(session, running.held, running.pid, code, worker)
+    if left:
+        session.store.cast(*left)
     try:
         commands = last_words(session, running.untold)
     except (ValueError, TypeError) as error:

@@ -352,7 +352,7 @@ class Supervisor:
         if code:
             # What it sent has arrived, and a pop that waits is of no effect any more, when its exit is told.
             fence(self._session, pid, self._name, running.links())
-        self._imports.wait += wind_up(self._session, running)
+        self._imports.wait += wind_up(self._session, running, code, self._name)
         if not running.outlived:
             # No lock on a file is held any more, either.
             forget_files(self._session, pid)

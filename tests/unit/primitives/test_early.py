@@ -231,3 +231,17 @@ def test_many_rounds(pair):
         assert pair.mine.recv() == 2 * turn
     pair.mine.send(None)
     served.result(LONG)
+
+
+def test_an_answer_is_left_by_a_wait_that_a_signal_handler_ends_with_an_os_error(outstanding, monkeypatch):
+    def handler(*_):
+        raise TimeoutError("too late")
+
+    outstanding.answer("an answer")
+    assert outstanding.early._link.wait(LONG)
+    monkeypatch.setattr(outstanding.early._store, "finish", handler)
+    with pytest.raises(TimeoutError, match="too late"):
+        outstanding.mine.recv()
+    monkeypatch.undo()
+    assert outstanding.mine.poll(LONG)
+    assert outstanding.mine.recv() == "an answer"

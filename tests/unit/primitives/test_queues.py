@@ -515,6 +515,73 @@ class TestJoinableQueue:
             out.task_done()
         end(into)
 
+    def test_neither_waits_for_an_answer(self, make, store_session):
+        into, out = make(JoinableQueue)
+        into.put(1)
+        before = store_session.store.waits
+        into.put(2)
+        assert store_session.store.waits == before
+        out.get(timeout=LONG)
+        before = store_session.store.waits
+        out.task_done()
+        assert store_session.store.waits == before
+        out.get(timeout=LONG)
+        out.task_done()
+        into.join()
+
+    def test_what_another_has_taken_may_be_said_to_be_done(self, pickled):
+        queue = JoinableQueue(ctx=context())
+        again = share(queue, pickled)
+        for number in range(2):
+            queue.put(number)
+            again.get(timeout=LONG)
+        queue.task_done()
+        again.task_done()
+        queue.join()
+        with pytest.raises(ValueError, match=r"^task_done\(\) called too many times$"):
+            queue.task_done()
+        # Not known to be too many when it is said.
+        again.task_done()
+        queue.put(2)
+        assert queue.qsize() == 1
+        with pytest.raises(ValueError, match=r"^task_done\(\) called too many times$"):
+            again.get(timeout=LONG)
+        assert again.get(timeout=LONG) == 2
+        again.task_done()
+        queue.join()
+
+    def test_an_answer_that_says_why_it_was_not_done_is_raised(self):
+        unfinished = queues.Unfinished()
+        unfinished.answered(1)
+        unfinished.check()
+        unfinished.answered(StoreError("full"))
+        with pytest.raises(StoreError, match="full"):
+            unfinished.check()
+        unfinished.check()
+
+    def test_who_joins_is_taken_off_when_nothing_is_unfinished_or_it_is_interrupted(self, make):
+        into, _out = make(JoinableQueue)
+        into.join()
+        into.put(1)
+
+        def interrupted():
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            into._cond.wait_unless(interrupted)
+        assert into._cond._sleeping_count.get_value() == 0
+
+    def test_who_joins_while_it_is_shared_is_told(self, pickled, waiting):
+        queue = JoinableQueue(ctx=context())
+        queue.put(1)
+        joined = waiting(queue.join)
+        again = share(queue, pickled)
+        assert not joined.done()
+        assert again.get(timeout=LONG) == 1
+        again.task_done()
+        joined.result(LONG)
+        end(queue)
+
     def test_full_and_closed(self, make):
         into, out = make(JoinableQueue, 1)
         into.put(1)

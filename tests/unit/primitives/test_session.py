@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from transparent_mp import background
+from transparent_mp.config import Config
 from transparent_mp.errors import ConfigError
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.session import OwnedSession
@@ -38,10 +39,14 @@ def opening(place, monkeypatch):
     """The settings of what is opened, and what is done at the exit."""
     settings, order = [], []
 
-    def open_session(config):
+    def open_session(config, _keeper):
         settings.append(config)
         return Opened(order)
 
+    def take():
+        return sessions.opening.Opening(Config.from_environ(), None, None)
+
+    monkeypatch.setattr(sessions.opening, "take", take)
     monkeypatch.setattr(sessions, "open_session", open_session)
     monkeypatch.setattr(sessions.util, "_exit_function", lambda: order.append("joined"))
     return settings, order

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import py_compile
 import sys
 from importlib.machinery import (
@@ -115,3 +116,14 @@ def test_a_relative_directory_is_where_the_process_stands(
     assert spec is not None
     assert spec.origin == str(folder / "kit" / "part.py")
     assert "part" not in sys.modules
+
+
+def test_what_a_signal_handler_raises_meanwhile_is_the_programs_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(*_: Any) -> Any:
+        raise TimeoutError("too late")
+
+    monkeypatch.setattr(os, "listdir", too_late)
+    with pytest.raises(TimeoutError, match="too late"):
+        finder(folder).find_spec("plain")

@@ -1,216 +1,82 @@
--- A process publishes what it changed in a segment.
--- KEYS: 1 holders  2 segment  3 blocks
--- ARGV: 1 writer  2 ttl ms  3 object id  4 of a large segment the numbers of the blocks, as its journal has
---       them, else ""
---       5.. parts: sequence number, version that the writer had seen, name, count, then count times
---           block, where, bytes; where is an offset in the block, "=" for a whole block that the
---           writer wrote all of, or "m" and a mask: bytes are the whole block as the writer sees
---           it, a bit of the mask for each (the highest first) says whether the writer wrote it;
---           "@" and "M" mean the same of bytes that lie in the segment already, as BLOCK:NAME; behind
---           "M" is the place of its mask among those that lie there as NAME.NUMBER, 512 bytes each
--- RETURNS: version, or 0 when the segment is gone. An error, and nothing is done, where the bytes are not there.
+-- A process publishes what it changed in a small segment.
+-- KEYS: 1 holders  2 segment
+-- ARGV: 1 writer  2 ttl ms  3 object id
+--       4.. parts: sequence number, version that the writer had seen, count, then count times block, where,
+--           bytes; where is an offset in the block, "=" for a whole block that the writer wrote all of, or
+--           "m" and a mask: bytes are the whole block as the writer sees it, a bit of the mask for each (the
+--           highest first) says whether the writer wrote it
+-- RETURNS: version, or 0 when the segment is gone.
 -- INVARIANT: a part is applied once, and after every part of its writer with a lower number; a byte
---            that its writer did not write keeps the value that others gave it. What lies as BLOCK:NAME and
---            is not what the block has, is deleted; so are the masks.
+--            that its writer did not write keeps the value that others gave it.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('UNLINK', KEYS[2])
   return 0
 end
-local writer, data, large = ARGV[1], KEYS[2], ARGV[4] ~= ''
-local meta = redis.call('HMGET', data, 'n', 'w', 'f', 's:' .. writer, 'j')
-local before, owner, foreign = tonumber(meta[1] or '0'), meta[2], tonumber(meta[3] or '0')
-local applied = tonumber(meta[4] or '0')
-local version, fresh, last_name = before + 1, false, ''
+local writer, data = ARGV[1], KEYS[2]
+--@include bytes
 
-local function splice(old, at, bytes)
-  if #old < at then old = old .. string.rep('\0', at - #old) end
-  return string.sub(old, 1, at) .. bytes .. string.sub(old, at + #bytes + 1)
-end
-
-local function blend(old, mask, new)
-  if #old < #new then old = old .. string.rep('\0', #new - #old) end
-  local out = {}
-  for i = 1, #mask do
-    local bits, first = string.byte(mask, i), i * 8 - 7
-    if bits == 255 then
-      out[#out + 1] = string.sub(new, first, first + 7)
-    elseif bits == 0 then
-      out[#out + 1] = string.sub(old, first, first + 7)
-    else
-      for at = first, math.min(first + 7, #new) do
-        local from = bit.band(bits, bit.rshift(128, at - first)) ~= 0 and new or old
-        out[#out + 1] = string.sub(from, at, at)
-      end
-    end
-  end
-  return table.concat(out)
-end
-
--- Of the blocks of a part, what is known of each, and what becomes of it. A call takes no more than STRETCH.
-local STRETCH = 1000
-local claims, order = {}, {}
-
-local function look(first, last)
-  for from = first, last, 3 * STRETCH do
-    local names = {}
-    for at = from, math.min(last, from + 3 * STRETCH - 1), 3 do names[#names + 1] = 'b:' .. ARGV[at] end
-    for at, claim in ipairs(redis.call('HMGET', data, unpack(names))) do
-      local block = ARGV[from + 3 * (at - 1)]
-      if not claims[block] then
-        claims[block] = claim or ''
-        order[#order + 1] = block
-      end
-    end
-  end
-end
-
--- Fields that hold nothing any more.
-local gone = {}
-
-local function field(block, name) return name == '' and block or block .. ':' .. name end
-local function content(place) return place and redis.call('HGET', data, place) or '' end
-
--- What a claim says: last version and last of another than its writer, the writer, and the name of the bytes.
-local parsed = {['']={}}
-local function parse(claim)
-  local found = parsed[claim]
-  if not found then
-    found = {string.match(claim, '^(%d+) (%d+) (%S+) ?(.*)$')}
-    parsed[claim] = found
-  end
-  return found
-end
-
--- What it becomes: blocks that were published together have the same.
-local claimed = {}
-local function claim(former, other, name)
-  local key = former .. name
-  if not claimed[key] then
-    claimed[key] = string.format('%d %s %s%s', version, other, writer, name == '' and '' or ' ' .. name)
-  end
-  return claimed[key]
-end
-
-local function mask(masks, place)
-  return string.sub(content(masks), 512 * place + 1, 512 * place + 512)
-end
-
-local function put(known, block, where, bytes, name, masks)
-  local was = parse(claims[block])
-  local last, other, under = was[1], was[2], was[4]
-  if was[3] ~= writer then other = last or '0' end
-  local old, kind = under and field(block, under), string.sub(where, 1, 1)
-  -- The version in which somebody else last changed the block.
-  local alone = tonumber(other) <= known
-  if kind == 'M' and not alone then
-    local staged = field(block, name)
-    bytes = blend(content(old), mask(masks, tonumber(string.sub(where, 2))), content(staged))
-    name, gone[staged] = '', true
-  elseif kind == '@' or kind == 'M' then
-    bytes = nil
-  else
-    name = ''
-    if kind == 'm' then
-      if not alone then bytes = blend(content(old), string.sub(where, 2), bytes) end
-    elseif kind ~= '=' then
-      bytes = splice(content(old), tonumber(where), bytes)
-    end
-  end
-  local place = field(block, name)
-  claims[block] = claim(claims[block], other, name)
-  if old and old ~= place then gone[old] = true end
-  gone[place] = nil
-  -- At once: bytes that are kept for a common call take longer than the calls.
-  if bytes then redis.call('HSET', data, place, bytes) end
-end
-
--- What lies there of a part that was applied before.
-local function tidy(block, where, name)
-  local kind = string.sub(where, 1, 1)
-  if (kind == '@' or kind == 'M') and parse(claims[block])[4] ~= name then gone[field(block, name)] = true end
-end
-
-local function write()
-  for from = 1, #order, STRETCH do
-    local known, versions = {}, {}
-    for at = from, math.min(#order, from + STRETCH - 1) do
-      local block, n = order[at], #known
-      known[n + 1], known[n + 2] = 'b:' .. block, claims[block]
-      versions[n + 1], versions[n + 2] = version, block
-    end
-    redis.call('HSET', data, unpack(known))
-    if large then redis.call('ZADD', KEYS[3], unpack(versions)) end
-  end
-end
-
-local function sweep()
-  local names = {}
-  for name in pairs(gone) do names[#names + 1] = name end
-  for from = 1, #names, STRETCH do
-    redis.call('HDEL', data, unpack(names, from, math.min(#names, from + STRETCH - 1)))
-  end
-end
-
--- The latest publications, each "VERSION NAME BLOCKS;", the latest first.
-local JOURNAL = 1500
-local function journal()
-  local entry = version .. ' ' .. last_name .. ' ' .. ARGV[4] .. ';'
-  local kept = entry .. (meta[5] or '')
-  if #kept > JOURNAL then kept = string.match(string.sub(kept, 1, math.max(JOURNAL, #entry)), '^.*;') end
-  return kept
-end
-
--- Whether everything is there that the entries of a part speak of: a store that was full for a moment has refused
--- all of it, or all of the masks.
-local function complete(first, last, name, number)
-  local staged, masked
-  for at = first, last, 3 do
-    local kind = string.sub(ARGV[at + 1], 1, 1)
-    if (kind == '@' or kind == 'M') and not staged then staged = field(ARGV[at], name) end
-    if kind == 'M' then
-      masked = name .. '.' .. number
-      break
-    end
-  end
-  return (not staged or redis.call('HEXISTS', data, staged) == 1)
-    and (not masked or redis.call('HEXISTS', data, masked) == 1)
-end
-
-local i = 5
-while large and i <= #ARGV do
-  local count = tonumber(ARGV[i + 3])
-  if tonumber(ARGV[i]) > applied and not complete(i + 4, i + 3 + 3 * count, ARGV[i + 2], ARGV[i]) then
-    return redis.error_reply('ABSENT the store has refused bytes of shared memory, and these changes are lost')
-  end
-  i = i + 4 + 3 * count
-end
-
-i = 5
+-- What is known of each block, and the bytes of those of which a writer wrote some: all by one call.
+local names, claim_at, bytes_at = {'n', 'w', 'f', 's:' .. writer}, {}, {}
+local i = 4
 while i <= #ARGV do
-  local number, known, name, count = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 3])
-  i = i + 4
-  local last = i + 3 * count - 1
-  look(i, last)
-  if number > applied then
-    applied, fresh, last_name = number, true, name
-    for at = i, last, 3 do put(known, ARGV[at], ARGV[at + 1], ARGV[at + 2], name, name .. '.' .. number) end
-  else
-    for at = i, last, 3 do tidy(ARGV[at], ARGV[at + 1], name) end
+  local last = i + 2 + 3 * tonumber(ARGV[i + 2])
+  for at = i + 3, last, 3 do
+    local block = ARGV[at]
+    if not claim_at[block] then
+      claim_at[block] = #names + 1
+      names[#names + 1] = 'b:' .. block
+    end
+    if not bytes_at[block] and tonumber(ARGV[at + 1]) then
+      bytes_at[block] = #names + 1
+      names[#names + 1] = block
+    end
   end
-  if large then gone[name .. '.' .. number] = true end
-  i = i + 3 * count
+  i = last + 1
 end
-if not fresh then
-  sweep()
-  return before
+local found = redis.call('HMGET', data, unpack(names))
+local before, owner, foreign = tonumber(found[1] or '0'), found[2], tonumber(found[3] or '0')
+local applied = tonumber(found[4] or '0')
+local version = before + 1
+
+-- Of each block what its bytes become, and the last version of another than its writer.
+local contents, others = {}, {}
+
+local function bytes_of(block)
+  return contents[block] or bytes_at[block] and found[bytes_at[block]] or redis.call('HGET', data, block) or ''
 end
-write()
-sweep()
-redis.call('HSET', data, 'n', version, 'w', writer, 's:' .. writer, applied,
-           'f', owner == writer and foreign or before, 'o', ARGV[3])
-if large then redis.call('HSET', data, 'j', journal()) end
-if before == 0 then
-  redis.call('PEXPIRE', data, ARGV[2])
-  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+
+local function put(known, block, where, bytes)
+  local other = others[block]
+  if not other then
+    local last, foreigner, by = string.match(found[claim_at[block]] or '', '^(%d+) (%d+) (%S+)')
+    other = by == writer and foreigner or last or '0'
+    others[block] = other
+  end
+  if tonumber(where) then
+    bytes = splice(bytes_of(block), tonumber(where), bytes)
+  elseif where ~= '=' and tonumber(other) > known then
+    bytes = blend(bytes_of(block), string.sub(where, 2), bytes)
+  end
+  contents[block] = bytes
 end
+
+i = 4
+while i <= #ARGV do
+  local number, known, last = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), i + 2 + 3 * tonumber(ARGV[i + 2])
+  if number > applied then
+    applied = number
+    for at = i + 3, last, 3 do put(known, ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
+  end
+  i = last + 1
+end
+if next(contents) == nil and applied == tonumber(found[4] or '0') then return before end
+local fields = {'n', version, 'w', writer, 's:' .. writer, applied, 'f', owner == writer and foreign or before,
+                'o', ARGV[3]}
+for block, bytes in pairs(contents) do
+  local n = #fields
+  fields[n + 1], fields[n + 2] = block, bytes
+  fields[n + 3], fields[n + 4] = 'b:' .. block, version .. ' ' .. others[block] .. ' ' .. writer
+end
+redis.call('HSET', data, unpack(fields))
+if before == 0 then redis.call('PEXPIRE', data, ARGV[2]) end
 return version

@@ -21,6 +21,7 @@ import stat
 from typing import Any, Callable
 
 from transparent_mp.originals import original
+from transparent_mp.store.link import from_handler
 from transparent_mp.worker.files.state import Files, current
 
 #: What a shell's words are made of, as far as they may name files.
@@ -96,7 +97,9 @@ class Mirror:
             return True
         try:
             mode = os.stat(path).st_mode
-        except OSError:
+        except OSError as error:
+            if from_handler(error):
+                raise
             parent = os.path.dirname(path)
             # It may be about to be made.
             if not os.path.isdir(self.place + parent) and os.path.isdir(parent):
@@ -129,7 +132,7 @@ class Mirror:
         try:
             _copy(path, here, same_mode=True)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT) or from_handler(error):
                 raise
             # Links that lead nowhere or out, devices, and what may not be read, are not there for it.
             with contextlib.suppress(FileNotFoundError):

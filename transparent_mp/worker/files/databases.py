@@ -13,6 +13,7 @@ import os
 from typing import Any
 from urllib.parse import quote, unquote
 
+from transparent_mp.store.link import from_handler
 from transparent_mp.worker.files.handles import Writing
 from transparent_mp.worker.files.imports import route_of
 from transparent_mp.worker.files.opening import fill, open_fd
@@ -101,7 +102,9 @@ def connect(instead: Any, database: Any, *args: Any, **kw: Any) -> Any:
         kw["factory"] = _of_client(kw.get("factory", sqlite3.Connection))
     try:
         copy = _copied(*found, database, writes="mode=ro" not in query and "immutable=1" not in query)
-    except OSError:
+    except OSError as error:
+        if from_handler(error):
+            raise
         raise sqlite3.OperationalError("unable to open database file") from None
     local = f"file:{quote(copy.path)}?{query}" if path is not database else copy.path
     try:

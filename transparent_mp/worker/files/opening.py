@@ -15,6 +15,7 @@ import stat
 from typing import Any, Callable
 
 from transparent_mp.originals import original
+from transparent_mp.store.link import from_handler
 from transparent_mp.store.session import new_id
 from transparent_mp.worker.files.copies import Parts
 from transparent_mp.worker.files.handles import Directory, Handle, Reading, Writing
@@ -65,6 +66,8 @@ def open_fd(
             wants &= ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC)
         except OSError as error:
             opened.give_up()
+            if from_handler(error):
+                raise
             raise OSError(error.errno, error.strerror, named) from None
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), named)
 
@@ -229,6 +232,8 @@ class PartsReader(ClientReader):
             try:
                 self._handle.parts.ensure(at, at + count)
             except OSError as error:
+                if from_handler(error):
+                    raise
                 raise OSError(error.errno, error.strerror, self.name) from None
 
 

@@ -37,8 +37,7 @@ class Remote:
         lasts = bool(fields.get("wait"))
         head, body = requests.ask(self._session, TOPIC, {"op": op, **fields}, of=self._of, lasts=lasts)
         self._sent, self._unsettled = 0, False
-        if "errno" in head:
-            raise error_of(head, named, named2)
+        check(head, named, named2)
         return head, body
 
     def call(
@@ -63,8 +62,10 @@ class Remote:
             self.ask("settle")
 
 
-def error_of(head: dict[str, Any], path: Any = None, path2: Any = None) -> OSError:
-    """The client's error as this process's own."""
+def check(head: dict[str, Any], path: Any = None, path2: Any = None) -> None:
+    """Raise the client's error, if that is the answer, as this process's own."""
+    if "errno" not in head:
+        return
     if path is None:
-        return OSError(head["errno"], head["text"])
-    return OSError(head["errno"], head["text"], path, None, path2)
+        raise OSError(head["errno"], head["text"])
+    raise OSError(head["errno"], head["text"], path, None, path2)

@@ -11,7 +11,7 @@ import pytest
 from transparent_mp.ship.files import FileServer
 from transparent_mp.ship.roots import Roots
 from transparent_mp.worker.files import state
-from transparent_mp.worker.files.remote import Remote, error_of
+from transparent_mp.worker.files.remote import Remote, check
 from transparent_mp.worker.files.state import Files
 
 
@@ -28,8 +28,7 @@ class Direct(Remote):
     ) -> tuple[dict[str, Any], bytes]:
         self.asked.append(fields.get("name", op))
         head, body = self.server.answer({"op": op, **fields})
-        if "errno" in head:
-            raise error_of(head, named, named2)
+        check(head, named, named2)
         return head, body
 
     def send(self, op: str, data: Any = b"", **fields: Any) -> None:

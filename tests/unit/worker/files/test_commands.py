@@ -120,3 +120,19 @@ def test_nothing_is_left_of_a_command_that_did_not_start(
         assert process.wait() == 0
     assert not (root / "file").exists()
     assert not list(Path(files.scratch).glob("own-*"))
+
+
+@pytest.mark.parametrize("where", ["stat", "open"])
+def test_what_a_signal_handler_raises_meanwhile_is_the_programs_own(
+    mirror: Mirror, root: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def too_late(*_: Any, **__: Any) -> Any:
+        raise TimeoutError("too late")
+
+    if where == "stat":
+        monkeypatch.setattr(os, "stat", too_late)
+    else:
+        monkeypatch.setattr(commands, "open", too_late, raising=False)
+    with pytest.raises(TimeoutError, match="too late"):
+        mirror.word(f"{root}/file")
+    monkeypatch.undo()

@@ -109,3 +109,14 @@ def test_a_library_is_loaded_from_a_copy(files: Files, root: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         dlopen(str(root / "none.so"), 0)
     assert not list(Path(files.scratch).glob("own-*"))
+
+
+def test_what_a_signal_handler_raises_meanwhile_is_the_programs_own(
+    files: Files, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(*_: Any, **__: Any) -> Any:
+        raise TimeoutError("too late")
+
+    monkeypatch.setattr(files.remote, "ask", too_late)
+    with pytest.raises(TimeoutError, match="too late"):
+        connect(str(path))

@@ -12,7 +12,7 @@ import pytest
 from transparent_mp.ship import files as of_files
 from transparent_mp.worker.files import copies, functions, mapping, opening
 from transparent_mp.worker.files.functions import ours
-from transparent_mp.worker.files.opening import open_file
+from transparent_mp.worker.files.opening import open_fd, open_file
 from transparent_mp.worker.files.state import Files
 
 
@@ -286,3 +286,25 @@ def test_functions_stand_where_the_originals_stood() -> None:
     assert isinstance(ours(staticmethod(os.scandir)), staticmethod)
     assert functions.ours(os.stat).__name__ == "stat"
     assert opening.TRIES > 1
+
+
+def too_late(*_: Any, **__: Any) -> Any:
+    """As a signal handler of the program does in the middle of a wait."""
+    raise TimeoutError("too late")
+
+
+def test_what_a_signal_handler_raises_meanwhile_is_the_programs_own(
+    files: Files, root: Path, remote: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = root / "file"
+    path.write_bytes(bytes(20 * copies.CHUNK))
+    time.sleep(of_files.FRESH / 1e9)
+    with open_file(path, "rb") as file:
+        file.seek(5 * copies.CHUNK)
+        monkeypatch.setattr(remote, "ask", too_late)
+        with pytest.raises(TimeoutError, match="too late"):
+            file.read(1)
+        monkeypatch.undo()
+    monkeypatch.setattr(opening._Opened, "_fetch", too_late)
+    with pytest.raises(TimeoutError, match="too late"):
+        open_fd(files, str(path), str(path), os.O_RDONLY)
