@@ -117,7 +117,8 @@ class Store:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
                     line.take(1)
-            self._raise_failed()
+            if line.failed:
+                self._raise_failed()
         if self._later:
             self._flush()
 

@@ -228,6 +228,14 @@ def test_who_was_to_be_told_something_is_not_begun_elsewhere_without_it(
     assert len(pids) == 4 - len(waiting)
 
 
+def test_that_it_was_not_needed_is_nothing_to_be_told(book: Book, session: OwnedSession) -> None:
+    book.check_in("w", cores=4)
+    book.submit("p")
+    session.store.call(("RPUSH", session.keys("control", "w"), b'{"kind": "leave"}\n'))
+    assert book.give_up("w") == [[], []]
+    assert [frame["name"] for frame in book.frames("ready", "")] == ["p"]
+
+
 def test_who_was_given_up_is_fenced_off(book: Book, session: OwnedSession) -> None:
     assert book.admit("worker", "w", "w") == -1
     book.ask("SADD", session.keys("starting"), "w")
