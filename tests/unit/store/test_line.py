@@ -104,6 +104,19 @@ def test_a_buffer_is_the_callers_again_when_put_returns(session: OwnedSession, l
     session.store.call(("DEL", key + "h"))
 
 
+@pytest.mark.parametrize("size", [1000, COPIED + 1])
+def test_bytes_are_neither_copied_nor_waited_for(
+    size: int, session: OwnedSession, line: Make, key: str
+) -> None:
+    one, content = line(), b"b" * size
+    one.put([("HSET", key + "h", 0, memoryview(content))], None, None)
+    ((command, *_),) = one.kept
+    assert command[-1].obj is content
+    one.take(1)
+    assert session.store.ask("HGET", key + "h", 0) == content
+    session.store.call(("DEL", key + "h"))
+
+
 def test_an_error_is_given_to_who_waits_or_kept(line: Make, key: str) -> None:
     one, replies = line(), []
     one.put([("RPUSH", key, 1)], None, None)
