@@ -74,15 +74,9 @@ def together(first: Command, second: Command) -> Sequence[Command]:
     """Two commands, as one where a script does what they do one after the other."""
     if len(first) > FEW or (first[1], second[1]) != _published_and_released():
         return first, second
-    published, bytes_ = _parts(first)
-    released, numbers = _parts(second)
-    return (script("publish_release", (*published, *released), (*numbers, *bytes_)),)
-
-
-def _parts(command: Any) -> tuple[tuple[str, ...], tuple[Arg, ...]]:
-    """The keys and arguments that `script` was given."""
-    first = 3 + command[2]
-    return command[3:first], command[first : -len(NO_LINE)]
+    args, others, end = 3 + int(first[2]), 3 + int(second[2]), len(NO_LINE)
+    keys: Any = (*first[3:args], *second[3:others])
+    return (script("publish_release", keys, (*second[others:-end], *first[args:-end])),)
 
 
 @lru_cache(maxsize=1)

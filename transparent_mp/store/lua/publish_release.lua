@@ -1,4 +1,4 @@
--- A process publishes what it changed in a segment that rides on a lock, and gives the lock's token back.
+-- A process publishes what it changed in a small segment that rides on a lock, and gives the lock's token back.
 -- KEYS: 1 holders  2 segment  3.. as of release
 -- ARGV: 1 greatest number of tokens  2 ttl ms  3.. as of publish
 -- RETURNS: what release does; an error of publish, when the token was given back all the same.
