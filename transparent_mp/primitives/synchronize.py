@@ -186,6 +186,7 @@ class SemLock:
         keys = sessions.current().keys
         self._holders = keys.object(hold.oid, "h0")
         self.tokens = keys.object(hold.oid, "q0")
+        self._state = keys.object(hold.oid, "v")
         self._oid = hold.oid
         if self._acquired and self._locks:
             self._noted = held.note(hold.oid)
@@ -221,7 +222,8 @@ class SemLock:
 
     def _giving(self, session: Session) -> Command:
         most = min(self.maxvalue, MOST_TOKENS) if self.maxvalue < SEM_VALUE_MAX else SEM_VALUE_MAX
-        return script("release", (self._holders, self.tokens), (most, session.ttl))
+        keys = (self._holders, self.tokens, self._state) if self._locks else (self._holders, self.tokens)
+        return script("release", keys, (most, session.ttl))
 
     def _release_shared(self) -> None:
         command = self._giving(sessions.current())

@@ -13,10 +13,6 @@ from transparent_mp.primitives.synchronize import RECURSIVE_MUTEX, SEM_VALUE_MAX
 ONE, OTHER = "0123456789abcdef", "fedcba9876543210"
 
 
-def state_of(lock):
-    return sessions.current().keys.object(lock._oid, "v")
-
-
 @pytest.fixture
 def held():
     held = Held()
@@ -130,7 +126,7 @@ class TestWhoWaits:
         session = sessions.current()
         if until == "it is released":
             session.store.call(*leave(session, own, 7, -9, "w"))
-            assert session.store.ask("EXISTS", state_of(lock)) == 1
+            assert session.store.ask("EXISTS", lock._state) == 1
             lock.release()
         elif until == "it is free":
             lock.give()
@@ -139,9 +135,9 @@ class TestWhoWaits:
             session.store.call(("DEL", lock._holders))
             assert session.store.call(*leave(session, own, 7, -9, "w")) == [0]
         session.store.settle()
-        assert session.store.ask("EXISTS", state_of(lock)) == 0
+        assert session.store.ask("EXISTS", lock._state) == 0
 
     def test_what_is_kept_goes_with_the_lock_or_the_session(self, lock, own):
         session = sessions.current()
         session.store.call(*leave(session, own, 7, -9, "w"))
-        assert 0 < session.store.ask("PTTL", state_of(lock)) <= session.ttl
+        assert 0 < session.store.ask("PTTL", lock._state) <= session.ttl
