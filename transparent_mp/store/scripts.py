@@ -74,9 +74,9 @@ def together(first: Command, second: Command) -> Sequence[Command]:
     """Two commands, as one where a script does what they do one after the other."""
     if len(first) > FEW or (first[1], second[1]) != _published_and_released():
         return first, second
-    keys: Any = (*first[3:6], *second[3:5])
-    end = len(NO_LINE)
-    return (script("publish_release", keys, (*second[5:-end], *first[6:-end])),)
+    args, others, end = 3 + int(first[2]), 3 + int(second[2]), len(NO_LINE)
+    keys: Any = (*first[3:args], *second[3:others])
+    return (script("publish_release", keys, (*second[others:-end], *first[args:-end])),)
 
 
 @lru_cache(maxsize=1)

@@ -259,11 +259,8 @@ class Store:
             poll, fd = line.poll(other, alone), line.fileno()
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             happened = poll.poll(left)
-            if not happened:
-                return False
-            for number, _ in happened:
-                if number == fd:
-                    return True
+            if not happened or fd in dict(happened):
+                return bool(happened)
             self.mend()
         return True
 

@@ -369,8 +369,8 @@ class Section:
 
     def __init__(self, session: OwnedSession) -> None:
         self._session, keys = session, session.keys
-        self.segment = [keys.object("seg", part) for part in ("h0", "d", "g")]
-        self.lock = [keys.object("lock", part) for part in ("h0", "q0")]
+        self.segment = [keys.object("seg", part) for part in ("h0", "d")]
+        self.lock = [keys.object("lock", part) for part in ("h0", "q0", "state")]
         self.ask = session.store.ask
         for held in (self.segment, self.lock):
             self.ask("SADD", held[0], "holder")
@@ -378,7 +378,7 @@ class Section:
     def end(self, content: bytes = b"new", *, block: object = 0) -> tuple[Any, list[Any]]:
         """Publish and release; what is answered, and how many commands it took."""
         ttl = self._session.ttl
-        publish = script("publish", self.segment, ("me", ttl, "seg", "", 1, 0, "", 1, block, 0, content))
+        publish = script("publish", self.segment, ("me", ttl, "seg", 1, 0, 1, block, 0, content))
         commands = together(publish, script("release", self.lock, (1, ttl)))
         return len(commands), self._session.store.aside(*commands)
 
