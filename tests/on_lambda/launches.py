@@ -42,6 +42,8 @@ IN_FLIGHT = (1, 16, 64)
 #: Requests of each that is in flight.
 ROUNDS = 12
 USUAL = aws.IN_FLIGHT
+#: Seconds that the worker of a program takes before it checks in; AWS takes some tenths.
+COLD = 0.3
 #: Seconds after which the workers of a program that have come are counted.
 LIMIT = 60.0
 FILLER = {"filler": "x" * 400}
@@ -51,9 +53,11 @@ ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-
 class Api(asyncio.Protocol):
     """One connection to a function whose environments are a check-in each, from a thread."""
 
-    answer = 0.0
-    #: When each invocation has come.
+    #: Seconds until it is answered, and until the worker begins to check in.
+    answer = cold = 0.0
+    #: When each invocation has come, and when each worker has checked in.
     at: ClassVar[list[float]] = []
+    there: ClassVar[list[float]] = []
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -66,21 +70,22 @@ class Api(asyncio.Protocol):
             return
         self._read = b""
         self.at.append(time.monotonic())
-        asyncio.get_running_loop().call_later(self.answer, self._transport.write, ACCEPTED)
-        ticket = json.loads(body)["ticket"]
+        loop, ticket = asyncio.get_running_loop(), json.loads(body)["ticket"]
+        loop.call_later(self.answer, self._transport.write, ACCEPTED)
         if "session" in ticket:
-            threading.Thread(target=check_in, args=(ticket,), daemon=True).start()
+            loop.call_later(self.cold, threading.Thread(target=check_in, args=(ticket,), daemon=True).start)
 
 
 async def serve() -> None:
-    """Says its address, then for each line of input its CPU time and when invocations have come since."""
+    """Says its address, then for each line of input its CPU time and what has come since, and when."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Api, "127.0.0.1", 0, backlog=256)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        Api.answer = float(line)
-        print(json.dumps([time.process_time(), Api.at]), flush=True)
+        Api.answer, Api.cold = json.loads(line)
+        print(json.dumps([time.process_time(), Api.at, Api.there]), flush=True)
         Api.at.clear()
+        Api.there.clear()
 
 
 def check_in(ticket: dict[str, Any]) -> None:
@@ -89,6 +94,7 @@ def check_in(ticket: dict[str, Any]) -> None:
     session = join(ticket, ticket["worker"], Config())
     Membership(session, ticket).check_in()
     session.store.settle()
+    Api.there.append(time.monotonic())
     session.store.close()
 
 
@@ -98,15 +104,16 @@ class Front:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.url = self._said()
-        #: When invocations came before it was told the last time.
+        #: When invocations came, and workers checked in, before it was told the last time.
         self.at: list[float] = []
+        self.there: list[float] = []
 
-    def is_to_answer_after(self, seconds: float) -> float:
-        """From now on. Returns the CPU time that it has had."""
+    def is_to_answer_after(self, seconds: float, cold: float = 0.0) -> float:
+        """From now on; workers take so long to begin. Returns the CPU time that it has had."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{seconds}\n")
+        self._process.stdin.write(f"[{seconds}, {cold}]\n")
         self._process.stdin.flush()
-        cpu, self.at = json.loads(self._said())
+        cpu, self.at, self.there = json.loads(self._said())
         return float(cpu)
 
     def _said(self) -> str:
@@ -148,7 +155,7 @@ def launched(launcher: aws.LambdaLauncher, number: int) -> None:
     for place in range(number):
         launcher.launch(str(place), FILLER, lambda *told: os._exit(print(told) or 1))
     with launcher._changed:
-        launcher._changed.wait_for(lambda: not launcher._threads)
+        launcher._changed.wait_for(lambda: launcher._threads == launcher._idle and not launcher._waiting)
 
 
 def measured(work: Callable[[], None]) -> tuple[float, float]:
@@ -212,7 +219,7 @@ def of_a_program(there: Front, who: str, number: int, answer: float, address: st
     settings = {"BACKEND": "lambda", "FUNCTION": "workers", "WORKERS": str(number), "REDIS_URL": address}
     settings.update(asking.PATIENT)
     environ = {**os.environ, **{f"TRANSPARENT_MP_{name}": value for name, value in settings.items()}}
-    before = there.is_to_answer_after(answer)
+    before = there.is_to_answer_after(answer, COLD)
     program = asking.started(who, number, USUAL, LIMIT, environ)
     try:
         said = asking.figures(program)
@@ -220,13 +227,16 @@ def of_a_program(there: Front, who: str, number: int, answer: float, address: st
         program.kill()
         program.communicate()
     cpu = there.is_to_answer_after(answer) - before
-    at = [moment - said["begun"] for moment in sorted(there.at)]
-    assert len(at) == said["ready"] == number, f"{len(at)} invocations, {said}"
-    rate = (number - 1) / (at[-1] - at[0])
+    at, come = sorted(there.at), sorted(there.there)
+    assert len(at) == len(come) == said["ready"] == number, f"{len(at)} invocations, {said}"
+    # What waits for the first worker waits for a cold start.
+    rate, from_second = (number - 1) / (at[-1] - at[0]), (number - 2) / (at[-1] - at[1])
     used = f"{1000 * said['cpu'] / number:.2f} + {1000 * cpu / number:.2f} ms"
     times = f"second {at[1] - at[0]:.2f} s after the first, last {at[-1] - at[0]:.2f} s"
-    there_after = f"{said['there'] - at[0]:.2f} s after the first, {said['there']:.2f} s after its begin"
-    return f"{who:>9}: {rate:5.0f} invokes/s ({used}), {times}; the last has checked in {there_after}"
+    return (
+        f"{who:>9}: {rate:5.0f} invokes/s, {from_second:5.0f} from the second on ({used}), {times}; "
+        f"the last has checked in {come[-1] - at[0]:.2f} s after it"
+    )
 
 
 def main() -> None:
@@ -250,7 +260,9 @@ def main() -> None:
             aws.IN_FLIGHT = USUAL
             seconds = until_all_are_there(config, options.workers)
             print(f"{options.workers} workers: the last has checked in after {seconds:.2f} s", flush=True)
-        print(f"programs that ask for {options.workers} workers, {USUAL} in flight")
+        print(
+            f"programs that ask for {options.workers} workers, {USUAL} in flight, each there after {COLD} s"
+        )
         with store("127.0.0.1") as address:
             for answer in ANSWERS:
                 print(f"the front answers after {1000 * answer:.0f} ms")

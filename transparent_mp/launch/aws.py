@@ -37,6 +37,8 @@ from transparent_mp.store.connect import is_here_alone
 SLOTS = 10_000
 #: Invocations on their way at once. AWS answers after some 80 ms; more than these keep one interpreter busy.
 IN_FLIGHT = 64
+#: Seconds that a thread waits for the next launch: processes that start one after another have one each.
+IDLE = 1.0
 #: Seconds between attempts of a throttled launch: between a half and a whole of these, doubling.
 PAUSE, LONGEST_PAUSE = 0.5, 8.0
 #: Seconds that a probe may take: a cold start, and two attempts to reach the store.
@@ -88,17 +90,20 @@ class LambdaLauncher:
         self._invoker: Invoker | None = None
         self._making = threading.Lock()
         self._waiting: deque[_Launch] = deque()
-        self._changed = threading.Condition()
-        self._threads = 0
+        # Of one lock: there is something to launch; whatever else has changed.
+        self._given, self._changed = _conditions()
+        self._threads = self._idle = 0
         self._closed = False
         self._pid = os.getpid()
 
     def launch(self, worker: str, ticket: dict[str, Any], on_gone: OnGone) -> None:
         payload = dumps({"ticket": ticket, "hash_seed": self._hash_seed}).encode()
         launch = _Launch(worker, payload, on_gone, time.monotonic() + self._config.launch_timeout)
-        with self._changed:
+        with self._given:
             self._waiting.append(launch)
-            if self._threads < IN_FLIGHT:
+            if len(self._waiting) <= self._idle:
+                self._given.notify()
+            elif self._threads < IN_FLIGHT:
                 self._threads += 1
                 background.start(self._serve)
 
@@ -136,7 +141,7 @@ class LambdaLauncher:
         """Workers see the end of a client by its lease; a forked child launches for nobody."""
         self._closed = True
         self._waiting = deque()
-        self._changed = threading.Condition()
+        self._given, self._changed = _conditions()
 
     def close(self) -> None:
         if os.getpid() != self._pid:
@@ -144,15 +149,21 @@ class LambdaLauncher:
         with self._changed:
             self._closed = True
             self._waiting.clear()
+            self._given.notify_all()
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._threads, CLOSE)
         if self._invoker is not None:
             self._invoker.close()
 
     def _serve(self) -> None:
-        """Body of a thread: launches until there are none."""
+        """Body of a thread: launches until there have been none for a while."""
         while True:
-            with self._changed:
+            with self._given:
+                if not self._waiting:
+                    self._idle += 1
+                    self._changed.notify_all()
+                    self._given.wait_for(lambda: self._waiting or self._closed, IDLE)
+                    self._idle -= 1
                 if not self._waiting:
                     self._threads -= 1
                     self._changed.notify_all()
@@ -189,6 +200,11 @@ class LambdaLauncher:
             if self._invoker is None:
                 self._invoker = Invoker(_client(self._config.function), self._config.function)
             return self._invoker
+
+
+def _conditions() -> tuple[threading.Condition, threading.Condition]:
+    lock = threading.Lock()
+    return threading.Condition(lock), threading.Condition(lock)
 
 
 def _client(function: str, timeout: float | None = None) -> Any:

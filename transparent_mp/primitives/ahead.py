@@ -87,6 +87,9 @@ def brought(modules: Iterable[str]) -> set[str]:
     imported since: what it has from functions only is not there.
     """
     found: set[str] = set()
+    if AHEAD.isdisjoint(sys.modules):
+        # What imports them would have done so here. The search takes as long as to pickle a process.
+        return found
     seen: set[str] = set()
     todo = [name for module in modules for name in _with_parents(module)]
     while todo:

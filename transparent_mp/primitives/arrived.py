@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from transparent_mp.store.seal import Buffer
+from transparent_mp.primitives import pickling
+from transparent_mp.store.pieces import Payload
 
 
 class Content:
     """As much of a BytesIO, read to its end, as is asked for."""
 
-    def __init__(self, content: Buffer) -> None:
-        self._content = memoryview(content)
+    def __init__(self, content: Payload) -> None:
+        self._received = content
+
+    @property
+    def _content(self) -> memoryview:
+        self._received = content = pickling.plain(self._received)
+        return memoryview(content)
+
+    def unpickled(self) -> Any:
+        """The object that was sent."""
+        return pickling.loads(self._received)
 
     def getbuffer(self) -> memoryview:
         return self._content
@@ -29,5 +39,6 @@ class Content:
         """The next is readinto()."""
 
     def readinto(self, into: Any) -> int:
-        memoryview(into).cast("B")[: len(self._content)] = self._content
-        return len(self._content)
+        content = self._content
+        memoryview(into).cast("B")[: len(content)] = content
+        return len(content)

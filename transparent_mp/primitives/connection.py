@@ -27,20 +27,16 @@ import weakref
 from multiprocessing import connection, context
 from typing import Any
 
-from transparent_mp.primitives import memory, sharing
+from transparent_mp.primitives import memory, pickling, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.arrived import Content
 from transparent_mp.primitives.early import Early
 from transparent_mp.primitives.flow import Flow
+from transparent_mp.primitives.sent import Sent
 from transparent_mp.primitives.watching import Watch
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
-from transparent_mp.store.store import Store
-
-#: Seconds after which a send looks for the answer to the one before. Smaller: a read for nearly every
-#: send of a burst; larger: more may be sent to nobody.
-LOOK_AFTER = 0.002
 
 #: A length that no message has: written into a local pipe to wake its reader for the store.
 WAKE = b"\xff\xff\xff\xfe"
@@ -50,32 +46,6 @@ stock: Any = connection
 # The module's own names will be ours.
 _stock_pipe = stock.Pipe
 _StockConnection: Any = stock.Connection
-
-
-class Sent:
-    """What the answers to an end's pushes have told; does not keep the end alive until they come."""
-
-    __slots__ = ("_last", "_unanswered", "broken")
-
-    def __init__(self) -> None:
-        self.broken = False
-        self._unanswered = 0
-        self._last = 0.0
-
-    def __call__(self, length: Any) -> None:
-        self._unanswered -= 1
-        if length == -1:
-            self.broken = True
-
-    def begin(self, store: Store) -> None:
-        """A push follows. Raises BrokenPipeError when nobody would read it."""
-        now = time.monotonic()
-        if self._unanswered > 0 and now - self._last >= LOOK_AFTER:
-            store.look()
-        if self.broken:
-            raise BrokenPipeError(32, "Broken pipe")
-        self._unanswered += 1
-        self._last = now
 
 
 class Shared:
@@ -200,6 +170,21 @@ class Connection(_StockConnection):  # type: ignore[misc]
                 shared.watch.close()
         if handle not in (None, _no_fd):
             _close_fd(handle)
+
+    def send(self, obj: Any) -> None:
+        if self._shared is None:
+            super().send(obj)
+            return
+        self._check_writable()
+        self._send_bytes(pickling.dumps(obj))
+
+    def recv(self) -> Any:
+        self._check_closed()
+        self._check_readable()
+        found: Any = self._recv_bytes()
+        if type(found) is Content:
+            return found.unpickled()
+        return stock._ForkingPickler.loads(found.getbuffer())
 
     def _send_bytes(self, buf: Any) -> None:
         if self._shared is None:

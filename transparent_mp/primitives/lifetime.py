@@ -21,11 +21,11 @@ import signal
 import sys
 import threading
 import time
-from multiprocessing import reduction
 from types import FrameType
 from typing import Any, Callable
 
 from transparent_mp.errors import OutlivedError
+from transparent_mp.primitives import pickling
 
 #: Exit status of a process that was ended at its worker's limit: that of timeout(1).
 OUTLIVED = 124
@@ -126,7 +126,7 @@ def _get(queue: Any, timeout: float) -> Any:
     content = queue._reader.take(timeout)
     if content is None:
         raise queues.Empty
-    return reduction.ForkingPickler.loads(content)
+    return pickling.loads(content)
 
 
 def passing_on(stock: Callable[..., Any]) -> Callable[..., Any]:

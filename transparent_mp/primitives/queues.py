@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import threading
 import time
-from multiprocessing import context, queues, reduction
+from multiprocessing import context, queues
 from queue import Empty, Full
 from typing import Any, Callable
 
 from transparent_mp.errors import StoreError, StoreReplyError
-from transparent_mp.primitives import memory
+from transparent_mp.primitives import memory, pickling
 from transparent_mp.primitives.synchronize import MOST_TOKENS, SEM_VALUE_MAX, check_context
 
 # typeshed knows the public names only; ours stand on the others.
@@ -30,8 +30,6 @@ stock: Any = queues
 # The module's own names will be ours.
 _StockQueue: Any = stock.Queue
 _StockJoinableQueue: Any = stock.JoinableQueue
-_dumps = reduction.ForkingPickler.dumps
-_loads = reduction.ForkingPickler.loads
 
 
 class NoLock:
@@ -87,6 +85,15 @@ class SimpleQueue(stock.SimpleQueue):  # type: ignore[misc]
         check_context(self._rlock)
         self._rlock = self._wlock = NoLock(self._rlock)
         return self._reader, self._writer, self._rlock, self._wlock
+
+    def get(self) -> Any:
+        return self._reader.recv() if type(self._rlock) is NoLock else super().get()
+
+    def put(self, obj: Any) -> None:
+        if type(self._wlock) is NoLock:
+            self._writer.send(obj)
+        else:
+            super().put(obj)
 
 
 class Queue(_StockQueue):  # type: ignore[misc]
@@ -194,10 +201,10 @@ class Queue(_StockQueue):  # type: ignore[misc]
             return not self._buffer and bool(self._notempty._waiters)
 
     def _pickled(self, obj: Any) -> Any:
-        return _dumps(obj)
+        return pickling.dumps(obj)
 
     def _unpickled(self, content: Any) -> Any:
-        return _loads(content)
+        return pickling.loads(content)
 
     def _send(self, obj: Any) -> None:
         try:

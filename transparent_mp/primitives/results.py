@@ -9,17 +9,15 @@ a task that had its result already is dropped.
 from __future__ import annotations
 
 from collections import deque
-from multiprocessing import context, reduction
+from multiprocessing import context
 from typing import Any, Callable
 
-from transparent_mp.primitives import memory, several
+from transparent_mp.primitives import memory, pickling, several
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.taking import Results
 from transparent_mp.primitives.tasks import Name, TaskQueue
 from transparent_mp.store.content import unpack
-from transparent_mp.store.seal import Buffer
-
-_loads = reduction.ForkingPickler.loads
+from transparent_mp.store.pieces import Payload
 
 #: Messages popped at once at most. Larger: the store keeps more for an answer that is lost.
 BURST = 32
@@ -33,7 +31,7 @@ class ResultQueue:
         self.tasks = tasks
         self._name_of = name_of
         self._here: deque[bytes] = deque()
-        self._opened: deque[Buffer] = deque()
+        self._opened: deque[Payload] = deque()
 
     def __reduce__(self) -> tuple[Any, ...]:
         context.assert_spawning(self)
@@ -62,7 +60,7 @@ class ResultQueue:
                     raise EOFError
                 content = unpack(sessions.current(), self.tasks.ours._shared.inbound, message)
                 self._opened.extend(several.divided(content))
-            result = _loads(self._opened.popleft())
+            result = pickling.loads(self._opened.popleft())
             name = self._name_of(result)
             if name is None or self.tasks.has_result(name):
                 return result

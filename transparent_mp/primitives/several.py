@@ -10,6 +10,7 @@ import itertools
 import struct
 from collections.abc import Sequence
 
+from transparent_mp.store.pieces import Payload, Pieces
 from transparent_mp.store.seal import Buffer
 
 MARK = b"M"
@@ -24,9 +25,9 @@ def joined(pickles: Sequence[Buffer]) -> Buffer:
     return b"".join((_HEAD.pack(MARK, len(pickles)), lengths, *pickles))
 
 
-def divided(content: Buffer) -> Sequence[Buffer]:
+def divided(content: Payload) -> Sequence[Payload]:
     """What was joined. Raises ValueError for what was not."""
-    if bytes(content[:1]) != MARK:
+    if isinstance(content, Pieces) or bytes(content[:1]) != MARK:
         return (content,)
     view = memoryview(content)
     try:

@@ -133,7 +133,8 @@ class Snapshots:
     def __init__(self, session: OwnedSession, pack: Pack) -> None:
         self._session = session
         self._pack = pack
-        self._kept = contents.Kept(session)
+        #: What is stored by digest for the client's processes, whoever asks for it.
+        self.kept = contents.Kept(session)
         self._numbers = itertools.count(1)
         self._known: dict[str, Snapshot] = {}
         session.before_end.append(self._close_all)
@@ -146,7 +147,7 @@ class Snapshots:
             name = str(next(self._numbers))
             known = self._known
             snapshot = Snapshot(
-                self._session, name, self._pack, lambda name: known.pop(name, None), self._kept
+                self._session, name, self._pack, lambda name: known.pop(name, None), self.kept
             )
             self._known[name] = snapshot
             _moment.has(snapshot)

@@ -23,23 +23,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from multiprocessing import reduction
 from typing import Any
 
 from transparent_mp import background
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import memory, several, untold
+from transparent_mp.primitives import memory, pickling, repeated, several, untold
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.attempts import attempt
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Command, Reply
+from transparent_mp.store.pieces import Payload, Pieces
 from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG
 from transparent_mp.store.session import Session
-
-_dumps = reduction.ForkingPickler.dumps
-_loads = reduction.ForkingPickler.loads
 
 #: Seconds that what is taken at once is to last, and the least number of round trips. Larger: fewer
 #: trips for each task; smaller: less waits behind a task that takes longer than those before it.
@@ -116,7 +113,8 @@ class Taker:
         self._begun = True
         self._tag = message[:TAG]
         self._since = time.monotonic()
-        return _loads(unpack(self._session, self._list, message, self._end._shared.hold.seen))
+        content = unpack(self._session, self._list, message, self._end._shared.hold.seen)
+        return pickling.loads(repeated.whole(self._session, content))
 
     def done(self, content: Any) -> None:
         """The task that was begun has this result."""
@@ -124,6 +122,9 @@ class Taker:
         if len(content) <= SMALL and self._hold_back(tag, content):
             return
         with self._telling:
+            if isinstance(content, Pieces):
+                # It stays where it lies: those before it go in a message of their own.
+                self._send_held()
             first, held = self._take_held()
             self._done(first or tag, [*held, content], more=bool(self._ahead))
 
@@ -144,10 +145,10 @@ class Taker:
             held, self._held = self._held, []
             return first, held
 
-    def _done(self, tag: bytes, contents: list[bytes], *, more: bool) -> None:
+    def _done(self, tag: bytes, contents: Sequence[Any], *, more: bool) -> None:
         """The tasks from that tag on have these results. `more`: no question for the next ones follows."""
         session, shared = self._session, self._end._shared
-        content = several.joined(contents)
+        content: Payload = contents[0] if len(contents) == 1 else several.joined(contents)
         ack = shared.flow.count(len(content))
         first, message = self._end.packed(content, ack)
         keys = self._taken, self._begins, shared.peers, shared.outbound
@@ -323,4 +324,4 @@ class Results:
         self._taker = taker
 
     def put(self, result: Any) -> None:
-        self._taker.done(_dumps(result))
+        self._taker.done(pickling.dumps(result))

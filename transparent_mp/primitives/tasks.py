@@ -24,17 +24,18 @@ import queue
 import threading
 import time
 import weakref
-from multiprocessing import connection, context, reduction
+from multiprocessing import connection, context
 from typing import Any, Callable
 
-from transparent_mp.primitives import memory
+from transparent_mp.primitives import memory, pickling
 from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.repeated import Repeated
 from transparent_mp.primitives.taking import Taker, taken_keys
 from transparent_mp.store.link import Command
+from transparent_mp.store.pieces import Pieces
 from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG
-
-_dumps = reduction.ForkingPickler.dumps
+from transparent_mp.store.session import new_id
 
 #: Tasks in one write. Larger: the first of a burst waits for the last to be pickled.
 BURST = 64
@@ -59,6 +60,7 @@ class TaskQueue:
         ends: tuple[Any, Any] = connection.Pipe()
         self.ours, self.theirs = ends
         self._name_of = name_of
+        self._repeated = Repeated(new_id())
         self._holds_back = holds_back
         self._first: list[Command] = []
         self._messages: list[bytes] = []
@@ -84,6 +86,7 @@ class TaskQueue:
         return Taker, (self.theirs, name)
 
     def __del__(self) -> None:
+        self._repeated.close()
         # The interpreter's end empties modules; the session is over then.
         attached = getattr(sessions, "attached", None)
         session = attached() if attached else None
@@ -106,16 +109,20 @@ class TaskQueue:
         shared = self.ours._shared
         if shared is None:
             raise OSError("handle is closed")
-        content = _dumps(task)
+        content, name = pickling.dumps(task), self._name_of(task)
+        stored: list[Command] = []
+        size = len(content)
+        if isinstance(content, Pieces) and name is not None:
+            stored, content = self._repeated.named(sessions.current(), name, content)
+            size = content.own
         first, message = self.ours.packed(content)
-        name = self._name_of(task)
         if name is not None:
             with self._changed:
                 # First, since a signal's handler may end this anywhere: it is called in vain then.
                 self._call_reader()
-                self._open[name] = message[:TAG], len(content)
-                self._open_bytes += len(content)
-        self._first += first
+                self._open[name] = message[:TAG], size
+                self._open_bytes += size
+        self._first += (*stored, *first)
         self._messages.append(message)
         self._bytes += len(content)
         now = time.monotonic()
@@ -144,7 +151,8 @@ class TaskQueue:
                 return False
             self._open_bytes -= size
             self._changed.notify()
-            return True
+        self._repeated.done(name)
+        return True
 
     def await_any(self) -> None:
         """Return when a result may come: a task has none yet, or the end was put. For one thread."""
@@ -183,7 +191,7 @@ class TaskQueue:
             with self._changed:
                 self._ends = True
                 self._call_reader()
-        self.theirs.post(_dumps(result))
+        self.theirs.post(pickling.dumps(result))
 
     def let_through(self) -> None:
         """Hold nothing back any more: the pool ends, and whoever puts is to see that."""

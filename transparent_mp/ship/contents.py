@@ -10,9 +10,10 @@ those it starts itself stays until the session ends, as code does (`lasting`).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -102,17 +103,33 @@ class Kept:
         #: Bytes in the store of those without users, the last used last.
         self._unused: OrderedDict[str, int] = OrderedDict()
         self._sizes: dict[str, int] = {}
+        #: Users that finalisers have released, which may run while the lock is held.
+        self._gone: deque[str] = deque()
 
     def use(self, user: str, sizes: Mapping[str, int]) -> None:
         """`user` may ask for contents of these digests, until it is released; to be stored if not there."""
+        self._release_gone()
         with self._lock:
             for digest, size in sizes.items():
                 self._users.setdefault(digest, set()).add(user)
                 self._sizes[digest] = 0 if goes_to_depot(self._session, size) else size
                 self._unused.pop(digest, None)
 
+    def release_soon(self, user: str) -> None:
+        """`release` that takes no lock: done when the book is next written."""
+        self._gone.append(user)
+
     def release(self, user: str) -> None:
         """What nobody may ask for any more goes, when the last used take more than KEEP."""
+        self._release_gone()
+        self._release(user)
+
+    def _release_gone(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._release(self._gone.popleft())
+
+    def _release(self, user: str) -> None:
         with self._lock:
             for digest in [digest for digest, users in self._users.items() if user in users]:
                 self._users[digest].remove(user)

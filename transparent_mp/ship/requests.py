@@ -21,7 +21,7 @@ from transparent_mp import background
 from transparent_mp.errors import SessionLostError, StoreError, UntrustedPayloadError
 from transparent_mp.json_text import dumps, loads
 from transparent_mp.ship.frames import Head, encode
-from transparent_mp.store.content import deposit, goes_to_depot, pack, unpack, withdraw
+from transparent_mp.store.content import deposit, goes_to_depot, pack, unpack_whole, withdraw
 from transparent_mp.store.link import Command
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session, new_id
@@ -112,7 +112,7 @@ class Answers:
         key = str(head["key"])
         if key and not key.startswith(self._session.keys("answer") + ":"):
             raise UntrustedPayloadError("a request wants its answer outside this session's keys")
-        opened = memoryview(unpack(self._session, self._place, body))
+        opened = memoryview(unpack_whole(self._session, self._place, body))
         end = _LENGTH.size + _LENGTH.unpack_from(opened)[0]
         request, data = loads(bytes(opened[_LENGTH.size : end])), opened[end:]
         topic = head["topic"]

@@ -2,10 +2,12 @@
 
     message = TAG NUMBER KIND REST    tag over all that follows, for the place the message is sent to
     KIND "I"  REST is the content
-    KIND "B"  REST is name, size and SHA-256 of a blob, whose chunks are the content; the receiver deletes it,
-              or whoever lets go of a message that nobody will read (lua/include/objects.lua)
-    KIND "D"  REST is the SHA-256 of the content, which lies in the session's depot
-    KIND "i", "b", "d"  as these, behind the name of a list into which the receiver pushes a token
+    KIND "P"  REST is the layout of pieces (`pieces`), and what of them does not lie elsewhere
+    KIND "B"  REST is the name of a blob and the layout of the pieces that are its chunks; the receiver
+              deletes it, or whoever lets go of a message that nobody will read (lua/include/objects.lua)
+    KIND "D"  REST is the SHA-256 of the content, which lies in the session's depot, and the layout of its
+              pieces if there are several
+    KIND "i", "p", "b", "d"  as these, behind the name of a list into which the receiver pushes a token
 
 Behind these in REST of "B" and "D" stand the tokens in the content by which it holds for its receiver, so
 that they can be let go of with a message whose content is elsewhere.
@@ -21,12 +23,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-import struct
 from collections.abc import Iterator, Sequence
 
 from transparent_mp.errors import DepotError, UntrustedPayloadError
 from transparent_mp.store.depot import LARGE, Depot
 from transparent_mp.store.link import Command
+from transparent_mp.store.pieces import (
+    Entry,
+    Payload,
+    Piece,
+    Pieces,
+    divided,
+    entries,
+    filled,
+    laid_out,
+    layout,
+)
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
 from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG, Buffer
@@ -43,14 +55,12 @@ CHUNK = 2 * 1024 * 1024
 TOKENS = re.compile(rb"token-[0-9a-f]{%d}" % ID)
 #: Length of a SHA-256 in hexadecimal.
 DIGEST = 64
-#: What a message says of its blob: name, size and SHA-256.
-_BLOB = struct.Struct(f"<{ID}sQ32s")
 
 
 def pack(
     session: Session,
     place: str,
-    content: Buffer,
+    content: Payload,
     ack: str = "",
     numbers: Numbers | None = None,
     *,
@@ -64,25 +74,20 @@ def pack(
     deletes it unread knows no other.
     """
     number = (numbers or session.numbers).next(session.uid)
-    commands: list[Command] = []
-    if len(content) < BLOB:
+    commands: Sequence[Command] = ()
+    rest: Buffer
+    if isinstance(content, Pieces):
+        commands, kind, rest = _in_pieces(session, content.pieces, name or new_id(), holds)
+    elif len(content) < BLOB:
         kind, rest = b"I", content
     else:
-        if goes_to_depot(session, len(content)):
-            digest = hashlib.sha256(content).hexdigest()
-            commands = deposit(session, digest, content)
-            kind, rest = b"D", digest.encode()
-        else:
-            commands, rest = _blob(session, content, name or new_id())
-            kind = b"B"
-        if holds:
-            rest += b"".join(TOKENS.findall(content))
+        commands, kind, rest = _in_pieces(session, (Piece(content),), name or new_id(), holds)
     if ack:
         kind = kind.lower() + ack.encode()
     return commands, b"".join((session.seal.tag(place, number, kind, rest), number, kind, rest))
 
 
-def unpack(session: Session, place: str, message: bytes, seen: Seen | None = None) -> Buffer:
+def unpack(session: Session, place: str, message: bytes, seen: Seen | None = None) -> Payload:
     """Return the content. `seen`: what the end that receives has had.
 
     Raises UntrustedPayloadError when it was not made for `place` by this session, or was received before.
@@ -97,56 +102,105 @@ def unpack(session: Session, place: str, message: bytes, seen: Seen | None = Non
             )
         end = at + (1 + ID if message[at : at + 1].islower() else 1)
         kind, rest = message[at:end], memoryview(message)[end:]
-        content: Buffer = rest
+        content: Payload = rest
         if kind[:1] in (b"B", b"b"):
-            content = _fetch(session, rest)
+            content = _fetch(session, bytes(rest[:ID]).decode(), entries(rest[ID:])[0])
+        elif kind[:1] in (b"P", b"p"):
+            content = divided(*entries(rest))
     if kind[:1] in (b"D", b"d"):
-        content = b"".join(withdraw(session, bytes(rest[:DIGEST]).decode()))
+        whole = b"".join(withdraw(session, bytes(rest[:DIGEST]).decode()))
+        content = divided(entries(rest[DIGEST:])[0], whole)
     if len(kind) > 1:
         key = session.keys("ack", kind[1:].decode())
         session.store.cast(script("acknowledge", (key, session.keys("keys")), (session.ttl,)))
     return content
 
 
-def in_chunks(key: str, view: memoryview) -> list[Command]:
-    """Commands that store a content in a hash: a second time they change nothing."""
-    return [
-        ("HSET", key, number, view[at : at + CHUNK]) for number, at in enumerate(range(0, len(view), CHUNK))
-    ]
+def unpack_whole(session: Session, place: str, message: bytes) -> Buffer:
+    """The same of a content that was not sent in pieces."""
+    content = unpack(session, place, message)
+    if isinstance(content, Pieces):
+        raise UntrustedPayloadError(f"a message at {place!r} is in pieces, which are not sent there")
+    return content
 
 
-def _blob(session: Session, content: Buffer, name: str) -> tuple[list[Command], bytes]:
+def in_chunks(key: str, view: memoryview, first: int = 0) -> list[Command]:
+    """Commands that store a content in a hash, from a number on: a second time they change nothing."""
+    starts = range(0, len(view), CHUNK)
+    return [("HSET", key, number, view[at : at + CHUNK]) for number, at in enumerate(starts, first)]
+
+
+def _in_pieces(
+    session: Session, pieces: Sequence[Piece], name: str, holds: bool
+) -> tuple[Sequence[Command], bytes, bytes]:
+    """The commands to send first, KIND and REST."""
+    own = [piece.buffer for piece in pieces if not piece.elsewhere]
+    size = sum(map(len, own))
+    commands: Sequence[Command] = ()
+    if goes_to_depot(session, size):
+        alone = len(pieces) == 1
+        whole = own[0] if alone else b"".join(own)
+        digest = hashlib.sha256(whole).hexdigest()
+        commands = deposit(session, digest, whole)
+        kind, rest = b"D", digest.encode() + layout(() if alone else pieces)
+    elif size < BLOB:
+        # Its tokens stand in it.
+        return (), b"P", b"".join((layout(pieces), *own))
+    else:
+        commands, rest = _blob(session, pieces, size, name)
+        kind = b"B"
+    if holds:
+        rest += b"".join(token for one in pieces if one.streams for token in TOKENS.findall(one.buffer))
+    return commands, kind, rest
+
+
+def _blob(session: Session, pieces: Sequence[Piece], size: int, name: str) -> tuple[list[Command], bytes]:
     key = session.keys("blob", name)
-    view = memoryview(content)
     expire: Command = ("PEXPIRE", key, session.ttl)
     # It is known, and has a life, before any of its content comes: who sends that may be killed meanwhile.
     # And after it: sent again for a lost answer, it may come when the receiver has deleted the blob.
-    commands: list[Command] = [("SADD", session.keys("keys"), key), ("HSET", key, "size", len(view)), expire]
-    commands += [*in_chunks(key, view), expire]
-    return commands, _BLOB.pack(name.encode(), len(view), hashlib.sha256(view).digest())
+    commands: list[Command] = [("SADD", session.keys("keys"), key), ("HSET", key, "size", size), expire]
+    known, number = [], 0
+    for piece in pieces:
+        known.append(piece.digested())
+        if not piece.elsewhere:
+            chunks = in_chunks(key, memoryview(piece.buffer), number)
+            commands += chunks
+            number += len(chunks)
+    return [*commands, expire], name.encode() + layout(known)
 
 
-def _fetch(session: Session, rest: memoryview) -> Buffer:
-    name, size, digest = _BLOB.unpack_from(rest)
-    key = session.keys("blob", name.decode())
-    whole, found, store = memoryview(bytearray(size)), hashlib.sha256(), session.store
-    complete = True
-    # One chunk at a time: neither side holds it twice. No more than what the sender has put there.
-    for number, at in enumerate(range(0, size, CHUNK)):
-        part, get = whole[at : at + CHUNK], ("HGET", key, number)
-        if not store.load(get, part):
-            chunk = store.ask(*get) or b""
-            complete = complete and len(chunk) == len(part)
-            part[: len(chunk)] = chunk[: len(part)]
-        # While the processor has it at hand.
-        found.update(part)
+def _fetch(session: Session, name: str, found: Sequence[Entry]) -> Payload:
+    key, number, right = session.keys("blob", name), 0, True
+    rooms = list(laid_out(found))
+    for entry, room in rooms:
+        if not entry.elsewhere:
+            digest = _load(session, key, number, room)
+            number += -(-entry.size // CHUNK)
+            right = right and digest == entry.digest
     # Only now: should an answer be lost, it is asked for again.
     session.store.cast(("UNLINK", key), ("SREM", session.keys("keys"), key))
-    if not complete or found.digest() != digest:
+    if not right:
         raise UntrustedPayloadError(
             f"a large message's content at {key!r} is gone or another than was sent; it was not unpickled"
         )
-    return whole
+    return filled(rooms)
+
+
+def _load(session: Session, key: str, first: int, into: memoryview) -> bytes:
+    """Read the chunks from that number on, and answer what their digest is."""
+    found, store = hashlib.sha256(), session.store
+    # One chunk at a time: neither side holds it twice. No more than what the sender has put there.
+    for number, at in enumerate(range(0, len(into), CHUNK), first):
+        part, get = into[at : at + CHUNK], ("HGET", key, number)
+        if not store.load(get, part):
+            chunk = store.ask(*get) or b""
+            if len(chunk) != len(part):
+                return b""
+            part[:] = chunk
+        # While the processor has it at hand.
+        found.update(part)
+    return found.digest()
 
 
 def goes_to_depot(session: Session, size: int) -> bool:

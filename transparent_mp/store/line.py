@@ -99,7 +99,7 @@ class Line:
             self.link.send([entry.command for entry in entries])  # type: ignore[union-attr]
         except StoreAwayError as error:
             self._reconnect(error)
-        if self.kept_bytes > COPIED and any(_borrowed(entry.command) for entry in entries):
+        if self.kept_bytes > COPIED and any(any(map(_may_change, entry.command)) for entry in entries):
             self.take(len(self.kept))
 
     def take(self, count: int) -> None:
@@ -325,7 +325,7 @@ class Line:
             if kind is bytes:
                 size += len(arg)  # type: ignore[arg-type]
             elif kind is memoryview or kind is bytearray:
-                borrowed = True
+                borrowed = borrowed or _may_change(arg)
                 size += memoryview(arg).nbytes  # type: ignore[arg-type]
         if borrowed and size <= COPIED:
             command = tuple(
@@ -360,8 +360,13 @@ class _Several:
                 on_reply(reply[at] if several else reply)
 
 
+def _may_change(arg: Arg) -> bool:
+    """Whether it is memory that its owner may change."""
+    return arg.__class__ is bytearray or (arg.__class__ is memoryview and arg.obj.__class__ is not bytes)
+
+
 def _borrowed(command: Command) -> bool:
-    """Whether an argument is memory that its owner may change."""
+    """Whether an argument is memory that lies elsewhere."""
     # A loop: a generator for each command costs a microsecond and a half.
     for arg in command:  # noqa: SIM110
         if arg.__class__ is memoryview or arg.__class__ is bytearray:

@@ -30,7 +30,7 @@ from transparent_mp.primitives import ahead, held, lifetime, memory, pids, shari
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import decode, encode
 from transparent_mp.ship.served import sees_the_same
-from transparent_mp.store.content import pack, unpack
+from transparent_mp.store.content import pack, unpack_whole
 from transparent_mp.store.link import Arg
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session, join, new_id
@@ -72,7 +72,7 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         held.become_own(channel.held)
         sessions.attach(session)
         _, body = ahead.split(body)
-        content = unpack(session, "process:" + session.uid, body)
+        content = unpack_whole(session, "process:" + session.uid, body)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
         program = _made(session, shelf, head["pid"], content, sockets)
         first = sharing.held()

@@ -26,7 +26,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import logging
-import math
 import os
 import selectors
 import signal
@@ -255,7 +254,7 @@ class Supervisor:
             running.orphan()
         elif kind == "leave":
             # It is not needed, unless something has come for it meanwhile.
-            self._idle_since = -math.inf
+            self._idle_since = float("-inf")
         elif kind == "end":
             self._drain(signal.SIGTERM)
         return 0

@@ -38,7 +38,9 @@ class Client:
 def settled(launcher: LambdaLauncher) -> LambdaLauncher:
     """Once nothing is on its way."""
     with launcher._changed:
-        assert launcher._changed.wait_for(lambda: not launcher._threads, 60)
+        assert launcher._changed.wait_for(
+            lambda: launcher._threads == launcher._idle and not launcher._waiting, 60
+        )
     return launcher
 
 
@@ -135,6 +137,34 @@ def test_many_are_on_their_way_at_once_and_no_more(client: Client, launch: Any) 
     assert len(client.asked) == 2 * aws.IN_FLIGHT
 
 
+def test_one_after_another_they_go_from_the_same_thread(
+    client: Client, launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws, "IDLE", 60.0)
+    by: list[int] = []
+    client.before = lambda: by.append(threading.get_ident())
+    launcher = settled(launch())
+    for number in range(3):
+        launcher.launch(f"w{number}", {}, lambda *_: None)
+        settled(launcher)
+    assert len(by) == 4
+    assert len(set(by)) == 1
+    launcher.close()
+    assert launcher._threads == 0
+
+
+def test_a_thread_that_has_waited_for_long_ends(
+    client: Client, launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws, "IDLE", 0.01)
+    launcher = launch()
+    with launcher._changed:
+        assert launcher._changed.wait_for(lambda: not launcher._threads, 60)
+    launcher.launch("w", {}, lambda *_: None)
+    settled(launcher)
+    assert len(client.asked) == 2
+
+
 def test_closing_forgets_what_waits(client: Client, launch: Any) -> None:
     may_go = threading.Event()
     client.before = lambda: may_go.wait(60)
@@ -188,8 +218,12 @@ def test_an_address_that_is_each_machine_s_own_is_told_as_the_reason(client: Cli
     assert "VPC" not in why
 
 
-def test_a_forked_child_launches_nobody(client: Client, launch: Any) -> None:
-    launcher = settled(launch())
+def test_a_forked_child_launches_nobody(client: Client, launch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "IDLE", 0.0)
+    launcher = launch()
+    with launcher._changed:
+        # It has no threads.
+        assert launcher._changed.wait_for(lambda: not launcher._threads, 60)
     launcher.let_go()
     assert not launcher._waiting
 

@@ -131,7 +131,8 @@ def test_one_that_has_come_when_fewer_are_needed_is_told_to_leave(
     # It may have been given something: its end is noticed.
     submit(session)
     submit(session)
-    session.store.call(("DEL", session.keys("lease", last)))
+    # It has taken it, and vanishes.
+    session.store.call(("DEL", session.keys("control", last), session.keys("lease", last)))
     fleet.look()
     assert [head["worker"] for head in told(session)] == [last]
 

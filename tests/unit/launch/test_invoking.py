@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from botocore.auth import AUTH_TYPE_MAPS, SigV4Auth
 from botocore.config import Config as Settings
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import ClientError, NoCredentialsError
@@ -146,7 +147,7 @@ def test_botocore_asks_once_and_the_others_are_the_same_with_a_signature_of_thei
     asked = []
     made.meta.events.register("before-call.lambda.Invoke", lambda **_: asked.append(1))
     one = invoker(made)
-    payloads = [b"one", b"another", b"a third"]
+    payloads = [b"one", b"another", b"a third", b"a fourth", b""]
     for payload in payloads:
         one.send(payload)
     assert len(asked) == 1
@@ -154,7 +155,8 @@ def test_botocore_asks_once_and_the_others_are_the_same_with_a_signature_of_thei
     first, *others = (headers for _, _, headers, _ in server.seen)
     assert signature(first, b"one").startswith("eu-west-1 lambda ")
     # By botocore's own way, and then on the connection that it has left.
-    for headers, payload, added in zip(others, payloads[1:], (set(), {"Accept-Encoding"})):
+    left_out: list[set[str]] = [set(), *[{"Accept-Encoding"}] * 3]
+    for headers, payload, added in zip(others, payloads[1:], left_out):
         assert headers["X-Amz-Invocation-Type"] == first["X-Amz-Invocation-Type"] == "Event"
         assert headers["User-Agent"].partition(" ")[0] == first["User-Agent"].partition(" ")[0]
         assert headers["X-Amz-Security-Token"] == "the-token"
@@ -162,6 +164,47 @@ def test_botocore_asks_once_and_the_others_are_the_same_with_a_signature_of_thei
         assert headers["Host"] == first["Host"]
         assert signature(headers, payload).startswith("eu-west-1 lambda ")
         assert headers["Authorization"] != first["Authorization"]
+
+
+@pytest.mark.parametrize(("lasts", "whole"), [(600.0, 3), (-1.0, 6)])
+def test_only_what_differs_is_signed_anew_for_some_seconds(
+    server: Any, client: Any, invoker: Any, monkeypatch: pytest.MonkeyPatch, lasts: float, whole: int
+) -> None:
+    monkeypatch.setattr(invoking, "_LASTS", lasts)
+    made, add_auth = [], SigV4Auth.add_auth
+    monkeypatch.setattr(SigV4Auth, "add_auth", lambda *words: (made.append(1), add_auth(*words))[1])
+    one = invoker(client())
+    for number in range(6):
+        one.send(b"%d" % number)
+    assert len(made) == whole
+    for _, _, headers, body in server.seen:
+        signature(headers, body)
+
+
+@pytest.mark.parametrize("how", ["no canonical request", "no digest in it"])
+def test_what_signs_in_another_way_signs_each(
+    server: Any, client: Any, invoker: Any, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    class Auth(SigV4Auth):
+        def add_auth(self, request: Any) -> None:
+            made.append(1)
+            super().add_auth(request)
+
+        def payload(self, _request: Any) -> str:
+            return "UNSIGNED-PAYLOAD"
+
+    class Other:
+        REQUIRES_REGION, REQUIRES_TOKEN = True, False
+
+        def __init__(self, **words: Any) -> None:
+            self.credentials, self.add_auth = words["credentials"], Auth(**words).add_auth
+
+    made: list[int] = []
+    monkeypatch.setitem(AUTH_TYPE_MAPS, "v4", Other if how == "no canonical request" else Auth)
+    one = invoker(client())
+    for _ in range(5):
+        one.send(b"x")
+    assert len(made) == 5
 
 
 def test_credentials_are_refreshed_between_two(server: Any, client: Any, invoker: Any) -> None:

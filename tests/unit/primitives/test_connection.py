@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from transparent_mp.errors import UntrustedPayloadError
-from transparent_mp.primitives import connection as ours_module
 from transparent_mp.primitives.connection import Connection, Pipe, rebuild, shared_pipe
 
 SHORT = 0.05
@@ -373,7 +372,7 @@ class TestEnd:
         two.close()
         own_session.store.settle()
         one.send(1)
-        monkeypatch.setattr(ours_module, "LOOK_AFTER", 0)
+        monkeypatch.setattr("transparent_mp.primitives.sent.LOOK_AFTER", 0)
         assert select.select([own_session.store._line], [], [], LONG)[0]
         for _ in range(2):
             with pytest.raises(BrokenPipeError):

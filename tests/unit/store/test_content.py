@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from transparent_mp.errors import DepotError, UntrustedPayloadError
-from transparent_mp.store.content import BLOB, pack, unpack
+from transparent_mp.store.content import BLOB, pack, unpack, unpack_whole
 from transparent_mp.store.depot import LARGE
+from transparent_mp.store.pieces import Piece, Pieces
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import OwnedSession
 
@@ -131,3 +132,59 @@ def test_a_blob_of_several_chunks_comes_whole_and_goes(
     session.store.cast(*first)
     assert unpack(session, "place", message) == content
     assert session.store.ask("KEYS", session.keys("blob", "*")) == []
+
+
+def in_pieces(size: int) -> Pieces:
+    return Pieces([Piece(b"str"), Piece(b"eam"), Piece(bytes(range(256)) * (size // 256), apart=True)])
+
+
+@pytest.mark.parametrize("size", [256, BLOB, LARGE])
+@pytest.mark.parametrize("where", ["", "depot"])
+def test_pieces_arrive_as_they_were_sent(
+    size: int, where: str, session: OwnedSession, request: pytest.FixtureRequest
+) -> None:
+    if where:
+        request.getfixturevalue(where)
+    first, message = pack(session, "place", in_pieces(size), ack="0123456789abcdef")
+    session.store.cast(*first)
+    found = unpack(session, "place", message)
+    assert isinstance(found, Pieces)
+    assert found.stream == b"stream"
+    assert found.apart == [bytes(range(256)) * (size // 256)]
+    assert not memoryview(found.apart[0]).readonly
+    assert session.store.ask("KEYS", session.keys("blob", "*")) == []
+
+
+def test_what_lies_elsewhere_is_only_named(session: OwnedSession) -> None:
+    large = bytes(LARGE)
+    digest = hashlib.sha256(large).digest()
+    content = Pieces([Piece(b"stream"), Piece(large, apart=True, elsewhere=True, digest=digest)])
+    first, message = pack(session, "place", content)
+    assert not first
+    assert len(message) < 256
+    found = unpack(session, "place", message)
+    assert isinstance(found, Pieces)
+    assert found.pieces[1] == Piece(b"", apart=True, elsewhere=True, digest=digest)
+
+
+def test_a_piece_that_was_changed_on_its_way_is_refused(session: OwnedSession) -> None:
+    first, message = pack(session, "place", in_pieces(BLOB), name="a" * 16)
+    session.store.call(*first)
+    session.store.call(("HSET", session.keys("blob", "a" * 16), 2, b"x" * BLOB))
+    with pytest.raises(UntrustedPayloadError, match="gone or another than was sent"):
+        unpack(session, "place", message)
+
+
+def test_pieces_are_not_taken_where_none_are_sent(session: OwnedSession) -> None:
+    first, message = pack(session, "place", in_pieces(256))
+    session.store.cast(*first)
+    with pytest.raises(UntrustedPayloadError, match="is in pieces"):
+        unpack_whole(session, "place", message)
+
+
+def test_tokens_are_looked_for_in_the_stream_only(session: OwnedSession) -> None:
+    token, other = b"token-0123456789abcdef", b"token-fedcba9876543210"
+    content = Pieces([Piece(token), Piece(other + bytes(BLOB), apart=True)])
+    _, message = pack(session, "place", content, holds=True)
+    assert token in message
+    assert other not in message

@@ -14,7 +14,7 @@ local function take_back(base, worker, running, ready, ttl)
   local frames, told, all_told = redis.call('LRANGE', base .. 'control:' .. worker, 0, -1), {}, false
   for i = #frames, 1, -1 do
     local is_json, head = pcall(cjson.decode, string.match(frames[i], '^[^\n]*'))
-    if is_json and type(head) == 'table' and type(head.kind) == 'string' then
+    if is_json and type(head) == 'table' and type(head.kind) == 'string' and head.kind ~= 'leave' then
       local pid = tostring(head.pid)
       if head.kind ~= 'run' then
         told[pid] = true

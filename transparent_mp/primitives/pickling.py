@@ -1,0 +1,161 @@
+"""Pickles as ForkingPickler makes them, of which what is large stays where it lies.
+
+A pickler hands large bytes and strings on as they are, so they are pieces of the pickle without having been
+copied into it. A large numpy array is a buffer apart from it, to which the pickle refers by number, and at
+the other side an array over the memory into which that was read.
+
+The protocol is the standard library's default. Out-of-band buffers of pickle's protocol 5 would change what
+arrives: a read-only array stays read-only by it, where by protocol 4, with which the standard library sends
+it, the array that arrives can be written to; and `__reduce_ex__` of the program's classes would be asked
+for another protocol.
+
+An array that somebody may write to meanwhile is copied first, for its digest must be that of what is sent.
+
+It does not know how pieces travel (`store.content`).
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import threading
+from multiprocessing import reduction
+from typing import Any
+
+from transparent_mp.primitives.alone import is_alone
+from transparent_mp.store.content import BLOB
+from transparent_mp.store.pieces import Payload, Piece, Pieces
+from transparent_mp.store.seal import Buffer
+
+#: Bytes from which on an array, or bytes, are a piece of their own. Smaller: more pieces to read.
+APART = BLOB
+
+# typeshed knows the public names only.
+_Pickler: Any = reduction.ForkingPickler
+#: What a program may have replaced by its own.
+_STOCK = _Pickler.dumps.__func__
+
+
+_SIZED = frozenset((bytes, str))
+_PLAIN = frozenset((int, float, bool, type(None), *_SIZED))
+
+
+class _Written(list):  # type: ignore[type-arg]
+    """What a pickler has written, in the pieces in which it did."""
+
+    write = list.append
+
+
+class _Buffers(threading.local):
+    """The buffers that the pickle refers to which this thread is reading."""
+
+    apart: list[Buffer] = []
+
+
+_buffers = _Buffers()
+
+
+def dumps(obj: Any) -> Payload:
+    """`ForkingPickler.dumps`, in pieces when it is large."""
+    if _Pickler.dumps.__func__ is not _STOCK:
+        return _Pickler.dumps(obj)  # type: ignore[no-any-return]
+    if obj.__class__ in _PLAIN and (obj.__class__ not in _SIZED or len(obj) < APART):
+        # What no reducer is asked for; without a table of these, for which a pickler takes longer.
+        return pickle.dumps(obj)
+    written, apart = _Written(), _Apart()
+    pickler = _Pickler(written)
+    kind = getattr(sys.modules.get("numpy"), "ndarray", None)
+    if kind is not None:
+        # What was registered for arrays keeps its say.
+        pickler.dispatch_table.setdefault(kind, apart.reduce)
+    pickler.dump(obj)
+    if len(written) == 1 and not apart.found:
+        return written[0]  # type: ignore[no-any-return]
+    return _in_pieces(written, apart.found)
+
+
+def loads(content: Payload) -> Any:
+    """What `dumps` has pickled; `ForkingPickler.loads` for what was pickled otherwise."""
+    if not isinstance(content, Pieces):
+        return _Pickler.loads(content)
+    before, _buffers.apart = _buffers.apart, content.apart
+    try:
+        return _Pickler.loads(content.stream)
+    finally:
+        _buffers.apart = before
+
+
+def plain(content: Payload) -> Buffer:
+    """A pickle of its own, which anybody may read who asks for the message's bytes."""
+    if not isinstance(content, Pieces):
+        return content
+    return pickle.dumps(_Whole(content))
+
+
+class _Whole:
+    """Is pickled as what stands in the pieces."""
+
+    def __init__(self, content: Pieces) -> None:
+        self._content = content
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        content = self._content
+        return whole, (bytes(content.stream), [bytearray(buffer) for buffer in content.apart])
+
+
+def whole(stream: bytes, apart: list[Buffer]) -> Any:
+    """What `plain` has made a pickle of."""
+    return loads(Pieces([Piece(stream), *(Piece(buffer, apart=True) for buffer in apart)]))
+
+
+def array(number: int, dtype: Any, shape: tuple[int, ...], order: str) -> Any:
+    """The array over a buffer apart."""
+    return sys.modules["numpy"].ndarray(shape, dtype, _buffers.apart[number], order=order)
+
+
+class _Apart:
+    """The arrays that are not in a pickle."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: list[Buffer] = []
+
+    def reduce(self, value: Any) -> Any:
+        flags, kind = value.flags, value.dtype
+        # Of another byte order numpy makes one of this machine's.
+        if value.nbytes < APART or kind.hasobject or not kind.isnative or not flags.forc:
+            return value.__reduce_ex__(pickle.DEFAULT_PROTOCOL)
+        order = "C" if flags.c_contiguous else "F"
+        # Its own, and nobody's but this thread's.
+        if _owned(value) and is_alone():
+            self.found.append(memoryview(value.ravel("K").view("u1")))
+        else:
+            self.found.append(value.tobytes("A"))
+        return array, (len(self.found) - 1, kind, value.shape, order)
+
+
+def _owned(value: Any) -> bool:
+    """Whether its memory is an array's, and not shared memory or a file's."""
+    while value.base is not None and type(value.base) is type(value):
+        value = value.base
+    return bool(value.flags.owndata)
+
+
+def _in_pieces(written: list[Buffer], apart: list[Buffer]) -> Payload:
+    """What was written, large pieces as they are and those between them joined."""
+    if not apart and sum(map(len, written)) < BLOB:
+        return b"".join(written)
+    pieces: list[Piece] = []
+    between: list[Buffer] = []
+    for one in written:
+        if len(one) < APART:
+            between.append(one)
+            continue
+        if between:
+            pieces.append(Piece(b"".join(between)))
+            between = []
+        pieces.append(Piece(one))
+    if between:
+        pieces.append(Piece(b"".join(between)))
+    return Pieces([*pieces, *(Piece(buffer, apart=True) for buffer in apart)])
