@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, Callable
 
 from operations import Measure, each, mp, once, operation, shared
 
 #: A grid's side, and the sweeps of one measurement; of a wide one, which has twice as many rows.
-LOOPS, DENSE, SWEEPS = 96, 512, 10
+LOOPS, MIDDLE, DENSE, SWEEPS = 96, 256, 512, 10
 WIDE, WIDE_SWEEPS = 1000, 2
 #: Steps of the environments in one measurement.
 STEPS = 50
@@ -138,10 +139,10 @@ def _env_atari() -> Iterator[Measure]:
     return _shmem(Atari, 84 * 84 * 4)
 
 
-def _gymnasium(name: str) -> Iterator[Measure]:
+def _gymnasium(make: Callable[[], Any], count: int = 2) -> Iterator[Measure]:
     import gymnasium
 
-    env = gymnasium.vector.AsyncVectorEnv([lambda: gymnasium.make(name)] * 2, shared_memory=True)
+    env = gymnasium.vector.AsyncVectorEnv([make] * count, shared_memory=True)
     env.reset(seed=1)
     actions = env.action_space.sample()
 
@@ -154,14 +155,57 @@ def _gymnasium(name: str) -> Iterator[Measure]:
     env.close()
 
 
+def _named(name: str) -> Any:
+    import gymnasium
+
+    return gymnasium.make(name)
+
+
+def _computing(seconds: float) -> Any:
+    """An environment of gymnasium's whose step takes so much CPU, with 17 numbers as of a MuJoCo walker."""
+    import gymnasium
+    import numpy
+
+    class Computing(gymnasium.Env[Any, Any]):
+        observation_space = gymnasium.spaces.Box(-10, 10, (17,), numpy.float64)
+        action_space = gymnasium.spaces.Box(-1, 1, (6,), numpy.float32)
+
+        def reset(self, *, seed: Any = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+            super().reset(seed=seed)
+            return self.np_random.random(17), {}
+
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            end = time.thread_time() + seconds
+            while time.thread_time() < end:
+                pass
+            return self.np_random.random(17), float(action.sum()), False, False, {}
+
+    return Computing()
+
+
 @operation("env_cartpole")
 def _env_cartpole() -> Iterator[Measure]:
-    return _gymnasium("CartPole-v1")
+    return _gymnasium(partial(_named, "CartPole-v1"))
+
+
+@operation("env_cartpoles")
+def _env_cartpoles() -> Iterator[Measure]:
+    return _gymnasium(partial(_named, "CartPole-v1"), 8)
 
 
 @operation("env_acrobot")
 def _env_acrobot() -> Iterator[Measure]:
-    return _gymnasium("Acrobot-v1")
+    return _gymnasium(partial(_named, "Acrobot-v1"))
+
+
+@operation("env_1ms")
+def _env_1ms() -> Iterator[Measure]:
+    return _gymnasium(partial(_computing, 0.001))
+
+
+@operation("env_4ms")
+def _env_4ms() -> Iterator[Measure]:
+    return _gymnasium(partial(_computing, 0.004))
 
 
 def sweep_loops(old: Any, new: Any, side: int, first: int, last: int) -> None:
@@ -217,6 +261,11 @@ def _stencil(sweep: Any, side: int, rows: int, count: int) -> Iterator[Measure]:
 @operation("stencil_loops")
 def _stencil_loops() -> Iterator[Measure]:
     return _stencil(sweep_loops, LOOPS, LOOPS, SWEEPS)
+
+
+@operation("stencil_middle")
+def _stencil_middle() -> Iterator[Measure]:
+    return _stencil(sweep_loops, MIDDLE, MIDDLE, SWEEPS)
 
 
 @operation("stencil_dense")

@@ -61,8 +61,8 @@ TABLE = (
     Row("Semaphore.release", 0, 1),
     # They ride on their own locks.
     Row("another lock, Values and Arrays shared", 1, 2),
-    Row("with value.get_lock(): value.value += 1", 1, 4),
-    Row("with array.get_lock(): 100 elements += 1", 1, 4),
+    Row("with value.get_lock(): value.value += 1", 1, 3),
+    Row("with array.get_lock(): 100 elements += 1", 1, 3),
     Row("SharedMemory, created", 0, 0),
     Row("SharedMemory.name", 0, 2),
     Row("SharedMemory, created under a name", 1, 2),

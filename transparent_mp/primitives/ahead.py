@@ -6,9 +6,9 @@ forks; imported by each process they cost a program of short-lived ones more tha
     frame body = length of the word (2 bytes) WORD the sealed body of the process
     WORD       = TAG (16 bytes) and lines: NAME=VALUE, a variable those packages read; or MODULE FILE
 
-MODULE is one that the process object or the image refers to, or that the import of such a one brings
-(`brought`), FILE what its package was imported from at the sender. A word is sealed for its process; one that
-is not right is as good as none, since every process imports what it lacks.
+MODULE is one that the process object or the image refers to, or whose code starts the process, or that the
+import of such a one brings (`brought`), FILE what its package was imported from at the sender. A word is
+sealed for its process; one that is not right is as good as none, since every process imports what it lacks.
 
 It does not import anything: `worker.preload` does, and knows when a package is the one that is meant.
 """
@@ -20,7 +20,7 @@ import logging
 import os
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from transparent_mp.errors import UntrustedPayloadError
@@ -39,6 +39,7 @@ _READ = (
 )
 OF_LIBRARIES = tuple(_READ.split())
 
+_OURS = __name__.partition(".")[0] + "."
 _LENGTH = 2
 #: In front of the body of a process about which nothing is said.
 NO_WORD = bytes(_LENGTH)
@@ -54,18 +55,25 @@ class Wanted(NamedTuple):
     modules: dict[str, str]
 
 
-def variables() -> list[str]:
-    """Those of this process that the packages read, each as NAME=VALUE."""
-    words = [f"{key}={value}" for key, value in os.environ.items() if key.startswith(OF_LIBRARIES)]
+def variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Those that the packages read, each as NAME=VALUE: this process's, if not of `environ`."""
+    found = os.environ if environ is None else environ
+    words = [f"{key}={value}" for key, value in found.items() if key.startswith(OF_LIBRARIES)]
     # A word has no space in it.
     return [word for word in words if len(word.split()) == 1]
 
 
-def word(session: Session, uid: str, modules: Iterable[str]) -> bytes:
-    """What is put in front of the body of a process that refers to these modules."""
+def word(
+    session: Session, uid: str, modules: Iterable[str], environ: Mapping[str, str] | None = None
+) -> bytes:
+    """What is put in front of the body of a process that refers to these modules, and has that `environ`."""
     referred = set(modules)
-    lines = [f"{name} {_file(name)}" for name in sorted(filter(_is_one, {*referred, *brought(referred)}))]
-    text = "\n".join([*variables(), *lines]).encode() if lines else b""
+    wanted = {*filter(_is_one, referred), *filter(_is_one, brought(referred))}
+    packages = {name.partition(".")[0] for name in wanted}
+    # Of a package that it imports anyway, its tasks are likely to want what the program works with.
+    wanted |= {_part(name) for name in named_in("__main__") if name.partition(".")[0] in packages}
+    lines = [f"{name} {_file(name)}" for name in sorted(wanted)]
+    text = "\n".join([*variables(environ), *lines]).encode() if lines else b""
     if not text or len(text) > _MOST:
         return NO_WORD
     sealed = session.seal.close(_place(uid), text)
@@ -91,7 +99,7 @@ def brought(modules: Iterable[str]) -> set[str]:
         seen.add(name)
         if name.partition(".")[0] in AHEAD:
             # What is deeper they import themselves.
-            found.add(".".join(name.split(".")[:2]))
+            found.add(_part(name))
             continue
         module = sys.modules.get(name)
         # Its own globals are what a forked process may never use.
@@ -126,6 +134,22 @@ def _named_in(name: str, _size: int) -> frozenset[str]:
                 found.add(named)
     found.discard(name)
     return frozenset(each for one in found if one in sys.modules for each in _with_parents(one))
+
+
+def on_stack() -> set[str]:
+    """Modules whose code has led here: who starts processes gives them tasks of its own."""
+    found: set[str] = set()
+    frame: types.FrameType | None = sys._getframe()
+    while frame is not None:
+        name = frame.f_globals.get("__name__")
+        if type(name) is str and not name.startswith((_OURS, "__")):
+            found.add(name)
+        frame = frame.f_back
+    return found
+
+
+def _part(name: str) -> str:
+    return ".".join(name.split(".")[:2])
 
 
 def _module_of(value: Any) -> Any:

@@ -41,6 +41,7 @@ from transparent_mp.primitives.exchange import Exchange
 from transparent_mp.primitives.replica import Memory, Replica
 from transparent_mp.store.line import OnReply
 from transparent_mp.store.link import Command, Reply
+from transparent_mp.store.scripts import together
 from transparent_mp.store.session import Session
 
 #: After everything that may still publish; the session ends later still.
@@ -133,8 +134,10 @@ class Engine:
         """
         store = self._current().store
         publication = self.publish(riders)
+        few = riders and len(publication) == len(commands) == 1
         try:
-            store.cast(*publication, *commands, on_reply=on_reply)
+            whole = together(*publication, *commands) if few else (*publication, *commands)
+            store.cast(*whole, on_reply=on_reply)
         except BaseException:
             self.lost()
             raise

@@ -36,6 +36,10 @@ _Pickler: Any = reduction.ForkingPickler
 _STOCK = _Pickler.dumps.__func__
 
 
+_SIZED = frozenset((bytes, str))
+_PLAIN = frozenset((int, float, bool, type(None), *_SIZED))
+
+
 class _Written(list):  # type: ignore[type-arg]
     """What a pickler has written, in the pieces in which it did."""
 
@@ -55,6 +59,9 @@ def dumps(obj: Any) -> Payload:
     """`ForkingPickler.dumps`, in pieces when it is large."""
     if _Pickler.dumps.__func__ is not _STOCK:
         return _Pickler.dumps(obj)  # type: ignore[no-any-return]
+    if obj.__class__ in _PLAIN and (obj.__class__ not in _SIZED or len(obj) < APART):
+        # What no reducer is asked for; without a table of these, for which a pickler takes longer.
+        return pickle.dumps(obj)
     written, apart = _Written(), _Apart()
     pickler = _Pickler(written)
     kind = getattr(sys.modules.get("numpy"), "ndarray", None)

@@ -131,7 +131,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         before = contents.put(session, self._contents, starting.stored)
         # Its buffers are the program's own, and are sent by now or never.
         with memory.sending():
-            word = ahead.word(session, self.uid, self._referred)
+            word = ahead.word(session, self.uid, self._referred | ahead.on_stack(), environ)
             starting.start(child, self.uid, (*memory.publish(), *before, *first), word + message)
         self._contents, self._referred = {}, set()
         self.pid = child.pid

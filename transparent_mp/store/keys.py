@@ -29,8 +29,8 @@ session keys (S = tmp:{SESSION})
     S:keys         set      every session key in use; scripts -> keeper (renews), end (deletes)
     S:carriers     set      object ids whose messages may hold for their receivers; sender -> drop, exited
     S:objects      set      every object id in use; hold -> keeper (renews), end (deletes)
-    S:blob:ID      hash     number -> chunk of a payload too large for a message, and its size; sender ->
-                            receiver, who deletes it
+    S:blob:ID      hash     number -> chunk of a payload too large for a message, of its pieces one behind the
+                            other, and its size; sender -> receiver, who deletes it
     S:ack:ID       list     tokens for messages taken; receiver -> sender (flow control)
     S:acks:UID     set      ids of the token lists of sender UID; sender -> exited
     S:answer:ID    list     one answer to a request; client -> asker, seconds

@@ -66,18 +66,18 @@ class Link:
         buffers: list[Any] = []
         small: list[bytes] = []
         for command in commands:
-            kinds = set(map(type, command))
-            if not kinds <= _STRINGS:
+            if not _STRINGS.issuperset(map(type, command)):
                 command = _spelled(command)
-            if kinds <= _TEXT or _plain(command):
+            if _BUFFERS.isdisjoint(map(type, command)) and max(map(len, command)) < SCATTER:  # type: ignore[arg-type]
                 small.append(hiredis.pack_command(command))
             else:
                 _pack_large(command, small, buffers)
         if small:
-            buffers.append(b"".join(small))
+            buffers.append(small[0] if len(small) == 1 else b"".join(small))
         self._torn = True
         try:
-            for buffer in _grouped(buffers):
+            # Each by itself: a system call more is nothing beside the bytes of a large one.
+            for buffer in buffers:
                 self._sock.sendall(buffer)
         except OSError as error:
             if from_handler(error):
@@ -262,6 +262,7 @@ def garbled(address: str, answer: str) -> StoreError:
 
 _TEXT = frozenset((str, int, float))
 _STRINGS = frozenset((bytes, str))
+_BUFFERS = frozenset((bytearray, memoryview))
 #: Beside the standard library's `socket`, the modules in whose frames the errors begin of what we call.
 _OURS = "transparent_mp."
 
@@ -286,13 +287,6 @@ def only_text(command: Command) -> bool:
     return _TEXT.issuperset(map(type, command))
 
 
-def _plain(command: Command) -> bool:
-    for arg in command:
-        if (arg.__class__ is not bytes and arg.__class__ is not str) or len(arg) >= SCATTER:
-            return False
-    return True
-
-
 def _pack_large(command: Command, small: list[bytes], buffers: list[Any]) -> None:
     small.append(b"*%d\r\n" % len(command))
     for arg in command:
@@ -308,9 +302,3 @@ def _pack_large(command: Command, small: list[bytes], buffers: list[Any]) -> Non
             buffers.append(view)
             small.clear()
         small.append(b"\r\n")
-
-
-def _grouped(buffers: list[Any]) -> Iterable[Any]:
-    # A small piece between two large ones is joined with nothing: sendall of each piece in turn
-    # costs a system call a piece, which is nothing beside the bytes of a large one.
-    return buffers

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from transparent_mp.store.link import Arg, Command
 
@@ -31,15 +32,25 @@ _FOLDER = Path(__file__).with_name("lua")
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 
 
+#: A line that stands for a function that does what a script does.
+_FUNCTION = re.compile(r"^--@function (\w+)$", re.MULTILINE)
+#: Words of a command up to which it is done together with another: its script copies them.
+FEW = 64
+
+
 def _included(line: re.Match[str]) -> str:
     return (_FOLDER / "include" / f"{line[1]}.lua").read_text()
+
+
+def _as_function(line: re.Match[str]) -> str:
+    return f"local function {line[1]}(KEYS, ARGV)\n{(_FOLDER / f'{line[1]}.lua').read_text()}\nend"
 
 
 @lru_cache(maxsize=1)
 def _scripts() -> dict[str, tuple[bytes, str]]:
     found = {}
     for path in sorted(_FOLDER.glob("*.lua")):
-        lines = path.read_text()
+        lines = _FUNCTION.sub(_as_function, path.read_text())
         if path.stem not in _AS_IT_IS:
             lines = (_FOLDER / "include" / "once.lua").read_text().replace(_BODY, lines)
         text = _INCLUDE.sub(_included, lines).encode()
@@ -57,6 +68,20 @@ def script(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:
     """The command that runs lua/NAME.lua."""
     end = () if name in _AS_IT_IS else NO_LINE
     return ("EVALSHA", _scripts()[name][1], len(keys), *keys, *args, *end)
+
+
+def together(first: Command, second: Command) -> Sequence[Command]:
+    """Two commands, as one where a script does what they do one after the other."""
+    if len(first) > FEW or (first[1], second[1]) != _published_and_released():
+        return first, second
+    keys: Any = (*first[3:6], *second[3:5])
+    end = len(NO_LINE)
+    return (script("publish_release", keys, (*second[5:-end], *first[6:-end])),)
+
+
+@lru_cache(maxsize=1)
+def _published_and_released() -> tuple[str, str]:
+    return _scripts()["publish"][1], _scripts()["release"][1]
 
 
 def evaluated(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:

@@ -117,7 +117,8 @@ class Store:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
                     line.take(1)
-            self._raise_failed()
+            if line.failed:
+                self._raise_failed()
         if self._later:
             self._flush()
 
@@ -252,12 +253,17 @@ class Store:
         while line.link is not None and not line.link.buffered():
             # Who waits in the middle of an exchange cannot see to it.
             shared = None if self._busy == _ident() or self._line is line else self._line
-            other = shared.link if shared is not None and shared.usable else None
+            other = shared.link if shared is not None else None
+            if other is not None and not other.usable:
+                other = None
             poll, fd = line.poll(other, alone), line.fileno()
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             happened = poll.poll(left)
-            if not happened or any(number == fd for number, _ in happened):
-                return bool(happened)
+            if not happened:
+                return False
+            for number, _ in happened:
+                if number == fd:
+                    return True
             self.mend()
         return True
 

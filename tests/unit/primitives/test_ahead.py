@@ -39,6 +39,14 @@ def test_a_supervisor_is_told_of_large_packages_and_what_they_read(
     assert wanted.variables == ["OMP_NUM_THREADS=3"]
 
 
+def test_a_process_with_an_environment_of_its_own_is_told_with_that(
+    store_session: OwnedSession, numpy: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    word = ahead.word(store_session, "it", ["numpy"], {"OMP_NUM_THREADS": "1", "HOME": "/root"})
+    assert ahead.read(store_session, "it", ahead.split(word)[0]).variables == ["OMP_NUM_THREADS=1"]
+
+
 def test_of_small_ones_nothing_is_said(store_session: OwnedSession) -> None:
     assert ahead.word(store_session, "it", ["json", "transparent_mp.errors"]) == ahead.NO_WORD
     assert said(store_session, "json") == ([], {})
@@ -123,3 +131,21 @@ def test_the_standard_library_is_not_looked_into(
 ) -> None:
     vars(module(monkeypatch, "ahead_standard", numbers=numpy))["__file__"] = ahead.os.__file__
     assert ahead.brought(["ahead_standard"]) == set()
+
+
+def test_who_starts_a_process_is_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    space: dict[str, Any] = {"__name__": "ahead_starter", "on_stack": ahead.on_stack}
+    exec("def start():\n    return on_stack()", space)
+    assert {"ahead_starter", __name__} <= space["start"]()
+    assert "ahead_starter" not in ahead.on_stack()
+    assert not [name for name in ahead.on_stack() if name.startswith(("transparent_mp.", "__main__"))]
+
+
+def test_of_a_package_the_parts_that_main_works_with_are_wanted_too(
+    store_session: OwnedSession, numpy: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linalg = module(monkeypatch, "numpy.linalg")
+    module(monkeypatch, "scipy")
+    module(monkeypatch, "__main__", algebra=linalg, Thing=defined_in("scipy"))
+    assert set(said(store_session, "numpy").modules) == {"numpy", "numpy.linalg"}
+    assert said(store_session, "json").modules == {}

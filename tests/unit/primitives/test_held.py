@@ -105,7 +105,7 @@ class TestWhoWaits:
         session = sessions.current()
         session.store.call(*leave(session, own, 7, -9, "w"))
         monkeypatch.setattr(module, "AFTER", 0.01)
-        assert not lock.acquire(True, 0.2)
+        assert not lock.acquire(True, 1.0)
         (record,) = caplog.records
         assert record.levelno == logging.WARNING
         said = record.getMessage()

@@ -38,7 +38,7 @@ def client(client):
     def make(**settings):
         one = client(**settings)
         fleet = one.starter.fleet
-        fleet._launch()
+        fleet.want(workers=0, starting=0, waiting=1)
         one.worker = one.check_in()
         return one
 

@@ -9,7 +9,7 @@ import pytest
 
 from transparent_mp.store.content import BLOB, pack
 from transparent_mp.store.keys import FIRST_PID
-from transparent_mp.store.scripts import evaluated, script
+from transparent_mp.store.scripts import FEW, evaluated, script, together
 from transparent_mp.store.session import OwnedSession
 
 
@@ -362,3 +362,59 @@ def test_no_key_is_without_a_time_to_live(book: Book, session: OwnedSession) -> 
     session.store.call(*session.push_event("someone", b"{}\n"))
     lasting = [key for key in book.ask("KEYS", "*") if book.ask("PTTL", key) < 0]
     assert lasting == []
+
+
+class Section:
+    """A segment that rides on a lock, which is taken."""
+
+    def __init__(self, session: OwnedSession) -> None:
+        self._session, keys = session, session.keys
+        self.segment = [keys.object("seg", part) for part in ("h0", "d", "g")]
+        self.lock = [keys.object("lock", part) for part in ("h0", "q0")]
+        self.ask = session.store.ask
+        for held in (self.segment, self.lock):
+            self.ask("SADD", held[0], "holder")
+
+    def end(self, content: bytes = b"new", *, block: object = 0) -> tuple[Any, list[Any]]:
+        """Publish and release; what is answered, and how many commands it took."""
+        ttl = self._session.ttl
+        publish = script("publish", self.segment, ("me", ttl, "seg", "", 1, 0, "", 1, block, 0, content))
+        commands = together(publish, script("release", self.lock, (1, ttl)))
+        return len(commands), self._session.store.aside(*commands)
+
+    @property
+    def found(self) -> tuple[Any, int]:
+        """What the segment holds, and how many tokens there are."""
+        return self.ask("HGET", self.segment[1], 0), self.ask("LLEN", self.lock[1])
+
+
+@pytest.fixture
+def section(session: OwnedSession) -> Section:
+    return Section(session)
+
+
+def test_what_rides_on_a_lock_is_published_by_the_script_that_releases_it(section: Section) -> None:
+    assert section.end() == (1, [1])
+    assert section.found == (b"new", 1)
+
+
+def test_a_lock_that_nobody_holds_any_more_is_told_as_ever(section: Section) -> None:
+    section.ask("DEL", section.lock[0])
+    assert section.end() == (1, [-1])
+    assert section.found == (b"new", 0)
+
+
+def test_a_token_is_given_back_though_nothing_could_be_published(section: Section) -> None:
+    section.ask("SET", section.segment[1], "no segment")
+    count, (reply,) = section.end()
+    assert count == 1
+    assert "WRONGTYPE" in str(reply)
+    assert section.ask("LLEN", section.lock[1]) == 1
+
+
+def test_much_is_published_by_a_script_of_its_own() -> None:
+    publish = script("publish", ("h", "d", "g"), tuple(range(FEW)))
+    release = script("release", ("h", "t"), (1, 2))
+    assert together(publish, release) == (publish, release)
+    assert together(release, publish) == (release, publish)
+    assert together(("HSET", "key", 1, 2), release) == (("HSET", "key", 1, 2), release)
