@@ -74,9 +74,15 @@ def together(first: Command, second: Command) -> Sequence[Command]:
     """Two commands, as one where a script does what they do one after the other."""
     if len(first) > FEW or (first[1], second[1]) != _published_and_released():
         return first, second
-    keys: Any = (*first[3:6], *second[3:5])
-    end = len(NO_LINE)
-    return (script("publish_release", keys, (*second[5:-end], *first[6:-end])),)
+    published, bytes_ = _parts(first)
+    released, numbers = _parts(second)
+    return (script("publish_release", (*published, *released), (*numbers, *bytes_)),)
+
+
+def _parts(command: Any) -> tuple[tuple[str, ...], tuple[Arg, ...]]:
+    """The keys and arguments that `script` was given."""
+    first = 3 + command[2]
+    return command[3:first], command[first : -len(NO_LINE)]
 
 
 @lru_cache(maxsize=1)

@@ -369,8 +369,8 @@ class Section:
 
     def __init__(self, session: OwnedSession) -> None:
         self._session, keys = session, session.keys
-        self.segment = [keys.object("seg", part) for part in ("h0", "d", "g")]
-        self.lock = [keys.object("lock", part) for part in ("h0", "q0")]
+        self.segment = [keys.object("seg", part) for part in ("h0", "d")]
+        self.lock = [keys.object("lock", part) for part in ("h0", "q0", "v")]
         self.ask = session.store.ask
         for held in (self.segment, self.lock):
             self.ask("SADD", held[0], "holder")
@@ -378,7 +378,7 @@ class Section:
     def end(self, content: bytes = b"new", *, block: object = 0) -> tuple[Any, list[Any]]:
         """Publish and release; what is answered, and how many commands it took."""
         ttl = self._session.ttl
-        publish = script("publish", self.segment, ("me", ttl, "seg", "", 1, 0, "", 1, block, 0, content))
+        publish = script("publish", self.segment, ("me", ttl, "seg", 1, 0, 1, block, 0, content))
         commands = together(publish, script("release", self.lock, (1, ttl)))
         return len(commands), self._session.store.aside(*commands)
 
@@ -413,7 +413,7 @@ def test_a_token_is_given_back_though_nothing_could_be_published(section: Sectio
 
 
 def test_much_is_published_by_a_script_of_its_own() -> None:
-    publish = script("publish", ("h", "d", "g"), tuple(range(FEW)))
+    publish = script("publish", ("h", "d"), tuple(range(FEW)))
     release = script("release", ("h", "t"), (1, 2))
     assert together(publish, release) == (publish, release)
     assert together(release, publish) == (release, publish)
