@@ -1,11 +1,10 @@
 """How fast the workers of a Pool come through the tests' own Lambda: part of `make launches` (as root).
 
-    pool   a program's, of that many processes: each is pickled and submitted before a worker is launched
+    pool   a program's, of that many processes: its workers are asked for with the first
     bare   as many launches of the same kind, made beforehand and sent by threads that do nothing else
 
 Each environment is a sandbox with the official runtime client on this machine: the bare client tells how
-long they take. They have the lowest priority, since a client elsewhere has a CPU of its own. A Pool waits for
-its first worker before it asks for others, so rates are of those that come after the first.
+long they take. They have the lowest priority, since a client elsewhere has a CPU of its own.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def measured(who: str, number: int, in_flight: int, sandboxed: bool, limit: floa
 def told_by(figures: dict[str, float], front: Any, number: int) -> str:
     at = sorted(one.at for one in front.asked if one.kind == "Event")
     assert len(at) == number, f"{len(at)} invocations, {figures}\n{front.story()}"
-    rate = (number - 2) / (at[-1] - at[1])
+    rate = (number - 1) / (at[-1] - at[0])
     first, last = at[0] - figures["begun"], at[-1] - figures["begun"]
     come = "the last has" if figures["ready"] == number else f"{figures['ready']} of them have"
     return (

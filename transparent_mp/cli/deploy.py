@@ -20,6 +20,9 @@ from transparent_mp.launch.deployment import image, packages
 from transparent_mp.launch.deployment.deploying import Codes, Deployment
 from transparent_mp.launch.deployment.wanted import ARCHITECTURES, RETENTIONS, Wanted
 
+#: Of Python 3, with which this package runs.
+OLDEST = 9
+
 _DESCRIPTION = """\
 Create or update the Lambda function that workers run in: its role, log group, configuration and code.
 What is not said stays as it is; a new function gets the defaults. Asks before anything is changed."""
@@ -132,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--memory", type=_number(128, 10240), metavar="MB", help="1769 gives one vCPU (the default)")
     add("--timeout", type=_number(3, 900), metavar="S", help="seconds of one invocation, 900 (the default)")
     add("--storage", type=_number(512, 10240), metavar="MB", help="temporary files, 512 (the default)")
-    add("--python", metavar="3.N", help="must be that of the programs (this interpreter's)")
+    add("--python", type=_python, metavar="3.N", help="must be that of the programs (this interpreter's)")
     add("--architecture", choices=sorted(set(ARCHITECTURES.values())), help="(this machine's)")
     add("--subnets", type=_list, metavar="ID,ID", help="subnets of the VPC in which Redis is reached")
     add("--security-groups", type=_list, metavar="ID,ID")
@@ -170,6 +173,13 @@ def _number(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def _python(text: str) -> str:
+    minor = text.removeprefix("3.")
+    if minor == text or not minor.isdecimal() or int(minor) < OLDEST:
+        raise argparse.ArgumentTypeError(f"{text} is not 3.{OLDEST} or later, such as 3.13")
+    return text
 
 
 def _concurrency(text: str) -> int:

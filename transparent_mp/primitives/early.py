@@ -136,6 +136,7 @@ class Early:
 
     def close(self) -> None:
         """The end is closed; nobody else reads what comes."""
+        self._alone = -1
         link, self._link = self._link, None
         _due.pop(self, None)
         _outstanding.discard(self)
@@ -149,6 +150,9 @@ class Early:
         self.brings.looked = False
         self._link = link
         _outstanding.add(self)
+        if self._given != self._alone:
+            # Another thread has given the end away meanwhile, or closed it.
+            self.end()
 
     def _ask_who_has_it(self) -> None:
         given = self._given

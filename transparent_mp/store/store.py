@@ -112,7 +112,7 @@ class Store:
             return
         with self._lock, self._exchange:
             line = self._turn()
-            self._send(line, commands, None, on_reply)
+            line.put(commands, None, on_reply)
             if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
@@ -140,7 +140,7 @@ class Store:
         replies: list[Reply] = []
         with self._lock, self._exchange:
             line = self._turn()
-            self._send(line, commands, replies.append, replies.append)
+            line.put(commands, replies.append, replies.append)
             self.waits += 1
             if patience is not None:
                 line.insist(patience)
@@ -156,7 +156,7 @@ class Store:
         line = self.watch()
         replies: list[Reply] = []
         try:
-            self._send(line, commands, replies.append, replies.append)
+            line.put(commands, replies.append, replies.append)
             self.waits += 1
             line.take(len(line.kept))
         except BaseException:
@@ -334,7 +334,7 @@ class Store:
         self._see_to_fork()
         line = self._shared()
         while self._later:
-            self._send(line, self._later.popleft(), None, None)
+            line.put(self._later.popleft(), None, None)
         return line
 
     def _shared(self) -> Line:
@@ -359,9 +359,6 @@ class Store:
         if self._closed:
             raise StoreError("this process has left its session; nothing can be sent any more")
         self._dialler.check()
-
-    def _send(self, line: Line, commands: Sequence[Command], each: OnReply, last: OnReply) -> None:
-        line.put(commands, each, last)
 
     def _settle(self) -> None:
         if self._line is not None:

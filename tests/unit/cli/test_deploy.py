@@ -182,7 +182,16 @@ def test_no_credentials_are_said_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "words", [["--memory", "20000"], ["--env", "A"], ["--concurrency", "0"], ["--log-retention", "2"]]
+    "words",
+    [
+        ["--memory", "20000"],
+        ["--env", "A"],
+        ["--concurrency", "0"],
+        ["--log-retention", "2"],
+        ["--python", "3.8"],
+        ["--python", "3.13.1"],
+        ["--python", "python3.12"],
+    ],
 )
 def test_what_makes_no_sense_is_refused(words: list[str], capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -171,6 +171,26 @@ def test_a_fork_leaves_it_to_the_parent(outstanding, monkeypatch):
     assert outstanding.early.take(None) is None
 
 
+@pytest.mark.parametrize("how", [lambda pair: pair.early.give("another"), lambda pair: pair.early.close()])
+def test_an_end_that_goes_away_while_its_answer_is_sent_for(pair, monkeypatch, how):
+    store = sessions.current().store
+    watch = store.watch
+
+    def meanwhile():
+        monkeypatch.undo()
+        how(pair)
+        return watch()
+
+    pair.mine.send("question")
+    monkeypatch.setattr(store, "watch", meanwhile)
+    early.send_for_due()
+    assert store.watch == watch
+    assert pair.early._link is None
+    assert pair.asked() == "question"
+    pair.answer("answer")
+    assert pair.mine.recv() == "answer"
+
+
 def ask_often(pair):
     """Questions, more than it takes until the store is asked who has the end."""
     for turn in range(5):

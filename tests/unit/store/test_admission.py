@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from transparent_mp.store.admission import ID, Admission, new_id
+from transparent_mp.store.admission import Admission
 from transparent_mp.store.connect import connect
 from transparent_mp.store.dialling import Dialler
+from transparent_mp.store.keys import ID, new_id
 from transparent_mp.store.line import Line
 from transparent_mp.store.scripts import loading
 from transparent_mp.store.session import OwnedSession

@@ -11,18 +11,19 @@ import pytest
 
 from transparent_mp.store.line import Line
 from transparent_mp.store.session import OwnedSession
+from transparent_mp.store.store import Store
 
 
-@pytest.mark.parametrize("where", ["_send", "_turn", "_shared"])
+@pytest.mark.parametrize(("kind", "where"), [(Line, "put"), (Store, "_turn"), (Store, "_shared")])
 def test_an_exchange_inside_an_exchange(
-    session: OwnedSession, monkeypatch: pytest.MonkeyPatch, where: str
+    session: OwnedSession, monkeypatch: pytest.MonkeyPatch, kind: type, where: str
 ) -> None:
     store = session.store
-    real = getattr(store, where)
+    real = getattr(kind, where)
     inner: list[object] = []
 
     def interrupted(*args: object) -> object:
-        monkeypatch.setattr(store, where, real)
+        monkeypatch.setattr(kind, where, real)
         store.cast(("SET", "inner", "2"), on_reply=inner.append)
         inner.append(store.ask("GET", "inner"))
         store.settle()
@@ -31,7 +32,7 @@ def test_an_exchange_inside_an_exchange(
         return real(*args)
 
     store.cast(("SET", "outer", "1"))
-    monkeypatch.setattr(store, where, interrupted)
+    monkeypatch.setattr(kind, where, interrupted)
     assert store.call(("GET", "outer"), ("ECHO", "x")) == [b"1", b"x"]
     assert inner == [b"OK", b"2"]
     assert store.ask("GET", "soon") == b"3"

@@ -50,20 +50,38 @@ def test_a_frame_larger_than_a_pipe() -> None:
     running.close()
 
 
-def test_what_is_waiting_is_counted_and_the_ended_are_reaped() -> None:
+def test_what_is_waiting_is_counted() -> None:
     running = Running()
     child = forked(running)
     (fd, *_) = running.outputs
     assert running.waiting(fd) == 0
     running.give(7, b"frame")
-    ended: dict[int, int] = {}
-    while child not in ended:
-        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-        ended = reap()
-    assert ended == {child: 5}
-    assert reap() == {}
+    assert exit_code(child) == 5
     assert running.waiting(fd) == 5
     running.close()
+
+
+def test_the_ended_are_reaped() -> None:
+    # In a process that has no other children than these.
+    tester = os.fork()
+    if tester == 0:
+        try:
+            children = {}
+            for code in (5, 0, -signal.SIGKILL):
+                child = os.fork()
+                if child == 0:
+                    if code < 0:
+                        signal.pause()
+                    os._exit(code)
+                children[child] = code
+                if code < 0:
+                    os.kill(child, -code)
+            for child in children:
+                os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+            os._exit(0 if reap() == children and reap() == {} else 1)
+        finally:
+            os._exit(2)
+    assert exit_code(tester) == 0
 
 
 def test_a_spare_that_is_closed_receives_nothing() -> None:

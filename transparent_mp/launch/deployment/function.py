@@ -168,6 +168,10 @@ def _settings(made: Made, wanted: Wanted, before: Mapping[str, Any], target: Pla
 def _vpc(wanted: Wanted, before: Mapping[str, Any]) -> dict[str, list[str]]:
     subnets = before.get("SubnetIds", []) if wanted.subnets is None else wanted.subnets
     groups = before.get("SecurityGroupIds", []) if wanted.security_groups is None else wanted.security_groups
+    if subnets and not groups:
+        raise DeployError("--subnets needs --security-groups: one that lets the function out to Redis's port")
+    if wanted.security_groups and not subnets:
+        raise DeployError("--security-groups needs --subnets: the function is in no VPC")
     return {"SubnetIds": sorted(subnets), "SecurityGroupIds": sorted(groups if subnets else ())}
 
 

@@ -151,6 +151,24 @@ def test_in_a_vpc_the_role_may_have_interfaces_and_the_code_may_not() -> None:
     assert len(policy()["Statement"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ({"subnets": ["subnet-1"]}, "--subnets needs --security-groups"),
+        ({"security_groups": ["sg-1"]}, "--security-groups needs --subnets"),
+    ],
+)
+def test_half_of_a_vpc_is_refused_before_anything_is_made(words: dict[str, Any], why: str) -> None:
+    with pytest.raises(DeployError, match=why):
+        plan(**words)
+
+
+def test_of_a_function_in_a_vpc_either_half_may_be_changed() -> None:
+    deploy(subnets=["subnet-1"], security_groups=["sg-1"])
+    assert deploy(subnets=["subnet-2"]) == deploy(security_groups=["sg-2"]) == [f"update function {NAME}"]
+    assert configuration()["VpcConfig"]["SecurityGroupIds"] == ["sg-2"]
+
+
 def test_a_function_leaves_its_vpc_with_the_role_that_it_needs_for_it() -> None:
     deploy(subnets=["subnet-1"], security_groups=["sg-1"])
     assert destroy() == [f"delete function {NAME}", f"delete log group /aws/lambda/{NAME}"]
