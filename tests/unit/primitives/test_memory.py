@@ -272,6 +272,21 @@ def test_a_change_larger_than_an_answer_comes_whole(processes, monkeypatch):
     assert bytes(one.view) == bytes(other.view) != contents
 
 
+def test_what_is_sent_again_is_in_an_answer_that_stops_short(processes, monkeypatch):
+    monkeypatch.setattr(replica, "FETCH_BLOCKS", 2)
+    one, other, reader = processes(bytes(BLOCK * 9), count=3)
+    one.view[0] = 1
+    one.release()
+    # As far as it knows.
+    one.engine.lost()
+    other.view[BLOCK] = other.view[2 * BLOCK] = 2
+    other.release()
+    one.view[3 * BLOCK] = 3
+    one.release()
+    reader.acquire()
+    assert list(reader.view[: 4 * BLOCK : BLOCK]) == [1, 2, 2, 3]
+
+
 def test_zeros_do_not_travel(joined):
     session = joined()
     engine = Engine(session)

@@ -24,7 +24,8 @@ local version, fresh, last_name = before + 1, false, ''
 --@include bytes
 -- Of the blocks of a part, what is known of each, and what becomes of it. A call takes no more than STRETCH.
 local STRETCH = 1000
-local claims, order = {}, {}
+-- Written are those of which something was applied: whoever has their last version has seen them.
+local claims, changed, order = {}, {}, {}
 
 local function look(first, last)
   for from = first, last, 3 * STRETCH do
@@ -32,10 +33,7 @@ local function look(first, last)
     for at = from, math.min(last, from + 3 * STRETCH - 1), 3 do names[#names + 1] = 'b:' .. ARGV[at] end
     for at, claim in ipairs(redis.call('HMGET', data, unpack(names))) do
       local block = ARGV[from + 3 * (at - 1)]
-      if not claims[block] then
-        claims[block] = claim or ''
-        order[#order + 1] = block
-      end
+      claims[block] = claims[block] or claim or ''
     end
   end
 end
@@ -94,6 +92,10 @@ local function put(known, block, where, bytes, name, masks)
   end
   local place = field(block, name)
   claims[block] = claim(claims[block], other, name)
+  if not changed[block] then
+    changed[block] = true
+    order[#order + 1] = block
+  end
   if old and old ~= place then gone[old] = true end
   gone[place] = nil
   -- At once: bytes that are kept for a common call take longer than the calls.
