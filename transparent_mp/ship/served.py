@@ -37,6 +37,8 @@ class Served:
         self._inbox.on("mark", self._on_mark)
         self._inbox.every_tick(self._forget_ended)
         self._marks: deque[threading.Event] = deque()
+        # Of which is on its way that they are gone.
+        self._going: set[int] = set()
         self._stopped = False
         session.served.update(roots=self.roots.paths, view=view_of_files())
 
@@ -77,17 +79,26 @@ class Served:
 
     def _forget_ended(self) -> None:
         pids = sorted(self._server.pids() - {os.getpid()})
-        if pids:
+        self._going.intersection_update(pids)
+        asked = [pid for pid in pids if pid not in self._going]
+        if asked:
             there = self._session.store.call(
-                *(("EXISTS", self._session.keys("process", pid)) for pid in pids)
+                *(("EXISTS", self._session.keys("process", pid)) for pid in asked)
             )
-            self._server.forget({pid for pid, alive in zip(pids, there) if not alive})
+            for pid in (pid for pid, alive in zip(asked, there) if not alive):
+                # What it had written may lie in the inbox still.
+                self._going.add(pid)
+                _tell_gone(self._session, pid)
 
 
 def forget_files(session: Session, pid: int) -> None:
     """Have what an ended process has open closed, if it asked the server for its files."""
     if session.served.get("roots") and not sees_the_same(session.served):
-        requests.send(session, TOPIC, {"op": "gone", "pid": pid}, of=inbox_of(session))
+        _tell_gone(session, pid)
+
+
+def _tell_gone(session: Session, pid: int) -> None:
+    requests.send(session, TOPIC, {"op": "gone", "pid": pid}, of=inbox_of(session))
 
 
 def sees_the_same(served: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from transparent_mp.config import Config
 from transparent_mp.ship import requests
 from transparent_mp.ship.files import TOPIC, inbox_of
+from transparent_mp.ship.frames import encode
 from transparent_mp.ship.served import Served, forget_files, sees_the_same
 from transparent_mp.store.session import OwnedSession, Session, join
 
@@ -68,6 +69,31 @@ def test_of_an_ended_process_nothing_stays_open(served: Served, worker: Session,
     # One whose end nobody has told is found out.
     write(worker, tmp_path / "file", b"content")
     served._forget_ended()
+    served.ended(5_000_002)
+    assert served._server.pids() == set()
+
+
+def test_one_that_is_found_to_have_ended_loses_nothing_that_has_arrived(
+    served: Served, worker: Session, tmp_path: Path
+) -> None:
+    write(worker, tmp_path / "file", b"0")
+    worker.store.settle()
+    served.ended(5_000_002)
+    # The inbox's thread is about something else, and the process wrote on.
+    entered, free = threading.Event(), threading.Event()
+    served._inbox.on("slow", lambda *_: (entered.set(), free.wait(60)))
+    served._session.store.call(
+        *served._session.push_event(inbox_of(served._session), encode({"kind": "slow"}))
+    )
+    assert entered.wait(60)
+    for at in range(1, 10):
+        fields = {"op": "write", "h": "h", "at": at}
+        requests.send(worker, TOPIC, fields, b"%d" % at, of=inbox_of(worker))
+    worker.store.settle()
+    served._forget_ended()
+    free.set()
+    served.ended(5_000_002)
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
     assert served._server.pids() == set()
 
 
