@@ -42,12 +42,9 @@ def entries(numpy: Any, first: int, old: bytes, new: bytes) -> list[Entry]:
     return found
 
 
-def merge(numpy: Any, view: memoryview, twin: memoryview, theirs: bytes, alone: bool) -> None:
+def merge(numpy: Any, view: memoryview, twin: memoryview, theirs: bytes) -> None:
     """Bring what others made of a span into `view`; bytes changed here since the last exchange stay."""
     mine, before, new = _bytes(numpy, view), _bytes(numpy, twin), _bytes(numpy, theirs)
-    if alone and numpy.array_equal(mine, before):
-        mine[:] = before[:] = new
-        return
     wanted = mine != new
     wanted &= mine == before
     # Only these are written: another thread may be writing those beside them.

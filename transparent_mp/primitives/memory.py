@@ -134,10 +134,8 @@ class Engine:
         """
         store = self._current().store
         publication = self.publish(riders)
-        few = riders and len(publication) == len(commands) == 1
         try:
-            whole = together(*publication, *commands) if few else (*publication, *commands)
-            store.cast(*whole, on_reply=on_reply)
+            store.cast(*together(*publication, *commands), on_reply=on_reply)
         except BaseException:
             self.lost()
             raise

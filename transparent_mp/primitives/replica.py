@@ -281,29 +281,34 @@ class Replica:
     def _merge_blocks(self, answer: list[Any]) -> None:
         """Blocks and their bytes, in no order."""
         alone = is_alone()
-        numpy = diff.loaded_numpy() if len(answer) >= 2 * bulk.WORTH else None
-        if numpy is None:
-            for at in range(0, len(answer), 2):
-                self._merge_block(answer[at], answer[at + 1], alone)
-            return
-        away = {entry[0] for part in self._away for entry in part.entries}
         found = dict(zip(answer[::2], answer[1::2]))
-        # The last block may be short.
-        plain = sorted(block for block in found if block not in away and block < len(self._view) // BLOCK)
-        for first, stop in _spans(plain):
-            if stop - first >= bulk.WORTH:
-                theirs = b"".join(
-                    [(found.pop(block) or b"").ljust(BLOCK, b"\0") for block in range(first, stop)]
-                )
-                bulk.merge(
-                    numpy,
-                    self._view[first * BLOCK : stop * BLOCK],
-                    self._twin.view(first, stop),
-                    theirs,
-                    alone,
-                )
+        if len(found) >= bulk.WORTH:
+            numpy = diff.loaded_numpy()
+            away = {entry[0] for part in self._away for entry in part.entries}
+            for first, stop in _spans(sorted(found.keys() - away)):
+                if stop - first >= bulk.WORTH and self._merge_span(first, stop, found, numpy, alone):
+                    for block in range(first, stop):
+                        del found[block]
         for block, data in found.items():
             self._merge_block(block, data, alone)
+
+    def _merge_span(
+        self, first: int, stop: int, found: dict[int, bytes | None], numpy: Any, alone: bool
+    ) -> bool:
+        """Neighbouring blocks at once; False where that is of no use."""
+        same = (alone or self.fresh) and self._twin.same(first, stop)
+        if not same and numpy is None:
+            return False
+        view = self._view[first * BLOCK : stop * BLOCK]
+        theirs = b"".join([(found[block] or b"").ljust(BLOCK, b"\0") for block in range(first, stop)])
+        # The last block may be short.
+        theirs = theirs[: len(view)]
+        if same:
+            view[:] = theirs
+            self._twin.set(first, theirs)
+        else:
+            bulk.merge(numpy, view, self._twin.view(first, stop), theirs)
+        return True
 
     def _merge_block(self, block: int, data: bytes | None, alone: bool) -> None:
         view = self._slice(block)

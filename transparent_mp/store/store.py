@@ -34,7 +34,7 @@ from transparent_mp.store.alarm import Alarm
 from transparent_mp.store.busy import Exchange
 from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.lending import PopLines
-from transparent_mp.store.line import Line, OnReply
+from transparent_mp.store.line import Line, OnReply, Told
 from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.pops import NO_LOOKS, Looks, PopLine
 
@@ -112,7 +112,7 @@ class Store:
             return
         with self._lock, self._exchange:
             line = self._turn()
-            line.put(commands, None, on_reply)
+            line.put(commands, None, None if on_reply is None else Told(on_reply, line.failed))
             if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
