@@ -7,6 +7,7 @@ its merge would leave.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from transparent_mp.primitives import diff
@@ -50,6 +51,20 @@ def merge(numpy: Any, view: memoryview, twin: memoryview, theirs: bytes) -> None
     # Only these are written: another thread may be writing those beside them.
     numpy.copyto(mine, new, where=wanted)
     before[:] = new
+
+
+def spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Neighbouring blocks together, from the first to the one behind the last."""
+    first = stop = -1
+    for block in blocks:
+        if block == stop and stop - first < MOST:
+            stop += 1
+            continue
+        if stop > first:
+            yield first, stop
+        first, stop = block, block + 1
+    if stop > first:
+        yield first, stop
 
 
 def _counts(numpy: Any, flags: Any) -> list[int]:
