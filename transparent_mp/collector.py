@@ -12,23 +12,23 @@ import gc
 
 
 class _Held:
-    """By how many, and whether it was on; changed without a lock, since a finaliser may run in between."""
+    """By whom, and whether it was on; changed without a lock, since a finaliser may run in between."""
 
-    by: list[None] = []
+    by: set[object] = set()
     was_on = False
 
 
-def hold_off() -> None:
-    """No cycle is collected, by any thread, until as many go_on()."""
-    _Held.by.append(None)
+def hold_off(who: object) -> None:
+    """No cycle is collected, by any thread, until everyone who held it off has said go_on()."""
+    _Held.by.add(who)
     if gc.isenabled():
         _Held.was_on = True
         gc.disable()
 
 
-def go_on() -> None:
-    """The other end of a hold_off()."""
-    _Held.by.pop()
+def go_on(who: object) -> None:
+    """The other end of a hold_off(), however many of them were cut short in between."""
+    _Held.by.discard(who)
     # Again and again, as another thread may come or go in between any two lines.
     while _Held.was_on and not _Held.by:
         _Held.was_on = False
@@ -40,7 +40,7 @@ def go_on() -> None:
 
 def forget() -> None:
     """In the child of a fork: whoever held it off stayed with the parent."""
-    _Held.by = []
+    _Held.by = set()
     if _Held.was_on:
         _Held.was_on = False
         gc.enable()

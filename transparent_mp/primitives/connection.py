@@ -263,7 +263,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
             raise OSError("handle is closed")
         session = sessions.current()
         deadline = None if timeout is None else time.monotonic() + timeout
-        early = shared.early.take(timeout) if shared.early is not None else None
+        looks = shared.sent.looks(session.store)
+        early = shared.early.take(timeout, looks) if shared.early is not None else None
         if deadline is not None:
             timeout = max(0.0, deadline - time.monotonic())
         if early is not None:
@@ -273,7 +274,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         elif timeout is not None and timeout <= 0:
             replies = session.store.call(("LPOP", shared.inbound), *memory.fetch())
         else:
-            replies = session.store.pop(shared.inbound, timeout, memory.fetch())
+            replies = session.store.pop(shared.inbound, timeout, memory.fetch(), looks)
             if shared.early is not None and replies is not None:
                 shared.early.missed()
         if replies is None or replies[0] is None:

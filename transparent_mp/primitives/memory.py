@@ -35,7 +35,7 @@ from typing import Any, Callable, Protocol
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
-from transparent_mp.primitives.asking import fetching, going_on
+from transparent_mp.primitives.asking import accepted, fetching, going_on
 from transparent_mp.primitives.brings import Brings
 from transparent_mp.primitives.exchange import Exchange
 from transparent_mp.primitives.replica import Memory, Replica
@@ -134,10 +134,8 @@ class Engine:
         """
         store = self._current().store
         publication = self.publish(riders)
-        few = riders and len(publication) == len(commands) == 1
         try:
-            whole = together(*publication, *commands) if few else (*publication, *commands)
-            store.cast(*whole, on_reply=on_reply)
+            store.cast(*together(*publication, *commands), on_reply=on_reply)
         except BaseException:
             self.lost()
             raise
@@ -185,7 +183,8 @@ class Engine:
         with self._lock:
             self.merged += 1
             looked = False
-            for replica, answer in self._answers(replies):
+            rest = [reply for reply in replies if not accepted(self._by_oid, reply, brings)]
+            for replica, answer in self._answers(rest) if rest else ():
                 if not looked and replica.lacks(answer):
                     looked = True
                     self._merge_what_is_here()

@@ -342,6 +342,21 @@ LOST_KEYS = (
 )
 
 
+class Told:
+    """Hands the reply to a cast on; an error is raised by the next command all the same."""
+
+    __slots__ = ("_failed", "_on_reply")
+
+    def __init__(self, on_reply: Callable[[Reply], None], failed: deque[StoreReplyError]) -> None:
+        self._on_reply = on_reply
+        self._failed = failed
+
+    def __call__(self, reply: Reply) -> None:
+        if isinstance(reply, StoreReplyError):
+            self._failed.append(reply)
+        self._on_reply(reply)
+
+
 class _Several:
     """Hands the replies of one script to those who wait for those of each command."""
 

@@ -28,9 +28,9 @@ Reply = Any
 #: write; larger: more bytes copied before they are written.
 SCATTER = 16 * 1024
 
-#: First and largest size of one read. The first fits most replies without allocating much; the
-#: largest keeps the number of reads low for replies of many megabytes.
-READ_SMALL, READ_LARGE = 16 * 1024, 1024 * 1024
+#: First and largest size of one read. The first fits most replies without allocating much; more than the
+#: largest is room that the kernel gives anew for each read, page by page, however little comes.
+READ_SMALL, READ_LARGE = 16 * 1024, 64 * 1024
 
 
 class Link:

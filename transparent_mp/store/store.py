@@ -25,7 +25,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Callable
+from typing import Any, Callable, cast
 
 from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.originals import original
@@ -34,11 +34,10 @@ from transparent_mp.store.alarm import Alarm
 from transparent_mp.store.busy import Exchange
 from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.lending import PopLines
-from transparent_mp.store.line import Line, OnReply
+from transparent_mp.store.line import Line, OnReply, Told
 from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.pops import NO_LOOKS, Looks, PopLine
 
-_ident = threading.get_ident
 # The kernel's: on a worker a process has another.
 _getpid = original("os", "getpid")
 
@@ -85,15 +84,16 @@ class Store:
         self._pops.drop()
         self._line, self._pops = None, PopLines(self._dialler.dial)
         self._alarm.close()
-        self._lock = threading.RLock()
-        # Who is in the middle of an exchange: a finaliser or handler that runs just then gets a link aside.
-        self._busy = 0
+        self._lock = lock = threading.RLock()
+        # Whether this thread is in the middle: a finaliser or handler of it gets a link aside. Asked of the
+        # lock, as a mark of our own would stay behind a handler that raises just before it is removed.
+        self._amid: Callable[[], bool] = cast(Any, lock)._is_owned
         self._later: deque[Sequence[Command]] = deque()
         self._closed = False
         self._dialler.reset()
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
-        self._exchange = Exchange(self)
+        self._exchange = Exchange()
 
     def admit(self, admission: Admission) -> None:
         """From here on every line is one of a session."""
@@ -105,14 +105,14 @@ class Store:
 
     def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
         """Send and go on. `on_reply` is given the last command's reply when it is read."""
-        if self._busy == _ident():
+        if self._amid():
             replies = self.aside(*commands)
             if on_reply is not None:
                 on_reply(replies[-1])
             return
         with self._lock, self._exchange:
             line = self._turn()
-            line.put(commands, None, on_reply)
+            line.put(commands, None, None if on_reply is None else Told(on_reply, line.failed))
             if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
                 line.take_ready()
                 while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
@@ -131,7 +131,7 @@ class Store:
 
     def call(self, *commands: Command) -> list[Reply]:
         """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
-        replies = self.aside(*commands) if self._busy == _ident() else self._call(commands)
+        replies = self.aside(*commands) if self._amid() else self._call(commands)
         if self._later:
             self._flush()
         return _unless_refused(replies)
@@ -175,7 +175,7 @@ class Store:
 
     def load(self, command: Command, into: memoryview) -> bool:
         """As `Line.load`; False also for a lost connection: ask() tells."""
-        if self._busy == _ident():
+        if self._amid():
             return False
         with self._lock, self._exchange:
             self.waits += 1
@@ -183,7 +183,7 @@ class Store:
 
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""
-        if self._busy == _ident():
+        if self._amid():
             return
         with self._lock, self._exchange:
             self._settle()
@@ -191,7 +191,7 @@ class Store:
 
     def look(self) -> None:
         """Read the answers that are there, without waiting."""
-        if self._busy == _ident():
+        if self._amid():
             return
         with self._lock, self._exchange:
             if self._line is not None and self._line.kept:
@@ -252,7 +252,7 @@ class Store:
         deadline = None if timeout is None else time.monotonic() + timeout
         while line.link is not None and not line.link.buffered():
             # Who waits in the middle of an exchange cannot see to it.
-            shared = None if self._busy == _ident() or self._line is line else self._line
+            shared = None if self._amid() or self._line is line else self._line
             other = shared.link if shared is not None else None
             if other is not None and not other.usable:
                 other = None
@@ -266,7 +266,7 @@ class Store:
 
     def mend(self) -> None:
         """See to the shared line, whose connection has ended; not in the middle of an exchange on it."""
-        if self._busy == _ident():
+        if self._amid():
             return
         with self._lock, self._exchange:
             if self._line is not None and not self._closed:
@@ -319,7 +319,7 @@ class Store:
 
     def _flush(self) -> None:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
-        while self._later and self._busy != _ident() and self._lock.acquire(blocking=False):
+        while self._later and not self._amid() and self._lock.acquire(blocking=False):
             try:
                 with self._exchange:
                     self._turn()
