@@ -48,6 +48,8 @@ SLOTS = 16
 PATIENCE = 5.0
 
 _READY = b"ready"
+#: Exit code of one that is not fit, or whose supervisor has no use for it any more.
+UNFIT = 1
 _NUMBER = 32
 _stat, _listdir, _open, _close = (original("os", name) for name in ("stat", "listdir", "open", "close"))
 
@@ -158,39 +160,47 @@ def begin(
     template = Template(like)
     forked = os.fork()
     if forked == 0:
-        let_go()
-        _run(template, frame, ticket, shelf, run_child)
+        # Whatever happens, it does not go on as the supervisor that it was.
+        try:
+            let_go()
+            copied = _be(template, frame, ticket, shelf)
+            if copied is not None:
+                running, parent, prepared = copied
+                run_child(running, ticket, shelf, parent, prepared)
+        finally:
+            os._exit(UNFIT)
     template.supervisor_side(forked)
     return template
 
 
-def _run(
-    template: Template, frame: bytes, ticket: dict[str, Any], shelf: Shelf, run_child: Callable[..., NoReturn]
-) -> NoReturn:
+def _be(
+    template: Template, frame: bytes, ticket: dict[str, Any], shelf: Shelf
+) -> tuple[Running, int, child.Prepared] | None:
+    """Be a template; returns in each copy what it is to run, and None in one that is not fit."""
     orders, slots = template.child_side()
-    prepared: child.Prepared | None = None
+    child.die_with_supervisor()
+    child.stand_alone()
+    calls, asked, written = siblings.calls(), _Asked(), _swallow_output()
+    before = _open_here()
+    if calls is None:
+        return None
     try:
-        child.die_with_supervisor()
-        child.stand_alone()
-        calls, asked, written = siblings.calls(), _Asked(), _swallow_output()
-        before = _open_here()
-        if calls is not None:
-            prepared = _prepare(ticket, shelf, frame, asked)
-            for stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}:
-                if stream is not None:
-                    stream.flush()
+        prepared = _prepare(ticket, shelf, frame, asked)
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                stream.flush()
     except BaseException:  # noqa: BLE001  a process that meets the same says so
-        os._exit(1)
+        return None
     silent = not int.from_bytes(fcntl.ioctl(written, termios.FIONREAD, bytes(4)), sys.byteorder)
-    if prepared is None or asked.was or not silent or not _alone() or _open_here() != before:
-        os._exit(0)
+    if asked.was or not silent or not _alone() or _open_here() != before:
+        return None
     _close(written)
     orders.send(_READY)
     running, stdout, stderr, parent = _serve(orders, slots, calls)
     for fd, source in ((1, stdout), (2, stderr)):
         os.dup2(source, fd)
         _close(source)
-    run_child(running, ticket, shelf, parent, prepared)
+    return running, parent, prepared
 
 
 def _prepare(ticket: dict[str, Any], shelf: Shelf, frame: bytes, asked: _Asked) -> child.Prepared:
@@ -207,7 +217,7 @@ def _serve(orders: socket.socket, slots: list[Shared], calls: Any) -> tuple[Runn
     while True:
         order, fds, _, _ = socket.recv_fds(orders, 1, SLOTS)
         if not order:
-            os._exit(0)
+            os._exit(UNFIT)
         forked = siblings.fork(calls)
         if forked == 0:
             orders.close()

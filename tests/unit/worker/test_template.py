@@ -219,3 +219,16 @@ def test_it_is_not_asked_before_it_is_ready(begin: Begin) -> None:
     assert settled(made) is State.READY
     os.close(reader)
     os.close(writer)
+
+
+def test_one_that_is_not_wanted_any_more_leaves(begin: Begin) -> None:
+    reader, writer = os.pipe()
+    made = begin(lambda _session: os.read(reader, 1))
+    made.close()
+    # It tells nobody that it is ready, and does not go on as who has forked it.
+    os.write(writer, b"x")
+    ended = os.waitid(os.P_PID, made.child, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    assert (ended.si_code, ended.si_status) == (os.CLD_EXITED, template.UNFIT)
+    os.close(reader)
+    os.close(writer)
