@@ -277,6 +277,16 @@ def test_only_what_changed_travels(processes):
     assert command[-5:-2] == ("5", "3", b"\1")
 
 
+def test_a_change_of_many_blocks_moves_no_list_of_all_others(processes):
+    one, other = processes(bytes(20 * BLOCK))
+    one.view[::BLOCK] = b"x" * 20
+    one.release()
+    other.acquire()
+    assert other.view == one.view
+    key = one.session.keys.object(one.replica.oid, "g")
+    assert one.session.store.ask("OBJECT", "ENCODING", key) == b"skiplist"
+
+
 def test_a_change_larger_than_an_answer_comes_whole(processes, monkeypatch):
     monkeypatch.setattr(replica, "FETCH_BLOCKS", 2)
     monkeypatch.setattr(replica, "PUBLISH_BLOCKS", 2)
