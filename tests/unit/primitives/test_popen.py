@@ -74,14 +74,34 @@ class TestLaunch:
         ((head, message),) = one.frames(one.worker)
         assert started.pid == head["pid"] >= FIRST_PID
         assert (head["uid"], head["name"], head["parent"]) == (started.uid, "the process", one.session.uid)
-        around, how, _prepared, _process = pickle.loads(
+        common, _process = pickle.loads(
             unpack(one.session, "process:" + started.uid, ahead.split(message)[1])
         )
+        around, how, _prepared = pickle.loads(common)
         assert how == method
         assert around["environ"]["A_VARIABLE"] == "its value"
         assert (around["cwd"], around["parent"], around["cpus"]) == (str(tmp_path), os.getpid(), 23)
         assert (around["argv"], around["path"]) == (sys.argv, sys.path)
         assert [stream["encoding"] for stream in around["streams"]] == ["utf-8", "utf-8"]
+
+    def test_what_processes_are_like_is_said_under_fork(self, client, method, monkeypatch):
+        one = client()
+
+        def like() -> str:
+            started = start(method, 1)
+            ((_, message),) = one.frames(one.worker)
+            one.exited(started.pid, 0, one.worker)
+            return ahead.read(one.session, started.uid, ahead.split(message)[0]).like
+
+        first = like()
+        assert bool(first) is (method == "fork")
+        assert like() == first
+        # Whatever they find around them makes them others.
+        monkeypatch.setenv("A_VARIABLE", "its value")
+        second = like()
+        assert (second != first) is (method == "fork")
+        monkeypatch.setenv("A_VARIABLE", "another value")
+        assert (like() != second) is (method == "fork")
 
     def test_in_a_directory_that_was_removed(self, client, monkeypatch, tmp_path):
         client()
