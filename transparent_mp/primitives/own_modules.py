@@ -19,7 +19,6 @@ import importlib
 import importlib.util
 import io
 import logging
-import operator
 import os
 import pickle
 import re
@@ -103,15 +102,16 @@ def is_own(module: Any) -> bool:
 class _Known:
     """The modules that there were when their names were last looked at, and which of them are own."""
 
-    last: tuple[tuple[str, ...], tuple[Any, ...], list[str]] = (), (), []
+    last: tuple[tuple[str, ...], tuple[int, ...], list[str]] = (), (), []
 
 
 def own_names() -> list[str]:
     """Names of the imported modules that the program brought along."""
     # Asked several times at each start, and answered anew when anything was imported since.
-    names, modules = tuple(sys.modules), tuple(sys.modules.values())
+    # By number: who kept the modules themselves would have them die last, at the interpreter's end.
+    names, modules = tuple(sys.modules), tuple(map(id, sys.modules.values()))
     known = _Known.last
-    if names != known[0] or not all(map(operator.is_, modules, known[1])):
+    if names != known[0] or modules != known[1]:
         found = [name for name in names if is_own(sys.modules.get(name))]
         known = _Known.last = names, modules, found
     return list(known[2])
