@@ -3,7 +3,8 @@
 They run in whichever thread the collector is started by, and may wait: a Pool joins its processes. In one
 that holds a lock of ours they would wait for ever. Reference counts end objects all the same.
 
-A program that switches the collector off just while it is held off finds it switched on again.
+A program that switches the collector off just while it is held off finds it switched on again. Where what a
+signal's handler raises has come between, it stays off until the same one has held it off again.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ import gc
 
 
 class _Held:
-    """By how many, and whether it was on; changed without a lock, since a finaliser may run in between."""
+    """By whom, and whether it was on; changed without a lock, since a finaliser may run in between."""
 
-    by: list[None] = []
+    by: set[int] = set()
     was_on = False
 
 
-def hold_off() -> None:
-    """No cycle is collected, by any thread, until as many go_on()."""
-    _Held.by.append(None)
+def hold_off(who: object) -> None:
+    """No cycle is collected, by any thread, until everyone has said go_on()."""
+    _Held.by.add(id(who))
     if gc.isenabled():
         _Held.was_on = True
         gc.disable()
 
 
-def go_on() -> None:
+def go_on(who: object) -> None:
     """The other end of a hold_off()."""
-    _Held.by.pop()
+    _Held.by.discard(id(who))
     # Again and again, as another thread may come or go in between any two lines.
     while _Held.was_on and not _Held.by:
         _Held.was_on = False
@@ -40,7 +41,7 @@ def go_on() -> None:
 
 def forget() -> None:
     """In the child of a fork: whoever held it off stayed with the parent."""
-    _Held.by = []
+    _Held.by = set()
     if _Held.was_on:
         _Held.was_on = False
         gc.enable()

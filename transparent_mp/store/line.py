@@ -8,6 +8,9 @@ When the connection is lost, a new one is made by `dial`, which has the session 
 at the server: nothing that may still lie on its way there arrives after that. Then everything unanswered is
 sent again in its order. Before a session admits its lines (`key` is empty) nothing is numbered.
 
+What a signal's handler raises leaves nothing half done: a connection is ended here, too, where it is not
+known what was sent on it, and a reply leaves it together with what it answers.
+
 A line is not thread-safe, and does not know what its commands mean. Pops are for `pops`.
 """
 
@@ -16,7 +19,8 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Callable, NamedTuple, Optional
 
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
@@ -39,6 +43,7 @@ STEPS = frozenset(
     )
 )
 _NO_LINE = len(NO_LINE)
+_NEVER = object()
 # The kernel's: on a worker a process has another.
 _getpid = original("os", "getpid")
 
@@ -57,7 +62,10 @@ class Line:
 
     __slots__ = (
         "__weakref__",
+        "_answered",
         "_dial",
+        "_paired",
+        "_pairs",
         "admitted",
         "failed",
         "former",
@@ -85,6 +93,10 @@ class Line:
         self.number = 0
         self.kept: deque[_Kept] = deque()
         self.kept_bytes = 0
+        # What was kept, with its reply, until that has been handed over; what moves both here at once.
+        self._answered: deque[tuple[_Kept, Reply]] = deque()
+        self._pairs: Iterator[tuple[_Kept, Reply]] = iter(())
+        self._paired: Link | None = None
         #: Errors that answered what nobody waits for.
         self.failed: deque[StoreReplyError] = deque()
 
@@ -93,21 +105,32 @@ class Line:
         link = self.link
         if link is None or not link.usable:
             self._reconnect()
-        entries = self._entries(commands, each, last)
-        self.kept.extend(entries)
+        number, kept_bytes = self.number, self.kept_bytes
+        entries: list[_Kept] = []
         try:
+            entries = self._entries(commands, each, last)
+            self.kept.extend(entries)
             self.link.send([entry.command for entry in entries])  # type: ignore[union-attr]
         except StoreAwayError as error:
             self._reconnect(error)
+        except BaseException:
+            if not entries or not self.kept or self.kept[-1] is not entries[-1]:
+                self.number, self.kept_bytes = number, kept_bytes
+            elif self.link is not None:
+                # What of it was sent is not known.
+                self.link.spoil()
+            raise
         if self.kept_bytes > COPIED and any(any(map(_may_change, entry.command)) for entry in entries):
             self.take(len(self.kept))
 
     def take(self, count: int) -> None:
         """Wait for `count` of the replies, or all that are missing, and hand them over."""
+        self._hand_over()
         # Not counted by what is read: a command that was refused for a moment is sent again.
         left = len(self.kept) - count
         while self.kept and len(self.kept) > left:
-            self._settle(self._read())
+            self._await_reply()
+            self._settle()
 
     def load(self, command: Command, into: memoryview) -> bool:
         """Have a look's reply read to where it shall lie; False when it is not a string of that length."""
@@ -140,11 +163,15 @@ class Line:
 
     def take_ready(self, timeout: float = 0.0) -> None:
         """The same with those that are here; waits up to `timeout` seconds for the first."""
+        self._hand_over()
+        if self.kept and not self.usable:
+            # Ended here, so it tells nobody that it has.
+            self._reconnect()
         try:
             if self.link is not None:
                 self.link.pull(timeout)
             while self.kept and self.link is not None and self.link.arrived:
-                self._settle(self.link.arrived.popleft())
+                self._settle()
         except StoreAwayError as error:
             self._reconnect(error)
 
@@ -166,6 +193,7 @@ class Line:
             self.link.close()
             self.link = None
         self.kept.clear()
+        self._answered.clear()
         self.kept_bytes = 0
 
     def hang_up(self) -> None:
@@ -190,34 +218,57 @@ class Line:
         """Number of the last step that is known to be applied."""
         return next((entry.number - 1 for entry in self.kept if entry.number), self.number)
 
-    def _read(self) -> Reply:
+    def _await_reply(self) -> None:
         while True:
             if not self.usable:
                 self._reconnect()
             try:
-                return self.link.read()  # type: ignore[union-attr]
+                self.link.gather(1)  # type: ignore[union-attr]
+                return
             except StoreAwayError as error:
                 self._reconnect(error)
 
-    def _settle(self, reply: Reply) -> None:
-        entry = self.kept.popleft()
-        self.kept_bytes -= entry.size
-        if isinstance(reply, StoreReplyError):
-            known = refusal(str(reply))
-            if str(reply).startswith("GONE") or (self.key and str(reply).startswith("GAP")):
-                self.close()
-                raise SessionLostError(f"the session is over: {LOST_KEYS}")
-            if known is not None:
-                assert self.link is not None
-                self._refused(entry, explained(self.link.address, reply), known.kind)
-                return
-        self._deliver(entry, reply)
+    def _settle(self) -> None:
+        """Hand over the reply that has arrived first."""
+        link = self.link
+        if self._paired is not link:
+            assert link is not None
+            # In one step that no signal handler can divide: what has been read has left what is kept.
+            self._pairs = zip(iter(self.kept.popleft, None), iter(link.arrived.popleft, _NEVER))
+            self._paired = link
+        self._answered.extend(islice(self._pairs, 1))
+        self._hand_over()
 
-    def _deliver(self, entry: _Kept, reply: Reply) -> None:
+    def _hand_over(self) -> None:
+        while self._answered:
+            entry, reply = self._answered[0]
+            if isinstance(reply, StoreReplyError):
+                self._answered.popleft()
+                self.kept_bytes -= entry.size
+                self._failed(entry, reply)
+            else:
+                if entry.on_reply is not None:
+                    entry.on_reply(reply)
+                # Behind it: what is interrupted is rather told twice than never.
+                self.kept_bytes -= entry.size
+                self._answered.popleft()
+
+    def _failed(self, entry: _Kept, reply: StoreReplyError) -> None:
+        known = refusal(str(reply))
+        if str(reply).startswith("GONE") or (self.key and str(reply).startswith("GAP")):
+            self.close()
+            raise SessionLostError(f"the session is over: {LOST_KEYS}")
+        if known is not None:
+            assert self.link is not None
+            self._refused(entry, explained(self.link.address, reply), known.kind)
+        else:
+            self._deliver(entry, reply)
+
+    def _deliver(self, entry: _Kept, error: StoreReplyError) -> None:
         if entry.on_reply is not None:
-            entry.on_reply(reply)
-        elif isinstance(reply, StoreReplyError):
-            self.failed.append(reply)
+            entry.on_reply(error)
+        else:
+            self.failed.append(error)
 
     def _refused(self, entry: _Kept, error: StoreReplyError, kind: Kind) -> None:
         """A command was refused: none of the steps behind it was applied, for they were not in their turn."""
@@ -270,16 +321,27 @@ class Line:
                 raise error
         while True:
             try:
-                self._dial(self)
-            except StoreError:
-                self.close()
+                if not self._dialled():
+                    continue
+            except BaseException:
+                if self.link is not None:
+                    self.link.spoil()
                 raise
-            try:
-                if self.kept:
-                    self.link.send([entry.command for entry in self.kept])  # type: ignore[union-attr]
-            except StoreAwayError:
-                continue
             return
+
+    def _dialled(self) -> bool:
+        """Whether there is a new connection, and what is unanswered was sent on it."""
+        try:
+            self._dial(self)
+        except StoreError:
+            self.close()
+            raise
+        try:
+            if self.kept:
+                self.link.send([entry.command for entry in self.kept])  # type: ignore[union-attr]
+        except StoreAwayError:
+            return False
+        return True
 
     def _entries(self, commands: Sequence[Command], each: OnReply, last: OnReply) -> list[_Kept]:
         entries: list[_Kept] = []

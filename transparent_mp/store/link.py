@@ -14,6 +14,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
+from types import FrameType
 from typing import Any, Union
 
 import hiredis
@@ -181,6 +182,11 @@ class Link:
         with handlers_errors_only():
             self._sock.shutdown(socket.SHUT_RDWR)
 
+    def spoil(self) -> None:
+        """End it as hang_up() does, and use it no more; its fd stays open for who waits on that."""
+        self._torn = True
+        self.hang_up()
+
     def close(self) -> None:
         """End the connection, for every process that has a copy of its socket."""
         try:
@@ -232,6 +238,18 @@ def from_handler(error: OSError) -> bool:
         step = step.tb_next
     name = "" if step is None else str(step.tb_frame.f_globals.get("__name__"))
     return step is not None and name != "socket" and not name.startswith(_OURS)
+
+
+def by_handler(error: BaseException) -> bool:
+    """Whether it began in a signal's handler: a function that is given a number and a frame."""
+    step = error.__traceback__
+    while step is not None:
+        code, names = step.tb_frame.f_code, step.tb_frame.f_locals
+        given = [names.get(name) for name in code.co_varnames[: code.co_argcount]]
+        if len(given) >= 2 and isinstance(given[-2], int) and isinstance(given[-1], FrameType):
+            return True
+        step = step.tb_next
+    return False
 
 
 @contextlib.contextmanager

@@ -21,24 +21,24 @@ It does not know what keys and values mean.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Callable
+from typing import Any, Callable
 
 from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.originals import original
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.alarm import Alarm
-from transparent_mp.store.busy import Exchange
+from transparent_mp.store.busy import Exchange, unless_taken
 from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.lending import PopLines
 from transparent_mp.store.line import Line, OnReply
 from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.pops import NO_LOOKS, Looks, PopLine
 
-_ident = threading.get_ident
 # The kernel's: on a worker a process has another.
 _getpid = original("os", "getpid")
 
@@ -85,15 +85,18 @@ class Store:
         self._pops.drop()
         self._line, self._pops = None, PopLines(self._dialler.dial)
         self._alarm.close()
-        self._lock = threading.RLock()
-        # Who is in the middle of an exchange: a finaliser or handler that runs just then gets a link aside.
-        self._busy = 0
-        self._later: deque[Sequence[Command]] = deque()
+        lock: Any = threading.RLock()
+        self._lock = lock
+        # Whether this thread is in the middle of an exchange: a finaliser or handler that runs just then gets
+        # a link aside.
+        self._busy: Callable[[], bool] = lock._is_owned
+        # What is to be sent before anything else, each until it is on the line, which empties it.
+        self._later: deque[_Cast] = deque()
         self._closed = False
         self._dialler.reset()
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
-        self._exchange = Exchange(self)
+        self._exchange = Exchange()
 
     def admit(self, admission: Admission) -> None:
         """From here on every line is one of a session."""
@@ -103,51 +106,84 @@ class Store:
             if self._line is not None:
                 self._dialler.readmit(self._line)
 
-    def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
-        """Send and go on. `on_reply` is given the last command's reply when it is read."""
-        if self._busy == _ident():
-            replies = self.aside(*commands)
-            if on_reply is not None:
-                on_reply(replies[-1])
-            return
-        with self._lock, self._exchange:
-            line = self._turn()
-            line.put(commands, None, on_reply)
-            if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
-                line.take_ready()
-                while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
-                    line.take(1)
-            if line.failed:
-                self._raise_failed()
+    def cast(self, *commands: Command, on_reply: OnReply = None, given: list[bool] | None = None) -> None:
+        """Send and go on. `on_reply` is given the last command's reply when it is read.
+
+        `given`: is filled when they are sure to be sent, whatever a signal's handler raises.
+        """
+        cast: _Cast = [(commands, on_reply)]
+        try:
+            if given is not None:
+                given += _GIVEN
+            if self._busy():
+                self._cast_aside(cast)
+                return
+            self._see_to_fork()
+            self._later.append(cast)
+            with self._lock, self._exchange:
+                line = self._turn()
+                if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
+                    line.take_ready()
+                    while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
+                        line.take(1)
+                if line.failed:
+                    self._raise_failed()
+        except StoreError:
+            cast.clear()
+            raise
+        except BaseException:
+            if cast and not any(one is cast for one in self._later):
+                self._later.append(cast)
+            with contextlib.suppress(StoreError):
+                # Whoever waits for it is not to wait until this process needs the store again.
+                self._flush()
+                self.mend()
+            raise
         if self._later:
             self._flush()
+
+    def _cast_aside(self, cast: _Cast) -> None:
+        commands, on_reply = cast[0]
+        cast.clear()
+        replies = self.aside(*commands)
+        if on_reply is not None:
+            on_reply(replies[-1])
 
     def soon(self, *commands: Command) -> None:
         """`cast` that takes no lock it might wait for and raises nothing."""
         # In the child of a fork a finaliser may run before `reset`, and what ends there is the parent's.
         if not self._closed and self._pid == _getpid():
-            self._later.append(commands)
+            self._later.append([(commands, None)])
             self._flush()
 
     def call(self, *commands: Command) -> list[Reply]:
         """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
-        replies = self.aside(*commands) if self._busy == _ident() else self._call(commands)
+        replies = self.aside(*commands) if self._busy() else self._call(commands)
         if self._later:
             self._flush()
         return _unless_refused(replies)
 
     def _call(self, commands: Sequence[Command], patience: float | None = None) -> list[Reply]:
         replies: list[Reply] = []
+        self._exchanged(commands, replies.append, lambda: len(replies) < len(commands), patience)
+        return replies
+
+    def _exchanged(
+        self,
+        commands: Sequence[Command],
+        on_reply: OnReply,
+        lacks: Callable[[], bool],
+        patience: float | None = None,
+    ) -> None:
         with self._lock, self._exchange:
             line = self._turn()
-            line.put(commands, replies.append, replies.append)
+            line.put(commands, on_reply, on_reply)
             self.waits += 1
             if patience is not None:
                 line.insist(patience)
-            while len(replies) < len(commands):
+            while lacks():
                 line.take(1)
             self._raise_failed()
-        return replies
 
     def aside(self, *commands: Command) -> list[Reply]:
         """An exchange on another line than the shared one: in the middle of one there, or because it raises
@@ -175,7 +211,7 @@ class Store:
 
     def load(self, command: Command, into: memoryview) -> bool:
         """As `Line.load`; False also for a lost connection: ask() tells."""
-        if self._busy == _ident():
+        if self._busy():
             return False
         with self._lock, self._exchange:
             self.waits += 1
@@ -183,7 +219,7 @@ class Store:
 
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""
-        if self._busy == _ident():
+        if self._busy():
             return
         with self._lock, self._exchange:
             self._settle()
@@ -191,38 +227,85 @@ class Store:
 
     def look(self) -> None:
         """Read the answers that are there, without waiting."""
-        if self._busy == _ident():
+        if self._busy():
             return
         with self._lock, self._exchange:
             if self._line is not None and self._line.kept:
                 self._line.take_ready()
 
     def pop(
-        self, key: str, timeout: float | None = None, then: Sequence[Command] = (), looks: Looks = NO_LOOKS
+        self,
+        key: str,
+        timeout: float | None = None,
+        then: Sequence[Command] = (),
+        looks: Looks = NO_LOOKS,
+        found: list[Reply] | None = None,
     ) -> list[Reply] | None:
         """Take the first element of the list, waiting up to `timeout` seconds (None: for ever).
 
-        Returns [element, *replies of `then`], or None when the time is over. `looks`: as finish().
+        Returns [element, *replies of `then`], or None when the time is over. `looks`: as finish(). `found`: a
+        list that has the replies from the moment on in which they are taken; what a signal's handler raises
+        then leaves it to the caller to give the element back.
         """
         line = self.watch()
-        sent = False
+        replies: list[Reply] = [] if found is None else found
         try:
             line.pop(key, then)
-            sent = True
             self.waits += 1
             self.finish(line, timeout, looks)
+            line.answers(replies)
+            self.unwatch(line)
         except StoreError:
             line.close()
             raise
         except BaseException:
-            if sent:
-                self._give_back(line, key)
+            if line.outstanding:
+                self.put_back(line, key)
+                self.unwatch(line)
+            elif replies:
+                # It may be lent to another thread already, or have answers that were taken.
+                self.retire(line)
+                if found is None:
+                    self.restore(key, replies)
             else:
-                line.close()
+                self.unwatch(line)
             raise
-        replies = line.answers()
-        self.unwatch(line)
         return None if _unless_refused(replies)[0] is None else replies
+
+    def take(self, key: str, then: Sequence[Command], found: list[Reply]) -> list[Reply]:
+        """As pop() of an element that is there, in the order of the casts: [element or None, *replies]."""
+        if self._busy():
+            found += self.aside(("LPOP", key), *then)
+        else:
+            given_up = False
+
+            def collect(reply: Reply) -> None:
+                if not given_up:
+                    found.append(reply)
+                elif len(late) < 1:
+                    late.append(reply)
+                    self.restore(key, late)
+
+            late: list[Reply] = []
+            commands = (("LPOP", key), *then)
+            try:
+                self._exchanged(commands, collect, lambda: len(found) < len(commands))
+            except StoreError:
+                raise
+            except BaseException:
+                # What has come is the caller's; what is still to come, nobody's.
+                given_up = not found
+                with self._lock, self._exchange:
+                    self._settle()
+                raise
+        if self._later:
+            self._flush()
+        return _unless_refused(found)
+
+    def restore(self, key: str, replies: Sequence[Reply]) -> None:
+        """Put the element back with which those replies to a pop begin."""
+        if replies and isinstance(replies[0], bytes):
+            self.soon(("LPUSH", key, replies[0]))
 
     def finish(self, line: PopLine, timeout: float | None, looks: Looks = NO_LOOKS) -> None:
         """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`.
@@ -250,9 +333,9 @@ class Store:
         `alone`: no other thread may wait on the line.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while line.link is not None and not line.link.buffered():
+        while line.usable and not line.link.buffered():  # type: ignore[union-attr]
             # Who waits in the middle of an exchange cannot see to it.
-            shared = None if self._busy == _ident() or self._line is line else self._line
+            shared = None if self._busy() or self._line is line else self._line
             other = shared.link if shared is not None else None
             if other is not None and not other.usable:
                 other = None
@@ -266,7 +349,7 @@ class Store:
 
     def mend(self) -> None:
         """See to the shared line, whose connection has ended; not in the middle of an exchange on it."""
-        if self._busy == _ident():
+        if self._busy():
             return
         with self._lock, self._exchange:
             if self._line is not None and not self._closed:
@@ -319,23 +402,44 @@ class Store:
 
     def _flush(self) -> None:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
-        while self._later and self._busy != _ident() and self._lock.acquire(blocking=False):
-            try:
-                with self._exchange:
-                    self._turn()
-            except StoreError:
-                # A finaliser has nobody to tell; the next command meets the same trouble.
-                self._later.clear()
-            finally:
-                self._lock.release()
+        while self._later and unless_taken(self._lock, self._send_later):
+            pass
+
+    def _send_later(self) -> bool:
+        try:
+            with self._exchange:
+                self._turn()
+        except StoreError:
+            # A finaliser has nobody to tell; the next command meets the same trouble.
+            return False
+        return True
 
     def _turn(self) -> Line:
         """The shared line, on which what finalisers wanted to send has gone ahead."""
         self._see_to_fork()
         line = self._shared()
         while self._later:
-            line.put(self._later.popleft(), None, None)
+            cast = self._later[0]
+            if cast:
+                self._put(line, cast)
+            if self._later and self._later[0] is cast:
+                self._later.popleft()
         return line
+
+    def _put(self, line: Line, cast: _Cast) -> None:
+        commands, on_reply = cast[0]
+        last = line.kept[-1] if line.kept else None
+        try:
+            line.put(commands, None, on_reply)
+        except StoreError:
+            cast.clear()
+            raise
+        except BaseException:
+            if line.kept and line.kept[-1] is not last:
+                # It will be sent.
+                cast.clear()
+            raise
+        cast.clear()
 
     def _shared(self) -> Line:
         self._check()
@@ -362,6 +466,7 @@ class Store:
 
     def _settle(self) -> None:
         if self._line is not None:
+            self._line.take(0)
             while self._line.kept:
                 self._line.take(1)
 
@@ -378,16 +483,19 @@ class Store:
             if self.ask("CLIENT", "UNBLOCK", line.link.number) or line.wait(UNBLOCK_AGAIN):
                 return
 
-    def _give_back(self, line: PopLine, key: str) -> None:
+    def put_back(self, line: PopLine, key: str) -> None:
+        """End the pop that is outstanding on a line, and put back what it has taken."""
         line.give_up()
         if line.usable and not line.complete():
             self.unblock(line)
         while not line.collect():
             continue
-        first = line.answers()[0]
-        if isinstance(first, bytes):
-            self.cast(("LPUSH", key, first))
-        self.unwatch(line)
+        self.restore(key, line.answers())
+
+
+#: Commands and what is given the reply to the last of them; empty when they are on their way.
+_Cast = list[tuple[Sequence[Command], OnReply]]
+_GIVEN = (True,)
 
 
 def _unless_refused(replies: list[Reply]) -> list[Reply]:
