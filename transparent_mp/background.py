@@ -54,7 +54,10 @@ def fork() -> int:
     """os.fork, which counts the threads that the kernel knows."""
     import warnings
 
-    told = _kernels_threads() - _Ours.running > 1
+    threads = _kernels_threads()
+    if threads == 1:
+        return int(original("os", "fork")())
+    told = threads - _Ours.running > 1
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"This process \(pid=\d+\) is multi-threaded", DeprecationWarning)
         child: int = original("os", "fork")()

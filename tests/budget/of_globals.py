@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing as mp
 import os
 import sys
 from typing import Any
 
 import numpy as np
+from traffic import tell as tell_traffic
 
-from transparent_mp.primitives import session as sessions
 from transparent_mp.ship import contents
 
 SIZE = int(sys.argv[1])
@@ -28,12 +27,6 @@ def use(number: int) -> tuple[float, int]:
 
 def tell(queue: Any, number: int) -> None:
     queue.put(use(number))
-
-
-def moved() -> tuple[int, int]:
-    text = sessions.current().store.ask("INFO", "stats").decode()
-    stats = dict(line.split(":") for line in text.splitlines() if ":" in line)
-    return int(stats["total_net_input_bytes"]), int(stats["total_net_output_bytes"])
 
 
 def pool(task: Any) -> Any:
@@ -62,15 +55,11 @@ if __name__ == "__main__":
     mp.SimpleQueue()
     with mp.Pool(2) as first:
         first.map(leave, range(2))
-    found: dict[str, Any] = {}
-    for name, run in {
-        "unused": lambda: pool(leave),
-        "used": lambda: sorted(value for value, _ in pool(use)),
-        "used again": lambda: sorted(value for value, _ in pool(use)),
-        "changed": several,
-    }.items():
-        before = moved()
-        result = run()
-        after = moved()
-        found[name] = {"in": after[0] - before[0], "out": after[1] - before[1], "result": result}
-    json.dump(found, sys.stdout)
+    tell_traffic(
+        {
+            "unused": lambda: pool(leave),
+            "used": lambda: sorted(value for value, _ in pool(use)),
+            "used again": lambda: sorted(value for value, _ in pool(use)),
+            "changed": several,
+        }
+    )

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import transparent_mp
+from tests.budget.traffic import traffic
 
 pytest.importorskip("numpy")
 
-HERE = Path(__file__).parent
 SIZE = int(os.environ.get("LARGE_GLOBAL", 64_000_000))
 WORKERS = 2
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("TRANSPARENT_MP")}
-    root = str(Path(transparent_mp.__file__).parents[1])
-    environ.update(PYTHONPATH=root, TRANSPARENT_MP_LEASE="600", TRANSPARENT_MP_WORKERS=str(WORKERS))
-    command = [sys.executable, "-m", "transparent_mp", str(HERE / "of_globals.py"), str(SIZE)]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr, done.stderr
-    return dict(json.loads(done.stdout))
+    return traffic("of_globals.py", SIZE, WORKERS)
 
 
 def test_one_that_no_process_uses_does_not_travel(found: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ FORK = ALL[:2]
 CROSSWISE = ("fork local", "spawn sandbox")
 
 PROGRAMS = {
+    "alike.py": BOTH,
     "arrays.py": CROSSWISE,
     "at_exit.py": CROSSWISE,
     "commands.py": CROSSWISE,

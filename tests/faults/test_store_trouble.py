@@ -15,7 +15,9 @@ from faults.proxy import Proxy
 from faults.test_reconnection import Objects, member, together
 from transparent_mp.config import Config
 from transparent_mp.errors import SessionLostError, StoreError
+from transparent_mp.primitives.sent import Sent
 from transparent_mp.store.connect import connect
+from transparent_mp.store.scripts import script
 from transparent_mp.store.session import OwnedSession, open_session
 
 #: Seconds that a session of these tests survives without its store.
@@ -133,6 +135,22 @@ def test_a_full_server_is_named_and_can_be_emptied(direct: OwnedSession, admin: 
     objects.put(direct, b"after that")
     assert [objects.get(direct) for _ in range(3)] == [b"x" * 1000] * 3
     assert objects.get(direct, 0) == b"after that"
+
+
+def test_a_message_that_a_full_server_refuses_is_told(direct: OwnedSession, admin: Admin) -> None:
+    """A pipe looks at the answers to its messages itself, for who has closed the other end."""
+    objects = Objects(direct)
+    sent = Sent()
+    direct.store.settle()
+    admin.ask("CONFIG", "SET", "maxmemory", "1mb")
+    sent.begin(direct.store)
+    push = script("push", (objects.holders, objects.queue), (objects.ttl, b"one too many"))
+    direct.store.cast(push, on_reply=sent)
+    with pytest.raises(StoreError, match=r"its memory is full \(maxmemory\)"):
+        direct.store.settle()
+    admin.ask("CONFIG", "SET", "maxmemory", "0")
+    sent.begin(direct.store)
+    assert direct.store.ask("LLEN", objects.queue) == 0
 
 
 def test_scripts_that_are_flushed_are_loaded_again(direct: OwnedSession, admin: Admin) -> None:

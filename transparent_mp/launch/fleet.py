@@ -89,9 +89,7 @@ class Fleet:
         if limit is not None:
             missing = min(missing, limit - workers - starting)
         if missing > 0:
-            name = new_id()
-            self._await(name, missing)
-            self.launch(name, missing, workers + starting)
+            self._launch_anew(missing, workers + starting)
 
     def launch(self, name: str, number: int, others: int) -> None:
         """Launch so many workers that are awaited already under that name. Raises LaunchError as `want`."""
@@ -208,10 +206,12 @@ class Fleet:
         self._move(worker, State.GONE)
         self._settle_waiting(was is State.READY)
 
-    def _await(self, name: str, number: int) -> None:
-        session, starting = self._session, self._session.keys("starting")
+    def _launch_anew(self, number: int, others: int) -> None:
+        """Have so many awaited, and launch them."""
+        session, starting, name = self._session, self._session.keys("starting"), new_id()
         # Waited for: one may check in before a cast has arrived, and would be refused.
         session.store.call(("SADD", starting, *names_of(name, number)), ("PEXPIRE", starting, session.ttl))
+        self.launch(name, number, others)
 
     def _ticket(self, worker: str) -> dict[str, Any]:
         session = self._session
@@ -237,9 +237,11 @@ class Fleet:
         launched = [worker for worker, state in list(self._states.items()) if state is State.LAUNCHED]
         enough = math.ceil((len(launched) + 1) / self.cores) - 1
         session, starting = self._session, self._session.keys("starting")
-        for worker in launched[enough:]:
-            # One that is not awaited any more leaves at once. It may have come meanwhile.
-            if session.store.ask("SREM", starting, worker):
+        surplus = launched[enough:]
+        # One that is not awaited any more leaves at once. It may have come meanwhile.
+        awaited = session.store.call(*(("SREM", starting, worker) for worker in surplus)) if surplus else ()
+        for worker, was in zip(surplus, awaited):
+            if was:
                 self._move(worker, State.GONE)
             else:
                 self._surplus += 1
@@ -264,9 +266,7 @@ class Fleet:
             return
         if try_again:
             try:
-                name = new_id()
-                self._await(name, 1)
-                self.launch(name, 1, 0)
+                self._launch_anew(1, 0)
             except LaunchError as error:
                 self._why = str(error)
             else:

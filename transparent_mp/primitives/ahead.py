@@ -1,14 +1,16 @@
-"""What a supervisor is told of a process before it forks it: costly packages that the process will import.
+"""What a supervisor is told of a process before it forks it: what it will import, and what it is like.
 
 Imported by the supervisor they are there for all its processes, as they are for children that a program
 forks; imported by each process they cost a program of short-lived ones more than its work.
 
     frame body = length of the word (2 bytes) WORD the sealed body of the process
-    WORD       = TAG (16 bytes) and lines: NAME=VALUE, a variable those packages read; or MODULE FILE
+    WORD       = TAG (16 bytes) and lines: NAME=VALUE, a variable those packages read; MODULE FILE; or =LIKE
 
 MODULE is one that the process object or the image refers to, or whose code starts the process, or that the
-import of such a one brings (`brought`), FILE what its package was imported from at the sender. A word is
-sealed for its process; one that is not right is as good as none, since every process imports what it lacks.
+import of such a one brings (`brought`), FILE what its package was imported from at the sender. LIKE is the
+same for processes that have all but the process object in common (method fork), which need be made ready only
+once. A word is sealed for its process; one that is not right is as good as none, since every process imports
+what it lacks.
 
 It does not import anything: `worker.preload` does, and knows when a package is the one that is meant.
 """
@@ -16,6 +18,7 @@ It does not import anything: `worker.preload` does, and knows when a package is 
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import os
 import sys
@@ -53,6 +56,8 @@ class Wanted(NamedTuple):
     variables: list[str]
     #: Module -> the file of its package at the sender.
     modules: dict[str, str]
+    #: '' if the process is to be made ready for itself.
+    like: str = ""
 
 
 def variables(environ: Mapping[str, str] | None = None) -> list[str]:
@@ -63,8 +68,17 @@ def variables(environ: Mapping[str, str] | None = None) -> list[str]:
     return [word for word in words if len(word.split()) == 1]
 
 
+def likeness(common: bytes) -> str:
+    """LIKE of processes of which all this is the same."""
+    return hashlib.blake2b(common, digest_size=16).hexdigest()
+
+
 def word(
-    session: Session, uid: str, modules: Iterable[str], environ: Mapping[str, str] | None = None
+    session: Session,
+    uid: str,
+    modules: Iterable[str],
+    environ: Mapping[str, str] | None = None,
+    like: str = "",
 ) -> bytes:
     """What is put in front of the body of a process that refers to these modules, and has that `environ`."""
     referred = set(modules)
@@ -73,9 +87,14 @@ def word(
     # Of a package that it imports anyway, its tasks are likely to want what the program works with.
     wanted |= {_part(name) for name in named_in("__main__") if name.partition(".")[0] in packages}
     lines = [f"{name} {_file(name)}" for name in sorted(wanted)]
-    text = "\n".join([*variables(environ), *lines]).encode() if lines else b""
-    if not text or len(text) > _MOST:
+    words = [*variables(environ), *lines] if lines else []
+    if sum(map(len, words)) > _MOST:
+        words = []
+    if like:
+        words.append("=" + like)
+    if not words:
         return NO_WORD
+    text = "\n".join(words).encode()
     sealed = session.seal.close(_place(uid), text)
     return len(sealed).to_bytes(_LENGTH, "big") + sealed
 
@@ -189,6 +208,8 @@ def read(session: Session, uid: str, sealed: bytes) -> Wanted:
         name, space, file = line.partition(" ")
         if space:
             wanted.modules[name] = file
+        elif name.startswith("="):
+            wanted = wanted._replace(like=name[1:])
         else:
             wanted.variables.append(name)
     return wanted

@@ -11,15 +11,19 @@ from transparent_mp import background
 
 #: Signals that a program may have a handler for.
 _SIGNALS = tuple(int(number) for number in signal.valid_signals())
+_INTERRUPT = _SIGNALS.index(signal.SIGINT)
 
 
 def is_alone() -> bool:
     """Whether nothing else of the program can write to memory while this thread merges."""
     if background.count() > 0 or threading.get_ident() != threading.main_thread().ident:
         return False
-    # The signal module's own getsignal looks up a name for each answer. Numbers stand for no handler.
-    handlers = [one for one in map(_signal.getsignal, _SIGNALS) if one.__class__ is not int]
-    return not any(callable(one) and _may_write(one) for one in handlers)
+    # The signal module's own getsignal looks up a name for each answer. By calls that loop in C: nearly every
+    # program has no handler but the one that Python itself has for SIGINT.
+    found = list(map(_signal.getsignal, _SIGNALS))
+    if found[_INTERRUPT] is signal.default_int_handler and sum(map(callable, found)) == 1:
+        return True
+    return not any(callable(one) and _may_write(one) for one in found)
 
 
 def _may_write(handler: Any) -> bool:

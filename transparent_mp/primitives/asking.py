@@ -1,4 +1,4 @@
-"""The commands that ask the store for what others have changed in segments.
+"""The commands that ask the store for what others have changed in segments, and the plainest of its answers.
 
     a few small segments           a plain command each: what it is now (`Replica.look`)
     large ones written in rounds   a plain command each: what is expected of them (`Expected`)
@@ -9,11 +9,11 @@ It does not know when they are sent: `memory` does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from transparent_mp.primitives.brings import Brings
 from transparent_mp.primitives.replica import Replica
-from transparent_mp.store.link import Arg, Command
+from transparent_mp.store.link import Arg, Command, Reply
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
 
@@ -30,6 +30,8 @@ def fetching(
     """
     if not replicas:
         return ()
+    if len(replicas) == 1 and replicas[0].small:
+        return replicas[0].look(session, brings)
     # Several that are under way begin each where the one before ended, which the script knows.
     plain = [one for one in replicas if not one.small and one.expected.trusted] if brings is None else []
     rest = [one for one in replicas if one not in plain] if plain else replicas
@@ -39,6 +41,19 @@ def fetching(
     if rest:
         commands.append(_asking(session, rest, under_way=brings is not None))
     return tuple(commands)
+
+
+def accepted(replicas: Mapping[str, Replica], reply: Reply, brings: Brings | None) -> bool:
+    """Whether it answered a plain command about a small segment, and is merged. `replicas`: by id."""
+    if reply.__class__ is not list or reply[0].__class__ is not bytes:
+        return False
+    replica = replicas.get(reply[0].decode())
+    if replica is None or replica.ended or not replica.small:
+        return False
+    news = replica.accept(reply)
+    if news is not None and brings is not None:
+        brings.came(replica, news=news)
+    return news is not None
 
 
 def _asking(session: Session, replicas: Sequence[Replica], under_way: bool) -> Command:

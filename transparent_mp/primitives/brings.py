@@ -35,8 +35,14 @@ class Brings:
             if oid not in self._oids:
                 replica.bringers += 1
             self._oids[oid] = 0
-        elif oid in self._oids and not self.looked:
-            self._oids[oid] = 0 if len(answer) > 5 else self._oids[oid] + 1
+        else:
+            self.came(replica, news=len(answer) > 5)
+
+    def came(self, replica: Replica, *, news: bool) -> None:
+        """The same of one that is not behind what is known."""
+        oid = replica.oid
+        if oid in self._oids and not self.looked:
+            self._oids[oid] = 0 if news else self._oids[oid] + 1
             # Another end brings it, or nobody changes it any more.
             if self._oids[oid] >= (1 if replica.bringers > 1 else QUIET):
                 del self._oids[oid]

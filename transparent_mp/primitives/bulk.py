@@ -7,6 +7,7 @@ its merge would leave.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from transparent_mp.primitives import diff
@@ -42,17 +43,28 @@ def entries(numpy: Any, first: int, old: bytes, new: bytes) -> list[Entry]:
     return found
 
 
-def merge(numpy: Any, view: memoryview, twin: memoryview, theirs: bytes, alone: bool) -> None:
+def merge(numpy: Any, view: memoryview, twin: memoryview, theirs: bytes) -> None:
     """Bring what others made of a span into `view`; bytes changed here since the last exchange stay."""
     mine, before, new = _bytes(numpy, view), _bytes(numpy, twin), _bytes(numpy, theirs)
-    if alone and numpy.array_equal(mine, before):
-        mine[:] = before[:] = new
-        return
     wanted = mine != new
     wanted &= mine == before
     # Only these are written: another thread may be writing those beside them.
     numpy.copyto(mine, new, where=wanted)
     before[:] = new
+
+
+def spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Neighbouring blocks together, from the first to the one behind the last."""
+    first = stop = -1
+    for block in blocks:
+        if block == stop and stop - first < MOST:
+            stop += 1
+            continue
+        if stop > first:
+            yield first, stop
+        first, stop = block, block + 1
+    if stop > first:
+        yield first, stop
 
 
 def _counts(numpy: Any, flags: Any) -> list[int]:

@@ -31,9 +31,7 @@ from transparent_mp.errors import StoreError
 from transparent_mp.primitives import memory, pickling, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.arrived import Content
-from transparent_mp.primitives.early import Early
-from transparent_mp.primitives.flow import Flow
-from transparent_mp.primitives.sent import Sent
+from transparent_mp.primitives.shared_end import Shared
 from transparent_mp.primitives.watching import Watch
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.link import Command
@@ -48,27 +46,6 @@ stock: Any = connection
 # The module's own names will be ours.
 _stock_pipe = stock.Pipe
 _StockConnection: Any = stock.Connection
-
-
-class Shared:
-    """What a shared end knows: its hold, and the names of its side and the other."""
-
-    __slots__ = ("carries", "early", "flow", "hold", "inbound", "outbound", "peers", "sent", "watch")
-
-    def __init__(self, hold: sharing.Hold) -> None:
-        keys = sessions.current().keys
-        side, other = hold.side, 1 - hold.side
-        self.hold = hold
-        self.inbound = keys.object(hold.oid, f"q{side}")
-        self.outbound = keys.object(hold.oid, f"q{other}")
-        self.peers = keys.object(hold.oid, f"h{other}")
-        self.watch: Watch | None = None
-        #: For an end that no other process can read, or perhaps none again.
-        self.early: Early | None = None
-        self.flow = Flow(sessions.current(), self.outbound, self.peers, keys.object(hold.oid, f"h{side}"))
-        self.sent = Sent()
-        #: Whether it is known that contents lie beside this object's messages.
-        self.carries = False
 
 
 class Connection(_StockConnection):  # type: ignore[misc]
@@ -285,7 +262,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         self, session: Session, shared: Shared, deadline: float | None, found: list[Any], taken: list[bool]
     ) -> Any:
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-        early = shared.early is not None and shared.early.take(timeout, found)
+        looks = shared.sent.looks(session.store)
+        early = shared.early is not None and shared.early.take(timeout, found, looks)
         if not early:
             if deadline is not None:
                 timeout = max(0.0, deadline - time.monotonic())
@@ -294,7 +272,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
             elif timeout is not None and timeout <= 0:
                 session.store.take(shared.inbound, memory.fetch(), found)
             else:
-                session.store.pop(shared.inbound, timeout, memory.fetch(), found=found)
+                session.store.pop(shared.inbound, timeout, memory.fetch(), looks, found)
                 if shared.early is not None and found[0] is not None:
                     shared.early.missed()
         if not found or found[0] is None:

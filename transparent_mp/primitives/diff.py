@@ -131,6 +131,11 @@ def changed_blocks(mine: int, twin: int, stretches: Iterable[tuple[int, int]]) -
                         yield at // BLOCK
 
 
+def same(mine: int, twin: int, start: int, stop: int) -> bool:
+    """Whether the memory at two addresses is the same from one place to another."""
+    return not _memcmp(mine + start, twin + start, stop - start)
+
+
 def address(buffer: Any) -> int:
     """Where a writable buffer lies; it does not move while it lives."""
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))

@@ -60,6 +60,10 @@ class Held:
         found = (self._memory[at : at + ID] for at in range(0, SLOTS * ID, ID))
         return [oid.decode() for oid in found if _IS_ONE.fullmatch(oid)]
 
+    def renew(self) -> None:
+        """By who has made it: it is to be another process's."""
+        self._memory[:] = bytes(SLOTS * ID)
+
     def close(self) -> None:
         self._memory.close()
 

@@ -31,14 +31,15 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import util
-from typing import Any, Callable, Protocol
+from typing import Any, Callable
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
-from transparent_mp.primitives.asking import fetching, going_on
+from transparent_mp.primitives.asking import accepted, fetching, going_on
 from transparent_mp.primitives.brings import Brings
 from transparent_mp.primitives.exchange import Exchange
 from transparent_mp.primitives.replica import Memory, Replica
+from transparent_mp.primitives.riding import Lock, Segments
 from transparent_mp.store.busy import unless_taken
 from transparent_mp.store.line import OnReply
 from transparent_mp.store.link import Command, Reply
@@ -47,19 +48,6 @@ from transparent_mp.store.session import Session
 
 #: After everything that may still publish; the session ends later still.
 STOP_PRIORITY = -900
-
-#: Segments, weakly.
-Segments = tuple["weakref.ref[Replica]", ...]
-
-
-class Lock(Protocol):
-    """What segments ride on."""
-
-    #: Those that do; a lock names them to publish() and fetch().
-    riders: Segments
-
-    def held(self) -> bool:
-        """Whether a thread of this process holds it."""
 
 
 class Engine:
@@ -142,9 +130,7 @@ class Engine:
         store = self._current().store
         try:
             publication = self.publish(riders)
-            few = riders and len(publication) == len(commands) == 1
-            whole = together(*publication, *commands) if few else (*publication, *commands)
-            store.cast(*whole, on_reply=on_reply, given=given)
+            store.cast(*together(*publication, *commands), on_reply=on_reply, given=given)
         except BaseException:
             self.lost()
             raise
@@ -192,7 +178,8 @@ class Engine:
         with self._lock:
             self.merged += 1
             looked = False
-            for replica, answer in self._answers(replies):
+            rest = [reply for reply in replies if not accepted(self._by_oid, reply, brings)]
+            for replica, answer in self._answers(rest) if rest else ():
                 if not looked and replica.lacks(answer):
                     looked = True
                     self._merge_what_is_here()

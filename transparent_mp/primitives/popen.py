@@ -115,7 +115,9 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
             }
             around["addresses"] = [name for name in ADDRESSES if name in environ]
             around.update(_files(starter.current(), around["cwd"], self.method))
-            body = pickle.dumps((around, self.method, *self._pickled(process_obj)), 5)
+            prepared, pickled = self._pickled(process_obj)
+            common = pickle.dumps((around, self.method, prepared), 5)
+            body = pickle.dumps((common, pickled), 5)
         except BaseException:
             # What was pickled by then is held for a process that will not be.
             _forget(session, self.uid)
@@ -131,7 +133,8 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         before = contents.put(session, self._contents, starting.stored)
         # Its buffers are the program's own, and are sent by now or never.
         with memory.sending():
-            word = ahead.word(session, self.uid, self._referred | ahead.on_stack(), environ)
+            like = ahead.likeness(common) if self.method == "fork" else ""
+            word = ahead.word(session, self.uid, self._referred | ahead.on_stack(), environ, like)
             starting.start(child, self.uid, (*memory.publish(), *before, *first), word + message)
         self._contents, self._referred = {}, set()
         self.pid = child.pid

@@ -67,7 +67,7 @@ class Replica:
     """Local memory attached to a segment; when it is collected, its last changes are published."""
 
     __slots__ = (
-        "__weakref__", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_name", "_numbers",
+        "__weakref__", "_asks", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_name", "_numbers",
         "_publications", "_publish_last", "_quiet", "_seen", "_twin", "_unsent", "_view", "bringers", "ended",
         "expected", "fresh", "hold", "known", "lock", "oid", "small",
     )  # fmt: skip
@@ -105,6 +105,8 @@ class Replica:
         self._unsent: dict[int, int] = {}
         self._lost = False
         self._keys: tuple[str, ...] | None = None
+        # Of a small one: the reader, and the commands that ask for its version and for all of it.
+        self._asks: tuple[bytes, Command, Command] = (b"", (), ())
         self._blocks = -(-len(self._view) // BLOCK)
         self.small = self._blocks <= SMALL
         #: How many ends bring it with their answers (`memory.Brings`).
@@ -181,34 +183,57 @@ class Replica:
         seen() has the answer to the last; that to the one before says which question it was. `brings`: small
         segments that are likely to have changed, others are asked for their version only.
         """
-        meta = ("HMGET", self._names(session)[1], "o", "n", "w", "f", f"s:{session.uid}")
         if not self.small:
             number, fields = self.expected.question()
-            return ("ECHO", number), (*meta, "j", *fields)
+            return ("ECHO", number), (*self._meta(session), "j", *fields)
+        if not self._asks[0]:
+            meta = self._meta(session)
+            whole = (*meta, *map(str, range(self._blocks)))
+            self._asks = (session.uid.encode(), whole if self._blocks == 1 else meta, whole)
         likely = self._quiet < QUIET if brings is None else self.oid in brings
-        blocks = range(self._blocks) if likely or self._blocks == 1 else ()
-        return ((*meta, *blocks),)
+        return (self._asks[2] if likely else self._asks[1],)
 
     def seen(self, session: Session, reply: list[Any], question: int = 0) -> list[Any]:
         """The answer that merge() takes, from the reply to look()."""
         version, applied = int(reply[1] or 0), int(reply[4] or 0)
         others = int(reply[3] or 0) if reply[2] == session.uid.encode() else version
+        # What there is begins behind all news, if not all of them are here.
         answer = [reply[0], version, version, applied, 0]
         if others <= self.known:
             self._quiet += 1
             return answer
         if not self.small:
             found = self.expected.answer(question, reply[6:], reply[5], self.known)
-            # What there is begins behind all news, if not all of them are here.
             answer[4] = version if found is None else 0
             return answer + (found or [])
         self._quiet = 0
-        if len(reply) == 5:
-            # What there is begins behind all news.
-            answer[4] = version
-        for block, data in enumerate(reply[5:]):
-            answer += (block, data)
-        return answer
+        answer[4] = version if len(reply) == 5 else 0
+        return answer + _numbered(reply[5:])
+
+    def accept(self, reply: list[Any]) -> bool | None:
+        """Apply the reply to a look() at a small one, as merge() would: whether there was news; None, and
+        nothing is done, where it takes more than that.
+        """
+        version, blocks = int(reply[1] or 0), reply[5:]
+        news = (int(reply[3] or 0) if reply[2] == self._asks[0] else version) > self.known
+        if news and (not blocks or version < self._seen):
+            return None
+        away, applied = self._away, int(reply[4] or 0)
+        while away and away[0].number <= applied:
+            away.popleft()
+        if not away:
+            self._unsent.clear()
+        self._quiet = 0 if news else self._quiet + 1
+        if news:
+            answer = _numbered(blocks)
+            diff.check(answer, len(self._view))
+            if len(blocks) == 1:
+                self._merge_block(0, blocks[0], is_alone())
+            else:
+                self._merge_blocks(answer)
+        if version > self.known and version >= self._seen:
+            self._seen = self.known = version
+        return news
 
     def lacks(self, answer: list[Any]) -> bool:
         """Whether an answer begins behind what is known here."""
@@ -243,7 +268,7 @@ class Replica:
 
     def mute(self) -> None:
         """Publish nothing at the end."""
-        self._publish_last = _nothing
+        self._publish_last = lambda _replica: None
 
     def settle(self) -> None:
         """Take memory as exchanged, and nothing as away: for the child of a fork.
@@ -251,6 +276,7 @@ class Replica:
         What the parent had changed is the parent's to publish.
         """
         self._memory.isolate()
+        self._asks = (b"", (), ())
         self.expected = Expected(self._blocks)
         self._away.clear()
         self._unsent.clear()
@@ -264,7 +290,7 @@ class Replica:
         if numpy is not None and self.small and next(changed, None) is not None:
             # To look which block it is takes as long as to compare them all.
             changed = iter(range(self._blocks))
-        for first, stop in _spans(changed):
+        for first, stop in bulk.spans(changed):
             now = self._view[first * BLOCK : stop * BLOCK].tobytes()
             old = self._twin.get(first, stop)
             if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not whole:
@@ -281,29 +307,34 @@ class Replica:
     def _merge_blocks(self, answer: list[Any]) -> None:
         """Blocks and their bytes, in no order."""
         alone = is_alone()
-        numpy = diff.loaded_numpy() if len(answer) >= 2 * bulk.WORTH else None
-        if numpy is None:
-            for at in range(0, len(answer), 2):
-                self._merge_block(answer[at], answer[at + 1], alone)
-            return
-        away = {entry[0] for part in self._away for entry in part.entries}
         found = dict(zip(answer[::2], answer[1::2]))
-        # The last block may be short.
-        plain = sorted(block for block in found if block not in away and block < len(self._view) // BLOCK)
-        for first, stop in _spans(plain):
-            if stop - first >= bulk.WORTH:
-                theirs = b"".join(
-                    [(found.pop(block) or b"").ljust(BLOCK, b"\0") for block in range(first, stop)]
-                )
-                bulk.merge(
-                    numpy,
-                    self._view[first * BLOCK : stop * BLOCK],
-                    self._twin.view(first, stop),
-                    theirs,
-                    alone,
-                )
+        if len(found) >= bulk.WORTH:
+            numpy = diff.loaded_numpy()
+            away = {entry[0] for part in self._away for entry in part.entries}
+            for first, stop in bulk.spans(sorted(found.keys() - away)):
+                if stop - first >= bulk.WORTH and self._merge_span(first, stop, found, numpy, alone):
+                    for block in range(first, stop):
+                        del found[block]
         for block, data in found.items():
             self._merge_block(block, data, alone)
+
+    def _merge_span(
+        self, first: int, stop: int, found: dict[int, bytes | None], numpy: Any, alone: bool
+    ) -> bool:
+        """Neighbouring blocks at once; False where that is of no use."""
+        same = (alone or self.fresh) and self._twin.same(first, stop)
+        if not same and numpy is None:
+            return False
+        view = self._view[first * BLOCK : stop * BLOCK]
+        theirs = b"".join([(found[block] or b"").ljust(BLOCK, b"\0") for block in range(first, stop)])
+        # The last block may be short.
+        theirs = theirs[: len(view)]
+        if same:
+            view[:] = theirs
+            self._twin.set(first, theirs)
+        else:
+            bulk.merge(numpy, view, self._twin.view(first, stop), theirs)
+        return True
 
     def _merge_block(self, block: int, data: bytes | None, alone: bool) -> None:
         view = self._slice(block)
@@ -356,25 +387,14 @@ class Replica:
         start = block * BLOCK
         return self._view[start : start + BLOCK]
 
+    def _meta(self, session: Session) -> Command:
+        return ("HMGET", self._names(session)[1], "o", "n", "w", "f", f"s:{session.uid}")
+
     def _names(self, session: Session) -> tuple[str, ...]:
         if self._keys is None:
             self._keys = tuple(session.keys.object(self.oid, part) for part in ("h0", "d", "g"))
         return self._keys
 
 
-def _nothing(_replica: Replica) -> None:
-    """What a replica that is not exchanged publishes at its end."""
-
-
-def _spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Neighbouring blocks together, from the first to the one behind the last."""
-    first = stop = -1
-    for block in blocks:
-        if block == stop and stop - first < bulk.MOST:
-            stop += 1
-            continue
-        if stop > first:
-            yield first, stop
-        first, stop = block, block + 1
-    if stop > first:
-        yield first, stop
+def _numbered(blocks: Sequence[bytes | None]) -> list[Any]:
+    return [part for pair in enumerate(blocks) for part in pair]

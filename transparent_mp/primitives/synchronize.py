@@ -26,6 +26,7 @@ from typing import Any
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import held, memory, sharing
 from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.riding import Segments
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.pops import NO_LOOKS
 from transparent_mp.store.scripts import script
@@ -71,7 +72,7 @@ class SemLock:
         self._locks = maxvalue == 1
         self._noted = -1
         #: Segments that are read and written by holders of this lock only.
-        self.riders: memory.Segments = ()
+        self.riders: Segments = ()
 
     @classmethod
     def _rebuild(cls, handle: str, kind: int, maxvalue: int, _name: str | None) -> SemLock:

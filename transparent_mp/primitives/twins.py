@@ -27,6 +27,9 @@ class SmallTwin:
     def changed(self) -> tuple[int, ...]:
         return () if self._view.tobytes() == self._data else (0,)
 
+    def same(self, _first: int, _stop: int) -> bool:
+        return not self.changed()
+
     def get(self, _first: int, _stop: int) -> bytes:
         return bytes(self._data)
 
@@ -52,6 +55,10 @@ class LargeTwin:
 
     def changed(self) -> Iterator[int]:
         return diff.changed_blocks(*self._addresses, self._stretches())
+
+    def same(self, first: int, stop: int) -> bool:
+        """Whether the memory of those blocks is what was last exchanged."""
+        return diff.same(*self._addresses, first * BLOCK, min(stop * BLOCK, self._size))
 
     def get(self, first: int, stop: int) -> bytes:
         return self._data[first * BLOCK : min(stop * BLOCK, self._size)]

@@ -14,6 +14,7 @@ It does not know what is told, or how.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections.abc import Sequence
 
@@ -58,6 +59,10 @@ class Untold:
         self._memory[start:end] = bytes(content)
         self._set_end(end)
         return True
+
+    def renew(self) -> None:
+        """By who has made it: it is to be another process's."""
+        _HEAD.pack_into(self._memory, 0, 0, 0)
 
     def clear(self) -> None:
         if self._end != self._first:
@@ -108,3 +113,11 @@ def own() -> Untold | None:
 def become_own(untold: Untold | None) -> None:
     """In a child that a supervisor has forked."""
     _Own.untold = untold
+
+
+def _after_fork_in_child() -> None:
+    # It is the parent's to tell.
+    _Own.untold = None
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -34,6 +34,7 @@ from typing import Callable
 
 from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.store.link import Command, Reply
+from transparent_mp.store.popping import put_back
 from transparent_mp.store.store import Store
 
 #: Seconds to wait for a look's answer that must be there, before asking again whether another
@@ -182,7 +183,7 @@ class Watch:
             raise
         except BaseException:
             if self.line.outstanding:
-                self._store.put_back(self.line, self._key)
+                put_back(self._store, self.line, self._key)
             raise
         self._send_look()
 

@@ -13,7 +13,7 @@ from transparent_mp import collector
 
 
 class Exchange:
-    """Entered with the store's lock held."""
+    """Entered with the store's lock held. What an interrupted one leaves, the store's next one takes away."""
 
     __slots__ = ()
 

@@ -25,8 +25,9 @@ from typing import Callable, NamedTuple, Optional
 
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.originals import original
-from transparent_mp.store.link import Arg, Command, Link, Reply, only_text, silent
-from transparent_mp.store.refusals import Kind, explained, refusal
+from transparent_mp.store.link import Arg, Command, Link, Reply, borrows, may_change, only_text, silent
+from transparent_mp.store.refusals import LOST_KEYS, Kind, explained, refusal
+from transparent_mp.store.replies import Several
 from transparent_mp.store.scripts import NO_LINE, numbered, script
 
 OnReply = Optional[Callable[[Reply], None]]
@@ -120,7 +121,7 @@ class Line:
                 # What of it was sent is not known.
                 self.link.spoil()
             raise
-        if self.kept_bytes > COPIED and any(any(map(_may_change, entry.command)) for entry in entries):
+        if self.kept_bytes > COPIED and any(any(map(may_change, entry.command)) for entry in entries):
             self.take(len(self.kept))
 
     def take(self, count: int) -> None:
@@ -351,7 +352,7 @@ class Line:
             on_reply = last if at == end else each
             name = command[0]
             # A chunk is put into a place of its own by a command as it is: a script would copy it.
-            if self.key and name in STEPS and not _borrowed(command):
+            if self.key and name in STEPS and not borrows(command):
                 steps.append((command, on_reply))
                 continue
             if steps:
@@ -369,7 +370,7 @@ class Line:
     def _together(self, steps: Sequence[tuple[Command, OnReply]]) -> _Kept:
         number = self.number = self.number + 1
         whole = self._numbered([command for command, _ in steps])
-        return self._keep(whole, _Several(steps, self.failed), number)
+        return self._keep(whole, Several(steps, self.failed), number)
 
     def _numbered(self, steps: Sequence[Command]) -> Command:
         """Commands in one script, as the step of this number."""
@@ -387,7 +388,7 @@ class Line:
             if kind is bytes:
                 size += len(arg)  # type: ignore[arg-type]
             elif kind is memoryview or kind is bytearray:
-                borrowed = borrowed or _may_change(arg)
+                borrowed = borrowed or may_change(arg)
                 size += memoryview(arg).nbytes  # type: ignore[arg-type]
         if borrowed and size <= COPIED:
             command = tuple(
@@ -395,42 +396,3 @@ class Line:
             )
         self.kept_bytes += size
         return _Kept(command, on_reply, number, size)
-
-
-#: What it means that the store does not know a line, or less of it than it has answered.
-LOST_KEYS = (
-    "the store has lost its keys; it was restarted without its data or emptied, or another took its place "
-    "that had not received them"
-)
-
-
-class _Several:
-    """Hands the replies of one script to those who wait for those of each command."""
-
-    __slots__ = ("_callbacks", "_failed")
-
-    def __init__(self, steps: Sequence[tuple[Command, OnReply]], failed: deque[StoreReplyError]) -> None:
-        self._callbacks = [on_reply for _, on_reply in steps]
-        self._failed = failed
-
-    def __call__(self, reply: Reply) -> None:
-        several = isinstance(reply, list) and len(reply) == len(self._callbacks)
-        if isinstance(reply, StoreReplyError) and not any(self._callbacks):
-            self._failed.append(reply)
-        for at, on_reply in enumerate(self._callbacks):
-            if on_reply is not None:
-                on_reply(reply[at] if several else reply)
-
-
-def _may_change(arg: Arg) -> bool:
-    """Whether it is memory that its owner may change."""
-    return arg.__class__ is bytearray or (arg.__class__ is memoryview and arg.obj.__class__ is not bytes)
-
-
-def _borrowed(command: Command) -> bool:
-    """Whether an argument is memory that lies elsewhere."""
-    # A loop: a generator for each command costs a microsecond and a half.
-    for arg in command:  # noqa: SIM110
-        if arg.__class__ is memoryview or arg.__class__ is bytearray:
-            return True
-    return False

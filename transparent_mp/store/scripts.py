@@ -70,18 +70,26 @@ def script(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:
     return ("EVALSHA", _scripts()[name][1], len(keys), *keys, *args, *end)
 
 
-def together(first: Command, second: Command) -> Sequence[Command]:
-    """Two commands, as one where a script does what they do one after the other."""
-    if len(first) > FEW or (first[1], second[1]) != _published_and_released():
-        return first, second
+def together(*commands: Command) -> Sequence[Command]:
+    """Commands, of which the last two are one where a script does what they do one after the other."""
+    if len(commands) < 2:
+        return commands
+    *before, first, second = commands
+    name = _both().get((first[1], second[1])) if len(first) <= FEW else None
+    if name is None:
+        return commands
     args, others, end = 3 + int(first[2]), 3 + int(second[2]), len(NO_LINE)
+    if len(second) != others + 2 + end:
+        return commands
     keys: Any = (*first[3:args], *second[3:others])
-    return (script("publish_release", keys, (*second[others:-end], *first[args:-end])),)
+    return (*before, script(name, keys, (*second[others:-end], *first[args:-end])))
 
 
 @lru_cache(maxsize=1)
-def _published_and_released() -> tuple[str, str]:
-    return _scripts()["publish"][1], _scripts()["release"][1]
+def _both() -> dict[tuple[Arg, Arg], str]:
+    """Digests of two scripts, and the script that does what both do; the second has two arguments."""
+    names = (("publish", "release"), ("publish", "push"))
+    return {(_scripts()[one][1], _scripts()[two][1]): f"{one}_{two}" for one, two in names}
 
 
 def evaluated(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:

@@ -31,8 +31,8 @@ from transparent_mp.store.keeper import KEY_LEASES, dismiss
 from transparent_mp.store.keys import ID as ID
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.keys import new_id as new_id
-from transparent_mp.store.line import LOST_KEYS
-from transparent_mp.store.link import Arg, Command
+from transparent_mp.store.link import Arg, Command, Link
+from transparent_mp.store.refusals import LOST_KEYS
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
 from transparent_mp.store.scripts import loading, script
 from transparent_mp.store.seal import Seal
@@ -154,24 +154,47 @@ class Session:
 
 def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, str] = ("", "")) -> Session:
     """Take part in a session that another process opened; see `Session.member`."""
-    url = Address(ticket["url"])
-    session = Session(
+    session = _part(ticket, config, _store(ticket))
+    _enter(session, uid, member)
+    return session
+
+
+def stand_by(ticket: dict[str, Any], config: Config, asked: Callable[[], Link]) -> Session:
+    """Prepare for a part that `begin` gives; until then, who uses the store has `asked` raise StoreError."""
+    return _part(ticket, config, Store(asked))
+
+
+def begin(session: Session, ticket: dict[str, Any], uid: str, member: tuple[str, str]) -> None:
+    """Take part with a session that has stood by."""
+    session.store = _store(ticket)
+    _enter(session, uid, member)
+
+
+def _part(ticket: dict[str, Any], config: Config, store: Store) -> Session:
+    return Session(
         id=ticket["session"],
         secret=Secret(bytes.fromhex(ticket["secret"])),
-        worker_url=url,
-        uid=uid,
+        worker_url=Address(ticket["url"]),
+        uid="",
         client=ticket["client"],
         limit=ticket["limit"],
         lease=ticket["lease"],
         machine=ticket["machine"],
-        store=Store(lambda: connect(url), loading(), ticket["patience"], prepared=True),
+        store=store,
         config=config,
         bucket=ticket["bucket"],
         served=ticket.get("served", {}),
-        member=member,
     )
-    session.store.admit(Admission(session.keys, session.ttl, session.uid, session.member))
-    return session
+
+
+def _store(ticket: dict[str, Any]) -> Store:
+    url = Address(ticket["url"])
+    return Store(lambda: connect(url), loading(), ticket["patience"], prepared=True)
+
+
+def _enter(session: Session, uid: str, member: tuple[str, str]) -> None:
+    session.uid, session.member = uid, member
+    session.store.admit(Admission(session.keys, session.ttl, uid, member))
 
 
 @dataclass(repr=False)

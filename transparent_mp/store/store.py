@@ -24,15 +24,16 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
-from typing import Any, Callable
+from typing import Any, Callable, cast
 
-from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.errors import StoreError
 from transparent_mp.originals import original
+from transparent_mp.store import popping
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.alarm import Alarm
 from transparent_mp.store.busy import Exchange, unless_taken
+from transparent_mp.store.casts import Cast, Casts
 from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.lending import PopLines
 from transparent_mp.store.line import Line, OnReply
@@ -48,8 +49,6 @@ OWED_READ = 64
 OWED_MAX = 1024
 #: The same in bytes of what was sent, which is kept until it is answered.
 KEPT_READ, KEPT_MAX = 1024 * 1024, 32 * 1024 * 1024
-#: Seconds after which a pop that CLIENT UNBLOCK did not find, since it was still on its way, is ended again.
-UNBLOCK_AGAIN = 0.01
 
 
 class Store:
@@ -85,13 +84,11 @@ class Store:
         self._pops.drop()
         self._line, self._pops = None, PopLines(self._dialler.dial)
         self._alarm.close()
-        lock: Any = threading.RLock()
-        self._lock = lock
-        # Whether this thread is in the middle of an exchange: a finaliser or handler that runs just then gets
-        # a link aside.
-        self._busy: Callable[[], bool] = lock._is_owned
-        # What is to be sent before anything else, each until it is on the line, which empties it.
-        self._later: deque[_Cast] = deque()
+        self._lock = lock = threading.RLock()
+        # Whether this thread is in the middle: a finaliser or handler of it gets a link aside. Asked of the
+        # lock, as a mark of our own would stay behind a handler that raises just before it is removed.
+        self._amid: Callable[[], bool] = cast(Any, lock)._is_owned
+        self._later = Casts()
         self._closed = False
         self._dialler.reset()
         #: Round trips waited for by this process: what the budget's tests count.
@@ -111,17 +108,25 @@ class Store:
 
         `given`: is filled when they are sure to be sent, whatever a signal's handler raises.
         """
-        cast: _Cast = [(commands, on_reply)]
+        cast: Cast = [(commands, on_reply)]
         try:
             if given is not None:
-                given += _GIVEN
-            if self._busy():
-                self._cast_aside(cast)
+                given.append(True)
+            if self._amid():
+                cast.clear()
+                replies = self.aside(*commands)
+                if on_reply is not None:
+                    on_reply(replies[-1])
                 return
             self._see_to_fork()
             self._later.append(cast)
             with self._lock, self._exchange:
-                line = self._turn()
+                try:
+                    line = self._turn()
+                except StoreError:
+                    # With the lock held, so that no other thread sends it all the same.
+                    cast.clear()
+                    raise
                 if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
                     line.take_ready()
                     while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
@@ -129,11 +134,9 @@ class Store:
                 if line.failed:
                     self._raise_failed()
         except StoreError:
-            cast.clear()
             raise
         except BaseException:
-            if cast and not any(one is cast for one in self._later):
-                self._later.append(cast)
+            self._later.ensure(cast)
             with contextlib.suppress(StoreError):
                 # Whoever waits for it is not to wait until this process needs the store again.
                 self._flush()
@@ -141,13 +144,6 @@ class Store:
             raise
         if self._later:
             self._flush()
-
-    def _cast_aside(self, cast: _Cast) -> None:
-        commands, on_reply = cast[0]
-        cast.clear()
-        replies = self.aside(*commands)
-        if on_reply is not None:
-            on_reply(replies[-1])
 
     def soon(self, *commands: Command) -> None:
         """`cast` that takes no lock it might wait for and raises nothing."""
@@ -158,10 +154,10 @@ class Store:
 
     def call(self, *commands: Command) -> list[Reply]:
         """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
-        replies = self.aside(*commands) if self._busy() else self._call(commands)
+        replies = self.aside(*commands) if self._amid() else self._call(commands)
         if self._later:
             self._flush()
-        return _unless_refused(replies)
+        return popping.unless_refused(replies)
 
     def _call(self, commands: Sequence[Command], patience: float | None = None) -> list[Reply]:
         replies: list[Reply] = []
@@ -207,11 +203,11 @@ class Store:
 
     def insist(self, command: Command, patience: float) -> Reply:
         """`ask` for what must not wait on a connection that has silently died: see `Line.insist`."""
-        return _unless_refused(self._call((command,), patience))[0]
+        return popping.unless_refused(self._call((command,), patience))[0]
 
     def load(self, command: Command, into: memoryview) -> bool:
         """As `Line.load`; False also for a lost connection: ask() tells."""
-        if self._busy():
+        if self._amid():
             return False
         with self._lock, self._exchange:
             self.waits += 1
@@ -219,7 +215,7 @@ class Store:
 
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""
-        if self._busy():
+        if self._amid():
             return
         with self._lock, self._exchange:
             self._settle()
@@ -227,11 +223,8 @@ class Store:
 
     def look(self) -> None:
         """Read the answers that are there, without waiting."""
-        if self._busy():
-            return
-        with self._lock, self._exchange:
-            if self._line is not None and self._line.kept:
-                self._line.take_ready()
+        if self._line is not None and self._line.kept:
+            self.mend()
 
     def pop(
         self,
@@ -243,64 +236,30 @@ class Store:
     ) -> list[Reply] | None:
         """Take the first element of the list, waiting up to `timeout` seconds (None: for ever).
 
-        Returns [element, *replies of `then`], or None when the time is over. `looks`: as finish(). `found`: a
+        Returns [element, *replies of `then`], or None when it is over. `looks`: see `pops.Looks`. `found`: a
         list that has the replies from the moment on in which they are taken; what a signal's handler raises
         then leaves it to the caller to give the element back.
         """
-        line = self.watch()
-        replies: list[Reply] = [] if found is None else found
-        try:
-            line.pop(key, then)
-            self.waits += 1
-            self.finish(line, timeout, looks)
-            line.answers(replies)
-            self.unwatch(line)
-        except StoreError:
-            line.close()
-            raise
-        except BaseException:
-            if line.outstanding:
-                self.put_back(line, key)
-                self.unwatch(line)
-            elif replies:
-                # It may be lent to another thread already, or have answers that were taken.
-                self.retire(line)
-                if found is None:
-                    self.restore(key, replies)
-            else:
-                self.unwatch(line)
-            raise
-        return None if _unless_refused(replies)[0] is None else replies
+        return popping.pop(self, key, timeout, then, looks, found)
 
     def take(self, key: str, then: Sequence[Command], found: list[Reply]) -> list[Reply]:
         """As pop() of an element that is there, in the order of the casts: [element or None, *replies]."""
-        if self._busy():
+        if self._amid():
             found += self.aside(("LPOP", key), *then)
         else:
-            given_up = False
-
-            def collect(reply: Reply) -> None:
-                if not given_up:
-                    found.append(reply)
-                elif len(late) < 1:
-                    late.append(reply)
-                    self.restore(key, late)
-
-            late: list[Reply] = []
-            commands = (("LPOP", key), *then)
+            taking = popping.Taking(self, key, 1 + len(then), found)
             try:
-                self._exchanged(commands, collect, lambda: len(found) < len(commands))
+                self._exchanged((("LPOP", key), *then), taking.collect, taking.lacks)
             except StoreError:
                 raise
             except BaseException:
                 # What has come is the caller's; what is still to come, nobody's.
-                given_up = not found
-                with self._lock, self._exchange:
-                    self._settle()
+                taking.given_up = not found
+                self.settle()
                 raise
         if self._later:
             self._flush()
-        return _unless_refused(found)
+        return popping.unless_refused(found)
 
     def restore(self, key: str, replies: Sequence[Reply]) -> None:
         """Put the element back with which those replies to a pop begin."""
@@ -308,24 +267,8 @@ class Store:
             self.soon(("LPUSH", key, replies[0]))
 
     def finish(self, line: PopLine, timeout: float | None, looks: Looks = NO_LOOKS) -> None:
-        """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`.
-
-        `looks`: see `pops.Looks`.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = next(looks, None)
-        while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if pause is not None and (left is None or pause < left):
-                if not self.wait(line, pause, alone=True):
-                    pause = next(looks, None)
-                    continue
-            elif not self.wait(line, left, alone=True):
-                self.unblock(line)
-            if line.collect():
-                return
-            # It was begun anew, for a reason that may have met what was cast, too.
-            self.mend()
+        """Return when the pop that is outstanding has its answers, by ending it after `timeout`."""
+        popping.finish(self, line, timeout, looks)
 
     def wait(self, line: PopLine, timeout: float | None, *, alone: bool = False) -> bool:
         """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else.
@@ -335,7 +278,7 @@ class Store:
         deadline = None if timeout is None else time.monotonic() + timeout
         while line.usable and not line.link.buffered():  # type: ignore[union-attr]
             # Who waits in the middle of an exchange cannot see to it.
-            shared = None if self._busy() or self._line is line else self._line
+            shared = None if self._amid() or self._line is line else self._line
             other = shared.link if shared is not None else None
             if other is not None and not other.usable:
                 other = None
@@ -349,7 +292,7 @@ class Store:
 
     def mend(self) -> None:
         """See to the shared line, whose connection has ended; not in the middle of an exchange on it."""
-        if self._busy():
+        if self._amid():
             return
         with self._lock, self._exchange:
             if self._line is not None and not self._closed:
@@ -418,28 +361,8 @@ class Store:
         """The shared line, on which what finalisers wanted to send has gone ahead."""
         self._see_to_fork()
         line = self._shared()
-        while self._later:
-            cast = self._later[0]
-            if cast:
-                self._put(line, cast)
-            if self._later and self._later[0] is cast:
-                self._later.popleft()
+        self._later.put(line)
         return line
-
-    def _put(self, line: Line, cast: _Cast) -> None:
-        commands, on_reply = cast[0]
-        last = line.kept[-1] if line.kept else None
-        try:
-            line.put(commands, None, on_reply)
-        except StoreError:
-            cast.clear()
-            raise
-        except BaseException:
-            if line.kept and line.kept[-1] is not last:
-                # It will be sent.
-                cast.clear()
-            raise
-        cast.clear()
 
     def _shared(self) -> Line:
         self._check()
@@ -475,31 +398,3 @@ class Store:
             error = self._line.failed.popleft()
             self._line.failed.clear()
             raise error
-
-    def unblock(self, line: PopLine) -> None:
-        """End the wait that is outstanding on a line; its answer may come first."""
-        line.give_up()
-        while line.link is not None and not line.wait(0):
-            if self.ask("CLIENT", "UNBLOCK", line.link.number) or line.wait(UNBLOCK_AGAIN):
-                return
-
-    def put_back(self, line: PopLine, key: str) -> None:
-        """End the pop that is outstanding on a line, and put back what it has taken."""
-        line.give_up()
-        if line.usable and not line.complete():
-            self.unblock(line)
-        while not line.collect():
-            continue
-        self.restore(key, line.answers())
-
-
-#: Commands and what is given the reply to the last of them; empty when they are on their way.
-_Cast = list[tuple[Sequence[Command], OnReply]]
-_GIVEN = (True,)
-
-
-def _unless_refused(replies: list[Reply]) -> list[Reply]:
-    for reply in replies:
-        if isinstance(reply, StoreReplyError):
-            raise reply
-    return replies

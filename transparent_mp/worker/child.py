@@ -28,15 +28,15 @@ from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import ahead, held, lifetime, memory, pids, sharing, untold
 from transparent_mp.primitives import session as sessions
-from transparent_mp.ship.frames import decode, encode
+from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import sees_the_same
 from transparent_mp.store.content import pack, unpack_whole
 from transparent_mp.store.link import Arg
 from transparent_mp.store.seal import Buffer
-from transparent_mp.store.session import Session, join, new_id
+from transparent_mp.store.session import Session, begin, join, new_id
 from transparent_mp.worker import preload, surroundings
 from transparent_mp.worker.files import state as files
-from transparent_mp.worker.programs import load
+from transparent_mp.worker.programs import Program
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
 
@@ -51,21 +51,69 @@ _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
-def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel: int) -> NoReturn:
-    """Run the process that the supervisor gives this forked child; never returns."""
+class Prepared:
+    """What processes that are alike have in common; `common` is what their bodies say of it."""
+
+    def __init__(self, session: Session, shelf: Shelf, common: bytes, pid: int = 0) -> None:
+        """`pid`: of the process that this one is; 0 for one that is copied, whose code finds its parent's."""
+        self.session = session
+        self.common = common
+        around, method, prepared = pickle.loads(common)
+        self._ids = around["parent"], around["cpus"], around["ancestor"]
+        self.method: str = method
+        pids.become(pid or around["parent"], *self._ids)
+        served = around["served"]
+        self._has_files = bool(served.get("roots") and shelf.place and not sees_the_same(served))
+        if self._has_files:
+            session.served = served
+            files.enter(session, served["roots"], shelf.place)
+        surroundings.enter(around, session.worker_url)
+        if pid:
+            self._begin()
+        if method == "fork":
+            # What the program has registered in the parent is the parent's; only multiprocessing's is both's.
+            atexit._clear()
+            atexit.register(util._exit_function)  # type: ignore[attr-defined]
+        self.program = Program(session, shelf, around, method, prepared)
+
+    def become(self, pid: int, common: bytes) -> None:
+        """In a copy: be the process of that id. Raises ValueError when it is not like this."""
+        if common != self.common:
+            raise ValueError("a process is not what its sender has said that it is like")
+        pids.become(pid, *self._ids)
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._has_files:
+            memory.on_release(files.hand_over)
+        preload.renew()
+        memory.synchronise()
+
+
+def run(
+    channel: Running,
+    ticket: dict[str, Any],
+    shelf: Shelf,
+    parent_sentinel: int,
+    prepared: Prepared | None = None,
+) -> NoReturn:
+    """Run the process that the supervisor gives this forked child; never returns.
+
+    `prepared`: the process is like this, and this one a copy of who has made it.
+    """
     code = UNMADE
     had = preload.last_imported()
     try:
-        _die_with_supervisor()
-        _stand_alone()
+        die_with_supervisor()
+        if prepared is None:
+            stand_alone()
         preload.tell_ahead(channel.say)
         sockets = surroundings.place_for_sockets(shelf.place)
         frame = channel.receive()
         if not frame:
             os._exit(0)
         head, body = decode(frame)
-        config = Config(lease=ticket["lease"], log=ticket["log"])
-        session = join(ticket, head["uid"], config, ("process", str(head["pid"])))
+        session = _session(ticket, head, prepared)
         session.store.hold(channel.hold)
         session.depot, session.shelf = shelf.depot, shelf.content
         untold.become_own(channel.untold)
@@ -74,9 +122,15 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         _, body = ahead.split(body)
         content = unpack_whole(session, "process:" + session.uid, body)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
-        program = _made(session, shelf, head["pid"], content, sockets)
+        common, obj = pickle.loads(content)
+        if prepared is None:
+            prepared = Prepared(session, shelf, common, head["pid"])
+        else:
+            prepared.become(head["pid"], common)
+        process = prepared.program.process(obj)
+        surroundings.place_sockets(process._config, sockets)
         first = sharing.held()
-        code = _run(program, parent_sentinel)
+        code = _run(prepared.method, process, parent_sentinel)
         _leave_files()
         # Writes nobody waited for must have arrived before the exit is told.
         memory.leave()
@@ -96,6 +150,14 @@ def run(channel: Running, ticket: dict[str, Any], shelf: Shelf, parent_sentinel:
         os._exit(code)
 
 
+def _session(ticket: dict[str, Any], head: Head, prepared: Prepared | None) -> Session:
+    member = "process", str(head["pid"])
+    if prepared is None:
+        return join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]), member)
+    begin(prepared.session, ticket, head["uid"], member)
+    return prepared.session
+
+
 def _leave_files() -> None:
     try:
         files.leave()
@@ -105,28 +167,7 @@ def _leave_files() -> None:
         sys.stderr.write(f"transparent_mp: a file that was left open is not whole at the client: {error}\n")
 
 
-def _made(session: Session, shelf: Shelf, pid: int, content: Buffer, sockets: str) -> tuple[str, Any]:
-    around, method, prepared, process = pickle.loads(content)
-    pids.become(pid, around["parent"], around["cpus"], around["ancestor"])
-    served = around["served"]
-    if served.get("roots") and shelf.place and not sees_the_same(served):
-        session.served = served
-        files.enter(session, served["roots"], shelf.place)
-        memory.on_release(files.hand_over)
-    surroundings.enter(around, session.worker_url)
-    preload.renew()
-    memory.synchronise()
-    if method == "fork":
-        # What the program has registered in the parent is the parent's; only multiprocessing's is both's.
-        atexit._clear()
-        atexit.register(util._exit_function)  # type: ignore[attr-defined]
-    program = load(session, shelf, around, method, prepared, process)
-    surroundings.place_sockets(program._config, sockets)
-    return method, program
-
-
-def _run(program: tuple[str, Any], parent_sentinel: int) -> int:
-    method, process = program
+def _run(method: str, process: Any, parent_sentinel: int) -> int:
     code: int = process._bootstrap(parent_sentinel=parent_sentinel)
     if method == "spawn" or FORKED_RUN_EXIT_HANDLERS:
         _run_exit_handlers()
@@ -153,7 +194,7 @@ def _pass_on(session: Session, worker: str, pid: int, content: Buffer, holds: Se
         session.store.call(*session.push_event(session.client, encode({"kind": "want", **counts})))
 
 
-def _stand_alone() -> None:
+def stand_alone() -> None:
     """Undo what a supervisor has and a fresh process has not."""
     # Not `signal`'s functions, whose enumerations cost more than all else here.
     _signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -163,7 +204,8 @@ def _stand_alone() -> None:
         faulthandler.disable()
 
 
-def _die_with_supervisor() -> None:
+def die_with_supervisor() -> None:
+    """Have the kernel kill this process when the one that waits for it ends."""
     # A supervisor that is killed cannot report its children, so none may live on and act.
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -6,8 +6,10 @@ the main module again. Modules the worker lacks come from the client, on demand.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import sys
+from collections.abc import Iterator
 from multiprocessing import process, util
 from typing import Any
 
@@ -62,32 +64,47 @@ class ClientSources:
         return ask(self._session, "module", {**request, "kind": kind})
 
 
-def load(
-    session: Session, shelf: Shelf, around: dict[str, Any], method: str, prepared: bytes, obj: bytes
-) -> Any:
-    """Return the process object, in an interpreter that is ready to run it."""
-    shadows.step_aside(around["hidden"])
-    sources = ClientSources(session, shelf)
-    code = Code(session, sources.ask, shelf.pantry, around["code"])
-    finder = ClientFinder(code.ask, code.refresh, shelf.pantry, around["added"])
-    sys.meta_path.append(finder)
-    sys.path_hooks.append(finder.folder)
-    own = {*around["own"], *around["hidden"]}
-    if own and not sees_the_same(around["served"]):
-        sys.meta_path.insert(0, OwnFinder(finder, own))
+class Program:
+    """What a process runs, all but the process object: `__main__` and modules are there when this is made."""
+
+    def __init__(
+        self, session: Session, shelf: Shelf, around: dict[str, Any], method: str, prepared: bytes
+    ) -> None:
+        shadows.step_aside(around["hidden"])
+        sources = ClientSources(session, shelf)
+        code = Code(session, sources.ask, shelf.pantry, around["code"])
+        finder = ClientFinder(code.ask, code.refresh, shelf.pantry, around["added"])
+        sys.meta_path.append(finder)
+        sys.path_hooks.append(finder.folder)
+        own = {*around["own"], *around["hidden"]}
+        if own and not sees_the_same(around["served"]):
+            sys.meta_path.insert(0, OwnFinder(finder, own))
+        self._settings: dict[str, bytes] | None = None
+        with _inheriting():
+            data = pickle.loads(prepared)
+            if method == "fork":
+                _inherit(data)
+                restore(data["image"], sources)
+                self._settings = data["settings"]
+            else:
+                spawn.prepare(data, script=sources.script)
+
+    def process(self, obj: bytes) -> Any:
+        """The process object, in an interpreter that is ready to run it."""
+        with _inheriting():
+            if self._settings is not None:
+                settings.apply(self._settings)
+            return pickle.loads(obj)
+
+
+@contextlib.contextmanager
+def _inheriting() -> Iterator[None]:
     # By this the standard library tells a program that starts processes while it is being imported, and
     # managers' proxies that what is inherited is counted by the parent.
     current: Any = process.current_process()
     current._inheriting = True
     try:
-        data = pickle.loads(prepared)
-        if method == "fork":
-            _inherit(data)
-            restore(data["image"], sources)
-            settings.apply(data["settings"])
-        else:
-            spawn.prepare(data, script=sources.script)
-        return pickle.loads(obj)
+        yield
     finally:
         del current._inheriting
 

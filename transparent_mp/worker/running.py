@@ -17,8 +17,8 @@ import socket
 import sys
 import termios
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Callable
 
 from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.originals import original
@@ -30,6 +30,9 @@ from transparent_mp.store.link import handlers_errors_only
 from transparent_mp.store.session import Session
 
 log = logging.getLogger("transparent_mp")
+
+#: Memory that a child has with its supervisor.
+Shared = tuple[Untold, Held]
 
 #: Seconds children have between being told to end (SIGTERM) and being killed, when the session is
 #: over. Long enough to flush, short enough that "within seconds" holds.
@@ -54,7 +57,8 @@ class Running:
     Which process it is comes later: the supervisor gives the frame that the child receives.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Shared | None = None, like: str = "") -> None:
+        """`shared`: memory that is there for it; `like`: what it was made ready for, see `template`."""
         self.pid = 0
         self.child = 0
         #: Signals it was sent on behalf of others.
@@ -63,10 +67,12 @@ class Running:
         self.outlived = False
         self._warned = False
         self._words: list[str] = []
-        #: What the child has not told.
-        self.untold = Untold()
-        #: The locks that it has acquired.
-        self.held = Held()
+        self.like = like
+        self._shared = shared
+        #: Called when the memory is free.
+        self.on_close: Callable[[], None] | None = None
+        #: What the child has not told, and the locks that it has acquired.
+        self.untold, self.held = shared or (Untold(), Held())
         self._frame_reader, self._frame_writer = os.pipe()
         self._words_reader, self._words_writer = os.pipe()
         out, err, parent = os.pipe(), os.pipe(), os.pipe()
@@ -84,6 +90,26 @@ class Running:
         for fd in (*self.outputs, self._parent_writer, self._frame_writer, self._words_reader):
             os.close(fd)
         self._links_here.close()
+        return self._own_side()
+
+    def passed_on(self) -> list[int]:
+        """In the supervisor, whose child forks this one: the fds that `received` is given."""
+        return [*self._child_fds(), self._links_there.fileno()]
+
+    @classmethod
+    def received(cls, fds: Sequence[int], shared: Shared) -> tuple[Running, tuple[int, int, int]]:
+        """In a child that was forked by another one: it, and what `child_side` returns."""
+        self = cls.__new__(cls)
+        self.untold, self.held = shared
+        out, err, self._parent_reader, self._frame_reader, self._words_writer = fds[:5]
+        self._writers = out, err
+        self._links_there = socket.socket(fileno=fds[5])
+        return self, self._own_side()
+
+    def _child_fds(self) -> tuple[int, ...]:
+        return (*self._writers, self._parent_reader, self._frame_reader, self._words_writer)
+
+    def _own_side(self) -> tuple[int, int, int]:
         self._words_pipe = os.fstat(self._words_writer)
         self._links_pipe = os.fstat(self._links_there.fileno())
         return (*self._writers, self._parent_reader)
@@ -91,7 +117,7 @@ class Running:
     def parent_side(self, child: int) -> None:
         """In the supervisor."""
         self.child = child
-        for fd in (*self._writers, self._parent_reader, self._frame_reader, self._words_writer):
+        for fd in self._child_fds():
             os.close(fd)
         self._links_there.close()
         for fd in (*self.outputs, self._words_reader):
@@ -218,8 +244,12 @@ class Running:
                 os.close(fd)
         self._frame_writer = self._words_reader = -1
         self._links_here.close()
-        self.untold.close()
-        self.held.close()
+        if self._shared is None:
+            self.untold.close()
+            self.held.close()
+        elif self.on_close is not None:
+            self.on_close()
+            self.on_close = None
         self.orphan()
 
 

@@ -60,7 +60,13 @@ class Shelf:
     def clear(self) -> None:
         """At the worker's end."""
         if self.place:
-            shutil.rmtree(self.place, ignore_errors=True)
+            # Else a spare that was forked just now would make its directory while this one is removed.
+            ended = self.place + "-ended"
+            with contextlib.suppress(OSError):
+                os.rename(self.place, ended)
+                # Once more for one that had looked the old name up already.
+                for _ in range(2):
+                    shutil.rmtree(ended, ignore_errors=True)
             os.close(self._lock)
             self.place = ""
 

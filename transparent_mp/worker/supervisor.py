@@ -7,9 +7,8 @@
     DRAINING  the session is over or lost: children killed    -> EXITED
     EXITED    left
 
-A child is forked ahead, whenever there is nothing else to do: the *spare*, which has done everything
-that needs no process to be known, and waits for its frame. A process that comes while there is none
-is forked for.
+Children are forked ahead, whenever there is nothing else to do (`spares`): they have done everything that
+needs no process to be known, and wait for a frame. A process that comes while there is none is forked for.
 
 It waits in one place for: frames in its control list (a pop that is always outstanding), ends and
 output of children, the lifeline, and what is due by the clock (`Times`). It never unpickles: children do.
@@ -39,17 +38,17 @@ from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import forget_files
 from transparent_mp.store.session import Session
-from transparent_mp.worker import preload
+from transparent_mp.worker import preload, template
 from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership, tells_of_the_end
 from transparent_mp.worker.running import Once, Running, drain, end_all, reap, wind_up
 from transparent_mp.worker.shelf import Shelf
+from transparent_mp.worker.spares import Spares
 
 log = logging.getLogger("transparent_mp")
-
 #: Runs, in the forked child, the process that its first argument receives; never returns.
-RunChild = Callable[[Running, dict[str, Any], Shelf, int], NoReturn]
+RunChild = Callable[[Running, dict[str, Any], Shelf, int, Any], NoReturn]
 
 
 class State(enum.Enum):
@@ -100,7 +99,7 @@ class Supervisor:
         self._membership = Membership(session, ticket)
         self._running: dict[int, Running] = {}
         self._once = Once()
-        self._spare: Running | None = None
+        self._spares = Spares(self._fork, self._template)
         self._imports = preload.Imports(self._membership.kept)
         self._selector = selectors.DefaultSelector()
         self._idle_since = 0.0
@@ -143,7 +142,7 @@ class Supervisor:
         finally:
             signal.set_wakeup_fd(-1)
             self._selector.close()
-            self._drop_spare()
+            self._spares.drop()
             self._control.close()
             os.close(woken)
             os.close(waker)
@@ -158,8 +157,8 @@ class Supervisor:
                 self._see_to_lease()
                 self._has(self._imports.next())
                 return begun
-            if self._spare is None and self.state is not State.RETIRED:
-                self._spare = self._fork()
+            if self.state is not State.RETIRED:
+                self._spares.prepare()
             happened = self._selector.select(max(0.0, self._due() - time.monotonic()))
         self._see_to_lease()
         for key, _ in happened:
@@ -190,7 +189,7 @@ class Supervisor:
         limit = self._limit
         if self.state is State.RUNNING and now >= limit.retire_at:
             self._membership.retire()
-            self._drop_spare()
+            self._spares.drop()
             self._move(State.RETIRED)
         if self.state is State.READY:
             if now >= min(self._idle_since + self._ticket["linger"], limit.retire_at):
@@ -239,8 +238,9 @@ class Supervisor:
         if kind == "run":
             self._once.check(head)
             word, _ = ahead.split(body)
-            self._has(self._imports.now(ahead.read(self._session, head["uid"], word)))
-            self._begin(head, frame)
+            wanted = ahead.read(self._session, head["uid"], word)
+            self._has(self._imports.now(wanted))
+            self._begin(head, frame, wanted.like)
             return 1
         if kind == "signal":
             if running is not None:
@@ -259,8 +259,8 @@ class Supervisor:
             self._drain(signal.SIGTERM)
         return 0
 
-    def _begin(self, head: Head, frame: bytes) -> None:
-        running, self._spare = self._spare or self._fork(), None
+    def _begin(self, head: Head, frame: bytes, like: str) -> None:
+        running = self._spares.take(like, frame)
         running.give(head["pid"], frame)
         self._running[running.pid] = running
         if self.state is State.READY:
@@ -272,9 +272,9 @@ class Supervisor:
             self._membership.tell("started", name=head["name"], pid=running.pid, worker=self._name, host=host)
 
     def _has(self, more: bool) -> None:
-        """Whether modules were imported: the spare that lacks them is replaced."""
+        """Whether modules were imported: the children that lack them are replaced."""
         if more:
-            self._drop_spare()
+            self._spares.drop()
 
     def _fork(self) -> Running:
         running = Running()
@@ -284,30 +284,31 @@ class Supervisor:
         running.parent_side(child)
         return running
 
-    def _drop_spare(self) -> None:
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            # It reads the end of its input and leaves.
-            spare.close()
+    def _template(self, like: str, frame: bytes) -> template.Template:
+        return template.begin(like, frame, self._let_go, self._ticket, self._shelf, self._run_child)
 
-    def _become_child(self, running: Running) -> NoReturn:
+    def _let_go(self) -> None:
+        """In a child: close what is the supervisor's."""
         signal.set_wakeup_fd(-1)
         os.close(self._woken)
         os.close(self._waker)
         self._selector.close()
         for other in self._running.values():
             other.close()
-        self._drop_spare()
+        self._spares.drop()
         if self._lifeline >= 0:
             os.close(self._lifeline)
         self._session.store.reset()
         self._control.drop()
+
+    def _become_child(self, running: Running) -> NoReturn:
+        self._let_go()
         stdout, stderr, parent = running.child_side()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         os.close(stdout)
         os.close(stderr)
-        self._run_child(running, self._ticket, self._shelf, parent)
+        self._run_child(running, self._ticket, self._shelf, parent, None)
 
     def _on_output(self, fd: Any) -> None:
         for running in self._running.values():
@@ -336,8 +337,7 @@ class Supervisor:
                 if self.state is State.EXITED:
                     return
                 self._ended(pid, running, ended[running.child])
-        if self._spare is not None and self._spare.child in ended:
-            self._drop_spare()
+        self._spares.ended(ended)
 
     def _ended(self, pid: int, running: Running, code: int) -> None:
         for fd in list(running.outputs):

@@ -49,7 +49,7 @@ def test_a_process_with_an_environment_of_its_own_is_told_with_that(
 
 def test_of_small_ones_nothing_is_said(store_session: OwnedSession) -> None:
     assert ahead.word(store_session, "it", ["json", "transparent_mp.errors"]) == ahead.NO_WORD
-    assert said(store_session, "json") == ([], {})
+    assert said(store_session, "json") == ([], {}, "")
 
 
 def test_a_package_that_the_program_brought_along_is_not_the_workers(
@@ -71,7 +71,7 @@ def test_a_word_for_another_process_is_ignored_and_counted(
 @pytest.mark.parametrize("body", [b"", b"\0", b"\xff\xff", b"\0\x04abcdefg"])
 def test_a_body_cut_short_is_no_word(store_session: OwnedSession, body: bytes) -> None:
     word, _ = ahead.split(body)
-    assert ahead.read(store_session, "it", word) == ([], {})
+    assert ahead.read(store_session, "it", word) == ([], {}, "")
 
 
 @pytest.fixture(autouse=True)

@@ -51,3 +51,11 @@ from transparent_mp.primitives import alone
             print(alone.is_alone())
             """
         assert self.said(code) == ["False", "True"]
+
+    def test_beside_those_that_write_nothing(self):
+        code = """
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            signal.signal(signal.SIGUSR2, background.start)
+            print(alone.is_alone())
+            """
+        assert self.said(code) == ["True"]

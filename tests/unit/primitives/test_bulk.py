@@ -48,10 +48,9 @@ def test_entries_are_those_of_each_block(made, short):
     assert bulk.entries(numpy, 10, old, new) == expected
 
 
-@pytest.mark.parametrize("alone", [False, True])
 @settings(max_examples=40, deadline=None)
 @given(st.one_of(st.just([]), changes), changes)
-def test_a_merge_leaves_what_that_of_each_block_leaves(alone, mine, made):
+def test_a_merge_leaves_what_that_of_each_block_leaves(mine, made):
     old = ground()
     theirs = changed(old, made)
     view, twin = memoryview(bytearray(changed(old, mine))), memoryview(bytearray(old))
@@ -59,7 +58,7 @@ def test_a_merge_leaves_what_that_of_each_block_leaves(alone, mine, made):
     for start in range(0, len(old), BLOCK):
         part = slice(start, start + BLOCK)
         expected_twin += diff.merge(memoryview(expected)[part], old[part], theirs[part])
-    bulk.merge(numpy, view, twin, theirs, alone)
+    bulk.merge(numpy, view, twin, theirs)
     assert view == bytes(expected)
     assert twin == expected_twin == theirs
 

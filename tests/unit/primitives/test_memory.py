@@ -15,6 +15,7 @@ from transparent_mp.primitives.brings import Brings
 from transparent_mp.primitives.diff import BLOCK
 from transparent_mp.primitives.memory import Engine
 from transparent_mp.primitives.replica import QUIET
+from transparent_mp.store.scripts import script
 
 # Programs fork as they like; the exchange's thread does not run in the child.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -159,6 +160,26 @@ def test_a_handler_in_the_middle_of_a_release_overtakes_nothing(processes):
     one.session.store.call(*earlier)
     other.acquire()
     assert bytes(other.view) == b"ab"
+
+
+def test_a_message_goes_with_what_was_changed_before_it(processes, monkeypatch):
+    one, other = processes(b"....")
+    sent = []
+    cast = one.session.store.cast
+    monkeypatch.setattr(
+        one.session.store, "cast", lambda *commands, **on: (sent.append(len(commands)), cast(*commands, **on))
+    )
+    keys = one.session.keys
+    one.session.store.call(("SADD", keys("readers"), "somebody"))
+    for number in range(3):
+        one.view[0] = number
+        push = script("push", (keys("readers"), keys("messages")), (one.session.ttl, b"message"))
+        one.engine.cast(push)
+        (_message, *replies) = other.session.store.pop(keys("messages"), 20, other.engine.fetch())
+        other.engine.merge(replies)
+        assert other.view[0] == number
+    assert sent == [1, 1, 1]
+    assert not one.engine.publish()
 
 
 def test_lost_publications_go_with_the_next(processes):

@@ -84,20 +84,13 @@ def test_what_is_sent_twice_in_a_message_is_one_object():
     assert three is four
 
 
-def test_an_array_of_nobody_elses_stays_where_it_is(monkeypatch):
-    alone(monkeypatch, True)
+@pytest.mark.parametrize(("nobody_else", "seen"), [(True, 77), (False, 3)])
+def test_an_array_is_copied_where_another_thread_may_write_to_it(monkeypatch, nobody_else, seen):
+    alone(monkeypatch, nobody_else)
     value = np.arange(MANY)
     (buffer,) = dumps([value]).apart
     value[3] = 77
-    assert np.frombuffer(buffer, value.dtype)[3] == 77
-
-
-def test_one_that_another_thread_may_write_to_is_copied(monkeypatch):
-    alone(monkeypatch, False)
-    value = np.arange(MANY)
-    (buffer,) = dumps([value]).apart
-    value[3] = 77
-    assert np.frombuffer(buffer, value.dtype)[3] == 3
+    assert np.frombuffer(buffer, value.dtype)[3] == seen
 
 
 def test_so_is_one_over_memory_that_is_not_its_own(monkeypatch):

@@ -74,9 +74,9 @@ class TestLaunch:
         ((head, message),) = one.frames(one.worker)
         assert started.pid == head["pid"] >= FIRST_PID
         assert (head["uid"], head["name"], head["parent"]) == (started.uid, "the process", one.session.uid)
-        around, how, _prepared, _process = pickle.loads(
-            unpack(one.session, "process:" + started.uid, ahead.split(message)[1])
-        )
+        body = unpack(one.session, "process:" + started.uid, ahead.split(message)[1])
+        common, _process = pickle.loads(body)
+        around, how, _prepared = pickle.loads(common)
         assert how == method
         assert around["environ"]["A_VARIABLE"] == "its value"
         assert (around["cwd"], around["parent"], around["cpus"]) == (str(tmp_path), os.getpid(), 23)

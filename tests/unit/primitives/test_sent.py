@@ -48,3 +48,24 @@ def test_nobody_is_left_to_read():
     sent(-1)
     with pytest.raises(BrokenPipeError):
         sent.begin(store)
+
+
+def test_who_waits_for_what_comes_back_looks_meanwhile_if_the_next_message_would(at):
+    store, sent = Store(), Sent()
+    at(10.0)
+    sent.begin(store)
+    assert list(sent.looks(store)) == []
+    assert store.looks == 1
+    at(10.0 + module.LOOK_AFTER / 2)
+    sent.begin(store)
+    assert list(sent.looks(store)) == []
+    assert store.looks == 1
+
+
+def test_who_waits_does_not_look_for_what_has_come(at):
+    store, sent = Store(), Sent()
+    at(10.0)
+    sent.begin(store)
+    sent(1)
+    assert list(sent.looks(store)) == []
+    assert store.looks == 0

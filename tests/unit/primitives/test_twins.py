@@ -24,6 +24,16 @@ def test_it_begins_as_zeros_and_tells_which_blocks_differ(pair):
     assert list(twin.changed()) == sorted({0, last})
 
 
+def test_it_tells_whether_some_blocks_are_the_same(pair):
+    view, twin = pair
+    blocks = -(-len(view) // BLOCK)
+    assert twin.same(0, blocks)
+    view[-1] = 1
+    assert not twin.same(0, blocks)
+    assert not twin.same(blocks - 1, blocks)
+    assert blocks == 1 or twin.same(0, blocks - 1)
+
+
 def test_what_is_set_is_got_and_viewed(pair):
     view, twin = pair
     first = (len(view) - 1) // BLOCK

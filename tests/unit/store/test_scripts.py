@@ -412,6 +412,46 @@ def test_a_token_is_given_back_though_nothing_could_be_published(section: Sectio
     assert section.ask("LLEN", section.lock[1]) == 1
 
 
+class Message(Section):
+    """A segment, and a message behind what is published of it."""
+
+    def end(self, content: bytes = b"new", *, block: object = 0) -> tuple[Any, list[Any]]:
+        ttl, (holders, messages, _) = self._session.ttl, self.lock
+        publish = script("publish", self.segment, ("me", ttl, "seg", 1, 0, 1, block, 0, content))
+        commands = together(publish, script("push", (holders, messages), (ttl, b"message")))
+        return len(commands), self._session.store.aside(*commands)
+
+
+def test_what_a_message_follows_is_published_by_the_script_that_appends_it(session: OwnedSession) -> None:
+    message = Message(session)
+    assert message.end() == (1, [1])
+    assert message.found == (b"new", 1)
+    assert message.ask("LINDEX", message.lock[1], 0) == b"message"
+    assert message.ask("PTTL", message.lock[1]) > 0
+
+
+def test_that_nobody_reads_any_more_is_told_as_ever(session: OwnedSession) -> None:
+    message = Message(session)
+    message.ask("DEL", message.lock[0])
+    assert message.end() == (1, [-1])
+    assert message.found == (b"new", 0)
+
+
+def test_a_message_is_appended_though_nothing_could_be_published(session: OwnedSession) -> None:
+    message = Message(session)
+    message.ask("SET", message.segment[1], "no segment")
+    count, (reply,) = message.end()
+    assert count == 1
+    assert "WRONGTYPE" in str(reply)
+    assert message.ask("LLEN", message.lock[1]) == 1
+
+
+def test_several_messages_are_appended_by_a_script_of_their_own() -> None:
+    publish = script("publish", ("h", "d"), ("me", 1, "seg", 1, 0, 1, 0, 0, b""))
+    push = script("push", ("h", "q"), (1, b"one", b"two"))
+    assert together(publish, push) == (publish, push)
+
+
 def test_much_is_published_by_a_script_of_its_own() -> None:
     publish = script("publish", ("h", "d", "g"), tuple(range(FEW)))
     release = script("release", ("h", "t"), (1, 2))

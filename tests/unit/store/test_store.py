@@ -43,6 +43,16 @@ def test_an_error_of_a_cast_is_raised_by_the_next_command_once(store: Store) -> 
     assert store.ask("GET", "text") == b"x"
 
 
+def test_an_error_of_a_cast_is_raised_though_somebody_is_told_of_its_reply(store: Store) -> None:
+    store.call(("SET", "text", "x"))
+    told: list[object] = []
+    store.cast(("RPUSH", "text", "y"), on_reply=told.append)
+    with pytest.raises(StoreReplyError, match="WRONGTYPE"):
+        store.settle()
+    assert ["WRONGTYPE" in str(reply) for reply in told] == [True]
+    store.settle()
+
+
 def test_an_error_of_a_call_is_raised_after_all_replies_are_read(store: Store) -> None:
     with pytest.raises(StoreReplyError):
         store.call(("SET", "text", "x"), ("INCR", "text"), ("SET", "text", "z"))

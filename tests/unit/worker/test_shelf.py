@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from transparent_mp.store.depot import LARGE
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import OwnedSession
 from transparent_mp.worker.shelf import PREFIX, Shelf
+from transparent_mp.worker.surroundings import place_for_sockets
 
 CONTENT = b"content" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -176,6 +178,23 @@ def test_another_worker_that_begins_takes_a_new_shelf_for_one_left_behind(
 
 def shelves(place: Path) -> set[str]:
     return {name for name in os.listdir(place) if name.startswith(PREFIX)}
+
+
+def test_a_process_that_begins_as_the_worker_ends_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shelf = Shelf()
+    place, real, made = shelf.place, os.rmdir, []
+
+    def begin_first(*args: Any, **kwargs: Any) -> None:
+        made.append(place_for_sockets(place))
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(os, "rmdir", begin_first)
+    shelf.clear()
+    assert made
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(PREFIX)] == []
 
 
 def test_without_a_directory_a_process_has_its_own_copy(

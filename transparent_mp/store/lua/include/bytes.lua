@@ -6,19 +6,25 @@ end
 
 local function blend(old, mask, new)
   if #old < #new then old = old .. string.rep('\0', #new - #old) end
-  local out = {}
-  for i = 1, #mask do
-    local bits, first = string.byte(mask, i), i * 8 - 7
-    if bits == 255 then
-      out[#out + 1] = string.sub(new, first, first + 7)
-    elseif bits == 0 then
-      out[#out + 1] = string.sub(old, first, first + 7)
-    else
-      for at = first, math.min(first + 7, #new) do
-        local from = bit.band(bits, bit.rshift(128, at - first)) ~= 0 and new or old
-        out[#out + 1] = string.sub(from, at, at)
+  -- A stretch of one of the two is copied when it ends.
+  local out, begun, wrote = {}, 1, false
+  local at = string.find(mask, '[^%z]')
+  while at and at <= #mask do
+    local bits = string.byte(mask, at)
+    if bits ~= (wrote and 255 or 0) then
+      for place = 8 * at - 7, 8 * at do
+        bits = 2 * bits
+        local set = bits > 255
+        if set then bits = bits - 256 end
+        if set ~= wrote then
+          out[#out + 1] = string.sub(wrote and new or old, begun, place - 1)
+          begun, wrote = place, set
+        end
       end
     end
+    at = at + 1
+    if not wrote then at = string.find(mask, '[^%z]', at) end
   end
+  out[#out + 1] = string.sub(wrote and new or old, begun)
   return table.concat(out)
 end

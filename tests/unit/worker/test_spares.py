@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from transparent_mp.worker.spares import ROW, Spares
+
+
+class FakeRunning:
+    def __init__(self, like: str = "") -> None:
+        self.like = like
+        self.child = id(self)
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeTemplate:
+    def __init__(self, like: str, frame: bytes) -> None:
+        self.like = like
+        self.frame = frame
+        self.is_ready = self.forks = True
+        self.closed = False
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+    def fork(self) -> FakeRunning | None:
+        return FakeRunning(self.like) if self.forks else None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Made:
+    """Spares, and the templates that were begun for them."""
+
+    def __init__(self) -> None:
+        self.templates: list[FakeTemplate] = []
+        self.spares: Any = Spares(FakeRunning, self.begin)  # type: ignore[arg-type]
+
+    def begin(self, like: str, frame: bytes) -> Any:
+        self.templates.append(FakeTemplate(like, frame))
+        return self.templates[-1]
+
+    def run(self, like: str, times: int = 1) -> FakeRunning:
+        """As many processes, with time after each; the child of the last."""
+        for _ in range(times):
+            taken = self.spares.take(like, b"frame of " + like.encode())
+            self.idle()
+        return taken  # type: ignore[no-any-return]
+
+    def idle(self) -> None:
+        self.spares.prepare()
+        self.spares.prepare()
+
+
+@pytest.fixture
+def made() -> Made:
+    return Made()
+
+
+def test_the_child_that_was_forked_ahead_is_taken(made: Made) -> None:
+    made.spares.prepare()
+    ahead = made.spares._spare
+    assert made.spares.take("", b"") is ahead
+    assert made.spares.take("", b"") is not ahead
+
+
+def test_a_template_is_made_when_processes_in_a_row_are_alike(made: Made) -> None:
+    made.run("a", ROW - 1)
+    assert made.templates == []
+    made.run("a")
+    (template,) = made.templates
+    assert (template.like, template.frame) == ("a", b"frame of a")
+    made.run("a")
+    assert made.run("a").like == "a"
+    assert len(made.templates) == 1
+
+
+def test_none_for_processes_that_are_like_no_other(made: Made) -> None:
+    made.run("", 3 * ROW)
+    assert made.templates == []
+
+
+def test_none_where_others_come_in_between(made: Made) -> None:
+    for _ in range(ROW):
+        made.run("a")
+        made.run("b")
+    assert made.templates == []
+
+
+def test_another_process_gets_a_child_that_is_ready_for_any(made: Made) -> None:
+    made.run("a", ROW + 2)
+    ahead = made.spares._spare
+    assert ahead.like == "a"
+    assert made.run("b").like == ""
+    assert ahead.closed
+    # And the next one is not waited for in vain.
+    assert made.spares._spare.like == ""
+
+
+@pytest.mark.parametrize("what", ["is_ready", "forks"])
+def test_a_template_that_does_not_fork_is_done_without(made: Made, what: str) -> None:
+    made.run("a", ROW)
+    setattr(made.templates[0], what, False)
+    assert made.run("a", 3).like == ""
+    assert len(made.templates) == 1
+
+
+def test_a_template_makes_room_for_the_next(made: Made) -> None:
+    made.run("a", ROW)
+    made.run("b", ROW)
+    assert [template.like for template in made.templates] == ["a", "b"]
+    assert [template.closed for template in made.templates] == [True, False]
+
+
+def test_what_lacks_something_is_dropped_and_made_again(made: Made) -> None:
+    made.run("a", ROW + 2)
+    ahead = made.spares._spare
+    made.spares.drop()
+    assert ahead.closed
+    assert made.templates[0].closed
+    made.run("a", 2)
+    assert len(made.templates) == 2
+
+
+def test_a_spare_that_has_ended_is_replaced(made: Made) -> None:
+    made.spares.prepare()
+    ahead = made.spares._spare
+    made.spares.ended([ahead.child])
+    assert ahead.closed
+    assert made.spares.take("", b"") is not ahead

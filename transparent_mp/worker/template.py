@@ -1,0 +1,257 @@
+"""A template: a child that has made ready what processes have in common, and is forked for each of them.
+
+    PREPARING   it imports the program's modules and restores `__main__`, as a process does  -> READY, GONE
+    READY       waits for orders to fork                                                     -> GONE
+    GONE        was not fit, was told to go, or does not answer
+
+For the program each process is what a child that plain Python forks is: a copy of one that has run the code
+of its modules once. What is in it beside memory would not be each process's own, so a template is not fit
+that used the store (what it had found would be its own), wrote something, started a thread or process, or has
+opened a file or memory that is shared. Then, as without a template, each process makes itself ready.
+
+What it forks are its supervisor's children (`siblings`), with memory shared with that which the supervisor
+had made before it forked the template. An order has the descriptors of one, and what of that memory it is
+given; the answer is its number.
+"""
+
+from __future__ import annotations
+
+import enum
+import fcntl
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import termios
+from typing import Any, Callable, NoReturn
+
+from transparent_mp.config import Config
+from transparent_mp.errors import StoreError
+from transparent_mp.originals import original
+from transparent_mp.primitives import ahead
+from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.held import Held
+from transparent_mp.primitives.untold import Untold
+from transparent_mp.ship.frames import decode
+from transparent_mp.store.content import unpack_whole
+from transparent_mp.store.link import Link
+from transparent_mp.store.session import stand_by
+from transparent_mp.worker import child, siblings
+from transparent_mp.worker.running import Running, Shared
+from transparent_mp.worker.shelf import Shelf
+
+#: Processes that may have been forked from it at once; further ones are forked as if there were none.
+SLOTS = 16
+#: Seconds in which it forks one: a moment, unless something has stopped it. Longer: nothing else is seen to.
+PATIENCE = 5.0
+
+_READY = b"ready"
+#: Exit code of one that is not fit, or whose supervisor has no use for it any more.
+UNFIT = 1
+_NUMBER = 32
+_stat, _listdir, _open, _close = (original("os", name) for name in ("stat", "listdir", "open", "close"))
+
+
+class State(enum.Enum):
+    """Life of a template, as its supervisor sees it."""
+
+    PREPARING = "preparing"
+    READY = "ready"
+    GONE = "gone"
+
+
+_MOVES = {
+    State.PREPARING: {State.READY, State.GONE},
+    State.READY: {State.GONE},
+    State.GONE: set(),
+}
+
+
+class Template:
+    """One, as its supervisor has it. Made before the fork; each side then takes its own end."""
+
+    def __init__(self, like: str) -> None:
+        self.like = like
+        self.state = State.PREPARING
+        self.child = 0
+        self._slots: list[Shared] = [(Untold(), Held()) for _ in range(SLOTS)]
+        self._free = list(range(SLOTS))
+        self._here, self._there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def supervisor_side(self, child: int) -> None:
+        self.child = child
+        self._there.close()
+
+    def child_side(self) -> tuple[socket.socket, list[Shared]]:
+        self._here.close()
+        return self._there, self._slots
+
+    def ready(self) -> bool:
+        """Whether it forks; asks nothing of it."""
+        if self.state is State.PREPARING and select.select([self._here], [], [], 0)[0]:
+            if self._answer(0) == _READY:
+                self._move(State.READY)
+            else:
+                self.close()
+        return self.state is State.READY
+
+    def fork(self) -> Running | None:
+        """A copy of it, waiting for its frame; None if there can be none now."""
+        if not self._free:
+            return None
+        slot = self._free.pop()
+        for memory in self._slots[slot]:
+            memory.renew()
+        running = Running(self._slots[slot], self.like)
+        running.on_close = lambda: self._free.append(slot)
+        try:
+            socket.send_fds(self._here, [bytes([slot])], running.passed_on())
+            child = int(self._answer(PATIENCE) or b"0")
+        except OSError:
+            child = 0
+        running.parent_side(child)
+        if child:
+            return running
+        running.close()
+        self.close()
+        return None
+
+    def close(self) -> None:
+        """It reads the end of its orders and leaves."""
+        if self.state is not State.GONE:
+            self._move(State.GONE)
+            self._here.close()
+
+    def _answer(self, patience: float) -> bytes:
+        if not select.select([self._here], [], [], patience)[0]:
+            # Stopped: it must not go on later with orders that are not meant any more.
+            os.kill(self.child, signal.SIGKILL)
+            return b""
+        return self._here.recv(_NUMBER)
+
+    def _move(self, to: State) -> None:
+        if to not in _MOVES[self.state]:
+            raise RuntimeError(f"a template cannot go from {self.state.name} to {to.name}")
+        self.state = to
+
+
+class _Asked:
+    """Notes that the store was asked for, by whatever the program's modules do."""
+
+    def __init__(self) -> None:
+        self.was = False
+
+    def __call__(self) -> Link:
+        self.was = True
+        raise StoreError("what is made ready for several processes has no part in the session")
+
+
+def begin(
+    like: str,
+    frame: bytes,
+    let_go: Callable[[], None],
+    ticket: dict[str, Any],
+    shelf: Shelf,
+    run_child: Callable[..., NoReturn],
+) -> Template:
+    """Fork a template of the process of that frame; `let_go` closes in it what is the supervisor's."""
+    template = Template(like)
+    forked = os.fork()
+    if forked == 0:
+        # Whatever happens, it does not go on as the supervisor that it was.
+        try:
+            let_go()
+            copied = _be(template, frame, ticket, shelf)
+            if copied is not None:
+                running, parent, prepared = copied
+                run_child(running, ticket, shelf, parent, prepared)
+        finally:
+            os._exit(UNFIT)
+    template.supervisor_side(forked)
+    return template
+
+
+def _be(
+    template: Template, frame: bytes, ticket: dict[str, Any], shelf: Shelf
+) -> tuple[Running, int, child.Prepared] | None:
+    """Be a template; returns in each copy what it is to run, and None in one that is not fit."""
+    orders, slots = template.child_side()
+    child.die_with_supervisor()
+    child.stand_alone()
+    calls, asked, written = siblings.calls(), _Asked(), _swallow_output()
+    before = _open_here()
+    if calls is None:
+        return None
+    try:
+        prepared = _prepare(ticket, shelf, frame, asked)
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                stream.flush()
+    except BaseException:  # noqa: BLE001  a process that meets the same says so
+        return None
+    silent = not int.from_bytes(fcntl.ioctl(written, termios.FIONREAD, bytes(4)), sys.byteorder)
+    if asked.was or not silent or not _alone() or _open_here() != before:
+        return None
+    _close(written)
+    orders.send(_READY)
+    running, stdout, stderr, parent = _serve(orders, slots, calls)
+    for fd, source in ((1, stdout), (2, stderr)):
+        os.dup2(source, fd)
+        _close(source)
+    return running, parent, prepared
+
+
+def _prepare(ticket: dict[str, Any], shelf: Shelf, frame: bytes, asked: _Asked) -> child.Prepared:
+    head, body = decode(frame)
+    session = stand_by(ticket, Config(lease=ticket["lease"], log=ticket["log"]), asked)
+    session.depot, session.shelf = shelf.depot, shelf.content
+    sessions.attach(session)
+    common, _ = pickle.loads(unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1]))
+    return child.Prepared(session, shelf, common)
+
+
+def _serve(orders: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:
+    """Fork as it is ordered; returns in each copy."""
+    while True:
+        order, fds, _, _ = socket.recv_fds(orders, 1, SLOTS)
+        if not order:
+            os._exit(UNFIT)
+        forked = siblings.fork(calls)
+        if forked == 0:
+            orders.close()
+            running, ends = Running.received(fds, slots[order[0]])
+            return (running, *ends)
+        for fd in fds:
+            _close(fd)
+        orders.send(str(forked).encode())
+
+
+def _swallow_output() -> int:
+    """Have stdout and stderr go nowhere; returns an fd that tells of what is written there."""
+    reader, writer = os.pipe()
+    for fd in (1, 2):
+        os.dup2(writer, fd)
+    _close(writer)
+    return reader
+
+
+def _alone() -> bool:
+    """Whether there is one thread, and no child."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return len(_listdir("/proc/self/task")) == 1
+    return False
+
+
+def _open_here() -> tuple[set[str], int]:
+    """Descriptors, and memory that is shared with others."""
+    maps = _open("/proc/self/maps", os.O_RDONLY)
+    text = bytearray()
+    while piece := os.read(maps, 1 << 16):
+        text += piece
+    _close(maps)
+    shared = sum(line.split(b" ", 2)[1].endswith(b"s") for line in text.splitlines())
+    return set(_listdir("/proc/self/fd")), shared
