@@ -192,7 +192,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         shared.sent.begin(session.store)
         ack = shared.flow.count(len(buf))
         first, message = self.packed(buf, ack)
-        push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
+        push = script("push", (shared.peers, shared.outbound), (str(session.ttl), message))
         memory.cast(*first, push, on_reply=shared.sent, given=given)
         if ack:
             shared.flow.asked(message)

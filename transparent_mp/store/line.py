@@ -300,7 +300,7 @@ class Line:
             command = entry.command
             if entry.number:
                 number += 1
-                command = (*command[:-1], number)
+                command = (*command[:-1], str(number))
                 entry = entry._replace(command=command, number=number)
             self.kept.append(entry)
             self.kept_bytes += entry.size
@@ -361,7 +361,7 @@ class Line:
             number = 0
             if self.key and name == "EVALSHA" and command[1] in numbered():
                 number = self.number = self.number + 1
-                command = (*command[:-_NO_LINE], self.key, number)
+                command = (*command[:-_NO_LINE], self.key, str(number))
             entries.append(self._keep(command, on_reply, number))
         if steps:
             entries.append(self._together(steps))
@@ -377,7 +377,7 @@ class Line:
         words: list[Arg] = []
         for command in steps:
             words += (len(command), *command)
-        return (*script("do", (), words)[:-_NO_LINE], self.key, self.number)
+        return (*script("do", (), words)[:-_NO_LINE], self.key, str(self.number))
 
     def _keep(self, command: Command, on_reply: OnReply, number: int) -> _Kept:
         if only_text(command):

@@ -67,9 +67,11 @@ class Link:
         buffers: list[Any] = []
         small: list[bytes] = []
         for command in commands:
-            if not _STRINGS.issuperset(map(type, command)):
+            plain = _STRINGS.issuperset(map(type, command))
+            if not plain:
                 command = _spelled(command)
-            if _BUFFERS.isdisjoint(map(type, command)) and max(map(len, command)) < SCATTER:  # type: ignore[arg-type]
+                plain = _BUFFERS.isdisjoint(map(type, command))
+            if plain and max(map(len, command)) < SCATTER:  # type: ignore[arg-type]
                 small.append(hiredis.pack_command(command))
             else:
                 _pack_large(command, small, buffers)

@@ -91,7 +91,7 @@ class PopLine(Line):
         if not self.taken:
             pop: Command = self._plain[0]
         elif blocking:
-            pop = ("BLMOVE", key, self.taken, "LEFT", "LEFT", 0)
+            pop = ("BLMOVE", key, self.taken, "LEFT", "LEFT", "0")
         else:
             pop = ("LMOVE", key, self.taken, "LEFT", "LEFT")
         self._counts = bool(self.taken)
