@@ -168,8 +168,17 @@ def _behind(path: Sequence[str]) -> list[str]:
     return [*path[_end(path) :], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
 
+_all_ours: set[str] = set()
+
+
 def _ours() -> set[str]:
     """Names of all that our code may import."""
+    if not _all_ours:
+        _all_ours.update(_names_of_ours())
+    return _all_ours
+
+
+def _names_of_ours() -> set[str]:
     library = getattr(sys, "stdlib_module_names", None)
     if library is None:
         library = {*_modules_in(_LIBRARY), *_modules_in(os.path.join(_LIBRARY, "lib-dynload"))}

@@ -99,9 +99,22 @@ def is_own(module: Any) -> bool:
     return top not in _NOT_OWN and top not in _installed_in(_folder(name, file))
 
 
+class _Known:
+    """The modules that there were when their names were last looked at, and which of them are own."""
+
+    last: tuple[tuple[str, ...], tuple[int, ...], list[str]] = (), (), []
+
+
 def own_names() -> list[str]:
     """Names of the imported modules that the program brought along."""
-    return _own_names(tuple(sys.modules), tuple(map(id, sys.modules.values())))
+    # Asked several times at each start, and answered anew when anything was imported since.
+    # By number: who kept the modules themselves would have them die last, at the interpreter's end.
+    names, modules = tuple(sys.modules), tuple(map(id, sys.modules.values()))
+    known = _Known.last
+    if names != known[0] or modules != known[1]:
+        found = [name for name in names if is_own(sys.modules.get(name))]
+        known = _Known.last = names, modules, found
+    return list(known[2])
 
 
 def own_data() -> dict[str, dict[str, Any]]:
@@ -113,12 +126,6 @@ def own_data() -> dict[str, dict[str, Any]]:
         if data:
             found[name] = data
     return found
-
-
-@functools.lru_cache(maxsize=1)
-def _own_names(names: tuple[str, ...], _identities: tuple[int, ...]) -> list[str]:
-    # Asked at each start, and answered anew when anything was imported since.
-    return [name for name in names if is_own(sys.modules.get(name))]
 
 
 def data_globals(module: types.ModuleType) -> dict[str, Any]:

@@ -61,6 +61,13 @@ _context: Any = context
 _StockPopen: Any = popen_fork.Popen
 
 
+class _Environ:
+    """What was in the environment when a process was last started, and how that reads."""
+
+    raw: dict[Any, Any] = {}
+    decoded: dict[str, str] = {}
+
+
 class RemotePopen(_StockPopen):  # type: ignore[misc]
     """A process on a worker, seen from its parent."""
 
@@ -146,7 +153,11 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
             snapshot.release()
 
     def _environ(self, _process_obj: Any) -> dict[str, str]:
-        return dict(os.environ)
+        # Each variable is decoded whenever it is looked at.
+        raw = getattr(os.environ, "_data", None)
+        if raw is None or raw != _Environ.raw:
+            _Environ.raw, _Environ.decoded = dict(raw or {}), dict(os.environ)
+        return dict(_Environ.decoded)
 
     def _pickled(self, process_obj: Any) -> tuple[bytes, bytes]:
         """Preparation data and process object."""
@@ -175,6 +186,8 @@ class _ByValue(RemotePopen):
             "log_to_stderr": _util._log_to_stderr,
             "log_level": util.get_logger().getEffectiveLevel() if _util._logger is not None else None,
             "start_method": _context._default_context.get_start_method(allow_none=True),
+            # What the object's pickle refers to, which a template has ready.
+            "referred": sorted(pickler.modules),
         }
         return pickle.dumps(prepared, 5), pickled.getvalue()
 

@@ -15,6 +15,7 @@ import contextlib
 import copyreg
 import functools
 import logging
+import operator
 import sys
 import threading
 import types
@@ -40,10 +41,24 @@ _CONSTANTS = (bool, type(None), type(...), type(NotImplemented))
 _MAIN = ("__main__", "__mp_main__")
 #: What has been found to be the interpreter's among the builtins, which are looked at in each start.
 _standard: dict[str, Any] = {}
+#: All builtins, when there were none but the interpreter's.
+_untouched: tuple[tuple[str, ...], tuple[Any, ...]] = (), ()
 
 
 def names() -> dict[str, Any]:
     """Names that the program has put among the builtins, as `gettext.install` does."""
+    global _untouched
+    space = vars(builtins)
+    known, values = _untouched
+    if tuple(space) == known and all(map(operator.is_, space.values(), values)):
+        return {}
+    found = _names()
+    if not found:
+        _untouched = tuple(space), tuple(space.values())
+    return found
+
+
+def _names() -> dict[str, Any]:
     found = {}
     for name, value in list(vars(builtins).items()):
         if _standard.get(name, _standard) is value or name.startswith("__"):

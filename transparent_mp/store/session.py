@@ -31,8 +31,8 @@ from transparent_mp.store.keeper import KEY_LEASES, dismiss
 from transparent_mp.store.keys import ID as ID
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.keys import new_id as new_id
-from transparent_mp.store.line import LOST_KEYS
 from transparent_mp.store.link import Arg, Command, Link
+from transparent_mp.store.refusals import LOST_KEYS
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
 from transparent_mp.store.scripts import loading, script
 from transparent_mp.store.seal import Seal

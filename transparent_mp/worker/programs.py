@@ -7,6 +7,7 @@ the main module again. Modules the worker lacks come from the client, on demand.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import pickle
 import sys
 from collections.abc import Iterator
@@ -86,8 +87,16 @@ class Program:
                 _inherit(data)
                 restore(data["image"], sources)
                 self._settings = data["settings"]
+                self._referred: list[str] = data["referred"]
             else:
                 spawn.prepare(data, script=sources.script)
+
+    def import_referred(self) -> None:
+        """Import what the process object refers to, as far as that is possible."""
+        for name in self._referred:
+            with contextlib.suppress(Exception):
+                # Whoever unpickles it meets the same.
+                importlib.import_module(name)
 
     def process(self, obj: bytes) -> Any:
         """The process object, in an interpreter that is ready to run it."""

@@ -209,7 +209,9 @@ def _prepare(ticket: dict[str, Any], shelf: Shelf, frame: bytes, asked: _Asked) 
     session.depot, session.shelf = shelf.depot, shelf.content
     sessions.attach(session)
     common, _ = pickle.loads(unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1]))
-    return child.Prepared(session, shelf, common)
+    prepared = child.Prepared(session, shelf, common)
+    prepared.program.import_referred()
+    return prepared
 
 
 def _serve(orders: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:

@@ -111,3 +111,13 @@ def test_own_modules_are_looked_for_again_only_when_something_was_imported(make,
     assert own_modules.own_data()["tmp_own_y"] == {"n": 3}
     monkeypatch.setitem(sys.modules, "tmp_own_y", types.ModuleType("tmp_own_y"))
     assert "tmp_own_y" not in own_modules.own_data()
+
+
+def test_a_module_that_was_replaced_is_looked_at_again(make, monkeypatch):
+    make("tmp_replaced", "")
+    assert "tmp_replaced" in own_modules.own_names()
+    monkeypatch.setitem(sys.modules, "tmp_replaced", types.ModuleType("tmp_replaced"))
+    assert "tmp_replaced" not in own_modules.own_names()
+    # What is answered is the caller's.
+    own_modules.own_names().append("tmp_never")
+    assert "tmp_never" not in own_modules.own_names()

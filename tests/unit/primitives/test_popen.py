@@ -83,6 +83,25 @@ class TestLaunch:
         assert (around["argv"], around["path"]) == (sys.argv, sys.path)
         assert [stream["encoding"] for stream in around["streams"]] == ["utf-8", "utf-8"]
 
+    def test_what_processes_are_like_is_said_under_fork(self, client, method, monkeypatch):
+        one = client()
+
+        def like() -> str:
+            started = start(method, 1)
+            ((_, message),) = one.frames(one.worker)
+            one.exited(started.pid, 0, one.worker)
+            return ahead.read(one.session, started.uid, ahead.split(message)[0]).like
+
+        first = like()
+        assert bool(first) is (method == "fork")
+        assert like() == first
+        # Whatever they find around them makes them others.
+        monkeypatch.setenv("A_VARIABLE", "its value")
+        second = like()
+        assert (second != first) is (method == "fork")
+        monkeypatch.setenv("A_VARIABLE", "another value")
+        assert (like() != second) is (method == "fork")
+
     def test_in_a_directory_that_was_removed(self, client, monkeypatch, tmp_path):
         client()
         gone = tmp_path / "gone"

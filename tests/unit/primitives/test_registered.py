@@ -44,6 +44,14 @@ def test_names_among_the_builtins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "MARK", 3, raising=False)
 
 
+def test_a_name_among_the_builtins_that_is_another_s_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not registered.names()
+    monkeypatch.setattr(builtins, "print", 3)
+    assert registered.names() == {"print": 3}
+    monkeypatch.undo()
+    assert not registered.names()
+
+
 def test_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     def hook(*_: object) -> None:
         pass

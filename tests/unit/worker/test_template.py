@@ -57,7 +57,8 @@ def begin(session: OwnedSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Be
     def begin(prepare: Callable[[Any], Any]) -> Template:
         def prepared(given: Any, _shelf: Shelf, common: bytes) -> Any:
             assert common == b"common"
-            return SimpleNamespace(made=prepare(given))
+            program = SimpleNamespace(import_referred=lambda: None)
+            return SimpleNamespace(made=prepare(given), program=program)
 
         monkeypatch.setattr(child, "Prepared", prepared)
         begun.append(template.begin("like", frame, lambda: None, ticket, shelf, answers))
