@@ -57,8 +57,9 @@ class Barrier(Rendezvous, threading.Barrier):
 
     def wait(self, timeout: float | None = None) -> int:
         waiter = Waiter()
-        self._arrive(waiter)
-        word = self._wait(waiter, self._timeout if timeout is None else timeout)
+        with self._coming(waiter):
+            self._arrive(waiter)
+            word = self._wait(waiter, self._timeout if timeout is None else timeout)
         if word == _ACT:
             return self._act(waiter)
         if word is None or word == _BROKEN:

@@ -51,14 +51,16 @@ class Condition(Rendezvous):
         semlock = self._lock._semlock
         assert semlock._is_mine(), "must acquire() condition before using wait()"
         waiter = Waiter()
-        self._enter(waiter)
-        count = semlock._count()
-        for _ in range(count):
-            self._lock.release()
+        count, released = semlock._count(), 0
         try:
-            return self._wait(waiter, timeout) is not None
+            with self._coming(waiter):
+                self._enter(waiter)
+                for _ in range(count):
+                    self._lock.release()
+                    released += 1
+                return self._wait(waiter, timeout) is not None
         finally:
-            for _ in range(count):
+            for _ in range(released):
                 self._lock.acquire()
 
     def notify(self, n: int = 1) -> None:

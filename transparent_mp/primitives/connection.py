@@ -27,16 +27,16 @@ import weakref
 from multiprocessing import connection, context
 from typing import Any
 
+from transparent_mp.errors import StoreError
 from transparent_mp.primitives import memory, pickling, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.arrived import Content
-from transparent_mp.primitives.early import Early
-from transparent_mp.primitives.flow import Flow
-from transparent_mp.primitives.sent import Sent
+from transparent_mp.primitives.shared_end import Shared
 from transparent_mp.primitives.watching import Watch
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
+from transparent_mp.store.session import Session
 
 #: A length that no message has: written into a local pipe to wake its reader for the store.
 WAKE = b"\xff\xff\xff\xfe"
@@ -46,27 +46,6 @@ stock: Any = connection
 # The module's own names will be ours.
 _stock_pipe = stock.Pipe
 _StockConnection: Any = stock.Connection
-
-
-class Shared:
-    """What a shared end knows: its hold, and the names of its side and the other."""
-
-    __slots__ = ("carries", "early", "flow", "hold", "inbound", "outbound", "peers", "sent", "watch")
-
-    def __init__(self, hold: sharing.Hold) -> None:
-        keys = sessions.current().keys
-        side, other = hold.side, 1 - hold.side
-        self.hold = hold
-        self.inbound = keys.object(hold.oid, f"q{side}")
-        self.outbound = keys.object(hold.oid, f"q{other}")
-        self.peers = keys.object(hold.oid, f"h{other}")
-        self.watch: Watch | None = None
-        #: For an end that no other process can read, or perhaps none again.
-        self.early: Early | None = None
-        self.flow = Flow(sessions.current(), self.outbound, self.peers, keys.object(hold.oid, f"h{side}"))
-        self.sent = Sent()
-        #: Whether it is known that contents lie beside this object's messages.
-        self.carries = False
 
 
 class Connection(_StockConnection):  # type: ignore[misc]
@@ -142,13 +121,15 @@ class Connection(_StockConnection):  # type: ignore[misc]
         assert shared is not None
         if shared.watch is None or shared.watch.inherited:
             self._end_early()
-            shared.watch = Watch(sessions.current().store, shared.inbound)
+            watch = Watch(sessions.current().store, shared.inbound)
             # The number the program knows stays the same.
             if self._handle == _NO_FD:
-                self._handle = os.dup(shared.watch.line.fileno())
+                self._handle = os.dup(watch.line.fileno())
             else:
-                os.dup2(shared.watch.line.fileno(), self._handle)
-            shared.watch.handle = self._handle
+                os.dup2(watch.line.fileno(), self._handle)
+            watch.handle = self._handle
+            # Only now: what is interrupted before is begun anew.
+            shared.watch = watch
         return shared.watch
 
     def _end_early(self) -> None:
@@ -202,8 +183,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         """Whether a message would be sent at once."""
         return self._shared is None or self._shared.flow.opens()
 
-    def post(self, buf: Any) -> None:
-        """Send to the store without regard to how far the other side is behind."""
+    def post(self, buf: Any, given: list[bool] | None = None) -> None:
+        """Send to the store without regard to how far the other side is behind. `given`: as Store.cast."""
         shared = self._shared
         if shared is None:
             raise OSError("handle is closed")
@@ -211,8 +192,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         shared.sent.begin(session.store)
         ack = shared.flow.count(len(buf))
         first, message = self.packed(buf, ack)
-        push = script("push", (shared.peers, shared.outbound), (session.ttl, message))
-        memory.cast(*first, push, on_reply=shared.sent)
+        push = script("push", (shared.peers, shared.outbound), (str(session.ttl), message))
+        memory.cast(*first, push, on_reply=shared.sent, given=given)
         if ack:
             shared.flow.asked(message)
         if shared.early is not None:
@@ -256,34 +237,54 @@ class Connection(_StockConnection):  # type: ignore[misc]
         # The standard library's reading of a head goes on from here.
         return _Rest(self, head).message(maxsize)
 
-    def take(self, timeout: float | None) -> Any:
-        """The next message's content; None when none came in time. Raises EOFError at the end."""
+    def take(self, timeout: float | None, taken: list[bool] | None = None) -> Any:
+        """The next message's content; None when none came in time. Raises EOFError at the end.
+
+        `taken`: is filled as soon as nobody else can have the message any more.
+        """
         shared = self._shared
         if shared is None:
             raise OSError("handle is closed")
         session = sessions.current()
         deadline = None if timeout is None else time.monotonic() + timeout
+        # The replies that have been taken, until nothing is lost with them.
+        found: list[Any] = []
+        try:
+            return self._taken(session, shared, deadline, found, [] if taken is None else taken)
+        except (StoreError, EOFError):
+            raise
+        except BaseException:
+            # A signal handler's, when the message was taken already.
+            session.store.restore(shared.inbound, found)
+            raise
+
+    def _taken(
+        self, session: Session, shared: Shared, deadline: float | None, found: list[Any], taken: list[bool]
+    ) -> Any:
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         looks = shared.sent.looks(session.store)
-        early = shared.early.take(timeout, looks) if shared.early is not None else None
-        if deadline is not None:
-            timeout = max(0.0, deadline - time.monotonic())
-        if early is not None:
-            replies: list[Any] | None = early
-        elif (watch := self.watch) is not None:
-            replies = watch.take(timeout, memory.fetch())
-        elif timeout is not None and timeout <= 0:
-            replies = session.store.call(("LPOP", shared.inbound), *memory.fetch())
-        else:
-            replies = session.store.pop(shared.inbound, timeout, memory.fetch(), looks)
-            if shared.early is not None and replies is not None:
-                shared.early.missed()
-        if replies is None or replies[0] is None:
+        early = shared.early is not None and shared.early.take(timeout, found, looks)
+        if not early:
+            if deadline is not None:
+                timeout = max(0.0, deadline - time.monotonic())
+            if (watch := self.watch) is not None:
+                watch.take(timeout, memory.fetch(), found)
+            elif timeout is not None and timeout <= 0:
+                session.store.take(shared.inbound, memory.fetch(), found)
+            else:
+                session.store.pop(shared.inbound, timeout, memory.fetch(), looks, found)
+                if shared.early is not None and found[0] is not None:
+                    shared.early.missed()
+        if not found or found[0] is None:
             return None
-        message, *rest = replies
+        message, *rest = found
         memory.merge(rest, shared.early.brings if early and shared.early else None)
         if not message:
             session.store.cast(("LPUSH", shared.inbound, b""), ("PEXPIRE", shared.inbound, session.ttl))
             raise EOFError
+        # From here on it is known to have been received, and is not to be put back.
+        taken += (True,)
+        found.clear()
         return unpack(session, shared.inbound, message, shared.hold.seen)
 
     def accept(self) -> Any:

@@ -78,13 +78,16 @@ class Early:
             if not self._answers & (self._answers - 1):
                 self._ask_who_has_it()
 
-    def take(self, timeout: float | None, looks: Looks = NO_LOOKS) -> list[Reply] | None:
-        """[element, *replies of `then`]; None when nothing is outstanding, or came in time."""
-        came, self._came = self._came, None
-        if came is None and self.poll(timeout, looks):
-            came, self._came = self._came, None
+    def take(self, timeout: float | None, found: list[Reply], looks: Looks = NO_LOOKS) -> bool:
+        """`found` has [element, *replies of `then`]; False when nothing is outstanding, or came in time."""
+        if self._came is None:
+            self.poll(timeout, looks)
         _outstanding.discard(self)
-        return came
+        came, self._came = self._came, None
+        if came is None:
+            return False
+        found += came
+        return True
 
     def look(self) -> Sequence[Reply]:
         """The replies of `then` if they have come, once; `take` gives them again, with the element."""
@@ -101,27 +104,34 @@ class Early:
             return True
         if timeout is None or timeout > 0:
             send_for_due()
+        inherited = self._pid != os.getpid()
         # One thread waits on it at a time; another pops by itself.
         link, self._link = self._link, None
         if link is None:
             return False
-        if self._pid != os.getpid():
-            # What the parent waits for came along with a fork.
-            link.close()
-            return False
+        replies: list[Reply] = []
         try:
+            if inherited:
+                # What the parent waits for came along with a fork.
+                link.close()
+                return False
             if not link.wait(0):
                 self._store.waits += 1
             # When the time is over, what is in the store counts as here, though its answer is on its way.
             self._store.finish(link, timeout, looks)
+            link.answers(replies)
+            self._store.unwatch(link)
         except StoreError:
             link.close()
             raise
         except BaseException:
-            self._link = link
+            if replies:
+                # It may be lent to another thread already.
+                self._store.retire(link)
+                self._keep(replies)
+            else:
+                self._link = link
             raise
-        replies = link.answers()
-        self._store.unwatch(link)
         return self._keep(replies)
 
     def end(self) -> None:
@@ -130,9 +140,10 @@ class Early:
         _due.pop(self, None)
         _outstanding.discard(self)
         if self.poll(0):
-            came, self._came = self._came, None
+            came = self._came
             assert came is not None
             self._store.cast(("LPUSH", self._key, came[0]), ("PEXPIRE", self._key, self._ttl))
+            self._came = None
 
     def close(self) -> None:
         """The end is closed; nobody else reads what comes."""
@@ -146,9 +157,12 @@ class Early:
     def send_for(self) -> None:
         """Send the pop of the answer."""
         link = self._store.watch()
-        link.pop(self._key, memory.fetch(brings=self.brings))
-        self.brings.looked = False
-        self._link = link
+        try:
+            link.pop(self._key, memory.fetch(brings=self.brings))
+            self.brings.looked = False
+        finally:
+            if link.outstanding:
+                self._link = link
         _outstanding.add(self)
         if self._given != self._alone:
             # Another thread has given the end away meanwhile, or closed it.

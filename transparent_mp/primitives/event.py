@@ -67,9 +67,8 @@ class Event(Rendezvous):
         if timeout is not None and timeout <= 0:
             return self.is_set()
         waiter = Waiter()
-        if not self._enter(waiter):
-            return True
-        return self._wait(waiter, timeout) is not None
+        with self._coming(waiter):
+            return not self._enter(waiter) or self._wait(waiter, timeout) is not None
 
     def _enter(self, waiter: Waiter) -> bool:
         """False when it need not wait."""

@@ -29,7 +29,7 @@ import weakref
 from multiprocessing import context, heap, util
 from typing import Any
 
-from transparent_mp.primitives import diff, memory, sharing
+from transparent_mp.primitives import diff, memory, riding, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.replica import Replica
 
@@ -125,7 +125,7 @@ class BufferWrapper(heap.BufferWrapper):
         block = used.malloc(size)
         self._state = (block, size)
         self._replica: Replica | None = None
-        self._lock: memory.Lock | None = None
+        self._lock: riding.Lock | None = None
         self._owner = used
         self._freeing = util.Finalize(self, used.free, args=(block,))
 
@@ -141,7 +141,7 @@ class BufferWrapper(heap.BufferWrapper):
         token = sharing.hand_over(sessions.current(), replica.hold, receiver)
         return replica.oid, self._state[1], token
 
-    def ride(self, lock: memory.Lock) -> None:
+    def ride(self, lock: riding.Lock) -> None:
         """Before it is shared: from now on it is read and written by holders of `lock` only."""
         self._lock = lock
 
@@ -204,7 +204,7 @@ def rebuild(oid: str, size: int, token: str) -> BufferWrapper:
     return wrapper
 
 
-def rebuild_riding(lock: memory.Lock | None, oid: str, size: int, token: str) -> BufferWrapper:
+def rebuild_riding(lock: riding.Lock | None, oid: str, size: int, token: str) -> BufferWrapper:
     """The same, of one that rides on `lock` unless this process has it without."""
     with _wrappers.lock:
         wrapper = _wrappers.by_oid.get(oid)

@@ -25,7 +25,8 @@ from typing import Any
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
-from transparent_mp.primitives.connection import Connection, Shared, shared_pipe
+from transparent_mp.primitives.connection import Connection, shared_pipe
+from transparent_mp.primitives.shared_end import Shared
 from transparent_mp.store.session import Session
 
 # typeshed knows the public names only; ours stand on the others.

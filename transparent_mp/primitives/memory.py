@@ -31,7 +31,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import util
-from typing import Any, Callable, Protocol
+from typing import Any, Callable
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
@@ -39,6 +39,8 @@ from transparent_mp.primitives.asking import accepted, fetching, going_on
 from transparent_mp.primitives.brings import Brings
 from transparent_mp.primitives.exchange import Exchange
 from transparent_mp.primitives.replica import Memory, Replica
+from transparent_mp.primitives.riding import Lock, Segments
+from transparent_mp.store.busy import unless_taken
 from transparent_mp.store.line import OnReply
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.scripts import together
@@ -46,19 +48,6 @@ from transparent_mp.store.session import Session
 
 #: After everything that may still publish; the session ends later still.
 STOP_PRIORITY = -900
-
-#: Segments, weakly.
-Segments = tuple["weakref.ref[Replica]", ...]
-
-
-class Lock(Protocol):
-    """What segments ride on."""
-
-    #: Those that do; a lock names them to publish() and fetch().
-    riders: Segments
-
-    def held(self) -> bool:
-        """Whether a thread of this process holds it."""
 
 
 class Engine:
@@ -127,15 +116,21 @@ class Engine:
             # A release that finds it named twice publishes it once.
             lock.riders = tuple(ref for ref in lock.riders if ref() not in (None, replica))
 
-    def cast(self, *commands: Command, riders: Segments = (), on_reply: OnReply = None) -> None:
+    def cast(
+        self,
+        *commands: Command,
+        riders: Segments = (),
+        on_reply: OnReply = None,
+        given: list[bool] | None = None,
+    ) -> None:
         """Release: cast the commands behind what publishes this process's changes.
 
-        `riders`: those of the lock that is released.
+        `riders`: those of the lock that is released. `given`: as Store.cast.
         """
         store = self._current().store
-        publication = self.publish(riders)
         try:
-            store.cast(*together(*publication, *commands), on_reply=on_reply)
+            publication = self.publish(riders)
+            store.cast(*together(*publication, *commands), on_reply=on_reply, given=given)
         except BaseException:
             self.lost()
             raise
@@ -145,8 +140,8 @@ class Engine:
     def call(self, *commands: Command, riders: Segments = ()) -> list[Reply]:
         """Release: as cast(), and return the replies to `commands`."""
         store = self._current().store
-        publication = self.publish(riders)
         with self.sending():
+            publication = self.publish(riders)
             return store.call(*publication, *commands)[len(publication) :]
 
     def publish(self, riders: Segments = ()) -> Sequence[Command]:
@@ -208,7 +203,7 @@ class Engine:
 
     def synchronise(self) -> None:
         if self.following:
-            self._exchanged(self.publish(), self.fetch())
+            self._exchanged()
 
     def poll(self) -> None:
         """Exchange what may be read without a lock: what follows, and what is being written under one."""
@@ -217,13 +212,13 @@ class Engine:
             return
         written = self._under_way()
         if written or self.following:
-            self._exchanged(self.publish(written), self.fetch())
+            self._exchanged(written)
 
     def leave(self) -> None:
         """Publish everything, also what rides on a lock that is held: the process ends."""
-        last = self.publish(self.attached)
-        if last:
-            with self.sending():
+        with self.sending():
+            last = self.publish(self.attached)
+            if last:
                 self._current().store.cast(*last)
 
     @contextlib.contextmanager
@@ -311,10 +306,11 @@ class Engine:
             if replica.lock is not None and replica.lock.held()
         )
 
-    def _exchanged(self, publication: Sequence[Command], fetch: Sequence[Command]) -> None:
-        if not publication and not fetch:
-            return
+    def _exchanged(self, riders: Segments = ()) -> None:
         with self.sending():
+            publication, fetch = self.publish(riders), self.fetch()
+            if not publication and not fetch:
+                return
             replies = self._current().store.call(*publication, *fetch)
         self.merge(replies[len(publication) :])
 
@@ -332,13 +328,14 @@ class Engine:
 
     def _free_unused(self) -> None:
         # Whoever holds the lock looks again after letting go of it.
-        while self._unused and self._lock.acquire(blocking=False):
-            try:
-                view, memory = self._unused.popleft()
-                view.release()
-                memory.free()
-            finally:
-                self._lock.release()
+        while self._unused and unless_taken(self._lock, self._free_one):
+            pass
+
+    def _free_one(self) -> bool:
+        view, memory = self._unused.popleft()
+        view.release()
+        memory.free()
+        return True
 
     def _merge_what_is_here(self) -> None:
         """Of several answers that were under way, those that nobody has asked for yet."""

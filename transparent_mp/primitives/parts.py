@@ -37,12 +37,12 @@ class Part(NamedTuple):
 
 def publishing(session: Session, keys: Sequence[str], oid: str, parts: Sequence[Part]) -> Sequence[Command]:
     """The commands that publish them, in this order. `keys`: of the segment (store/lua/publish_large.lua)."""
-    args: list[Arg] = [session.uid, session.ttl, oid]
+    args: list[Arg] = [session.uid, str(session.ttl), oid]
     if not parts[0].name:
         for part in parts:
-            args += (part.number, part.known, len(part.entries))
-            for entry in part.entries:
-                args += entry
+            args += (str(part.number), str(part.known), str(len(part.entries)))
+            for block, where, data in part.entries:
+                args += (str(block), str(where) if isinstance(where, int) else where, data)
         return (script("publish", keys[:2], args),)
     args.append(spec(entry[0] for part in parts for entry in part.entries))
     beside: list[Arg] = []

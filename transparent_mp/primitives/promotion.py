@@ -22,8 +22,9 @@ import struct
 from typing import Any
 
 from transparent_mp.primitives import sharing
-from transparent_mp.primitives.connection import WAKE, Connection, Shared
+from transparent_mp.primitives.connection import WAKE, Connection
 from transparent_mp.primitives.early import Early
+from transparent_mp.primitives.shared_end import Shared
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import Session
 

@@ -24,6 +24,7 @@ from typing import Any, Callable
 from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.primitives import memory, pickling
 from transparent_mp.primitives.synchronize import MOST_TOKENS, SEM_VALUE_MAX, check_context
+from transparent_mp.store.link import by_handler
 
 # typeshed knows the public names only; ours stand on the others.
 stock: Any = queues
@@ -129,10 +130,15 @@ class Queue(_StockQueue):  # type: ignore[misc]
             _StockQueue.put(self, obj, block, timeout)
             return
         self._check_open()
-        bounded = _bounded(self)
-        if bounded and not self._sem.acquire(block, timeout):
+        if _bounded(self) and not self._sem.acquire(block, timeout):
             raise Full
-        self._send(obj)
+        given: list[bool] = []
+        try:
+            self._send(obj, given)
+        except BaseException:
+            if not given:
+                self._give_up_place()
+            raise
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         if not self._shared:
@@ -140,12 +146,20 @@ class Queue(_StockQueue):  # type: ignore[misc]
         self._check_open()
         if not block:
             timeout = 0.0
-        content = self._reader.take(timeout)
-        if content is None:
-            raise Empty
-        if _bounded(self):
-            # The place was taken by whoever put this, so there is nothing to ask.
-            self._sem._semlock.give()
+        taken: list[bool] = []
+        given: list[bool] = []
+        try:
+            content = self._reader.take(timeout, taken)
+            if content is None:
+                raise Empty
+            if _bounded(self):
+                # The place was taken by whoever put this, so there is nothing to ask.
+                self._sem._semlock.give(given)
+        except BaseException:
+            # A signal handler's: the item may be lost, its place is not.
+            if taken and not given and _bounded(self):
+                self._sem._semlock.give()
+            raise
         return self._unpickled(content)
 
     def qsize(self) -> int:
@@ -206,10 +220,18 @@ class Queue(_StockQueue):  # type: ignore[misc]
     def _unpickled(self, content: Any) -> Any:
         return pickling.loads(content)
 
-    def _send(self, obj: Any) -> None:
+    def _give_up_place(self) -> None:
+        """What was to be put was not, since a signal's handler has raised something."""
+        if _bounded(self):
+            self._sem.release()
+
+    def _send(self, obj: Any, given: list[bool]) -> None:
         try:
-            self._writer.post(self._pickled(obj))
-        except Exception as error:  # noqa: BLE001  whatever a program's __reduce__ raises
+            self._writer.post(self._pickled(obj), given)
+        except Exception as error:
+            if by_handler(error):
+                raise
+            # Whatever a program's __reduce__ raises.
             if self._ignore_epipe and isinstance(error, BrokenPipeError):
                 return
             if _bounded(self):
@@ -286,7 +308,14 @@ class JoinableQueue(Queue, _StockJoinableQueue):  # type: ignore[misc]
             raise Full
         # Whoever takes the item finds it counted.
         self._unfinished_tasks.release()
-        self._send(obj)
+        given: list[bool] = []
+        try:
+            self._send(obj, given)
+        except BaseException:
+            if not given:
+                self._unfinished_tasks.acquire(False)
+                self._give_up_place()
+            raise
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         self._unfinished.check()

@@ -15,12 +15,14 @@ of them, several semaphores each, take three to eighteen round trips.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing import context, util
 
+from transparent_mp.errors import StoreError
 from transparent_mp.primitives import memory, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.synchronize import check_context
@@ -37,13 +39,15 @@ _numbers = itertools.count(1)
 class Waiter:
     """One wait of one thread."""
 
-    __slots__ = ("_gate", "here", "name", "word")
+    __slots__ = ("_gate", "here", "left", "name", "word")
 
     def __init__(self) -> None:
         self._gate = threading.Lock()
         self._gate.acquire()
         #: Whether its wait began in this process's own list.
         self.here = False
+        #: Whether it was taken off when it was interrupted.
+        self.left = False
         #: What the store knows it by.
         self.name = ""
         self.word: bytes | None = None
@@ -147,6 +151,7 @@ class Rendezvous:
                 word = self._wait_there(waiter, left)
             except BaseException:
                 self._give_up(waiter, interrupted=True)
+                waiter.left = True
                 raise
             if word is None:
                 word = self._give_up(waiter, interrupted=False)
@@ -166,6 +171,7 @@ class Rendezvous:
                     self._take_off(waiter, interrupted=True)
             if moved:
                 self._give_up(waiter, interrupted=True)
+            waiter.left = True
             raise
         with self._mutex:
             if waiter.word is not None or self._take_off(waiter, interrupted=False):
@@ -173,6 +179,26 @@ class Rendezvous:
         # A word is sure to come.
         waiter.listen(None)
         return waiter.word
+
+    @contextlib.contextmanager
+    def _coming(self, waiter: Waiter) -> Iterator[None]:
+        """A block in which it is entered and waits: what a signal's handler raises leaves nobody behind."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except BaseException:
+            if not waiter.left:
+                self._call_off(waiter)
+            raise
+
+    def _call_off(self, waiter: Waiter) -> None:
+        if self._hold is None:
+            with self._mutex:
+                if waiter.word is None and waiter in self._waiting:
+                    self._take_off(waiter, interrupted=True)
+        elif waiter.name:
+            self._give_up(waiter, interrupted=True)
 
     def _wait_there(self, waiter: Waiter, timeout: float | None) -> bytes | None:
         replies = sessions.current().store.pop(self._words + waiter.name, timeout, memory.fetch())

@@ -23,9 +23,11 @@ import weakref
 from multiprocessing import context
 from typing import Any
 
+from transparent_mp.errors import StoreError
 from transparent_mp.primitives import held, memory, sharing
 from transparent_mp.primitives import session as sessions
-from transparent_mp.store.link import Command
+from transparent_mp.primitives.riding import Segments
+from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.pops import NO_LOOKS
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import Session
@@ -70,7 +72,7 @@ class SemLock:
         self._locks = maxvalue == 1
         self._noted = -1
         #: Segments that are read and written by holders of this lock only.
-        self.riders: memory.Segments = ()
+        self.riders: Segments = ()
 
     @classmethod
     def _rebuild(cls, handle: str, kind: int, maxvalue: int, _name: str | None) -> SemLock:
@@ -137,12 +139,29 @@ class SemLock:
                     return
         self._release_shared()
 
-    def give(self) -> None:
-        """Release what another process is known to have acquired."""
+    def give(self, given: list[bool] | None = None) -> None:
+        """Release what another process is known to have acquired. `given`: as Store.cast."""
         if self._hold is None:
             self.release()
         else:
-            memory.cast(self._giving(sessions.current()), riders=self.riders)
+            self._give(ours=False, given=[] if given is None else given)
+
+    def _give(self, given: list[bool], *, ours: bool) -> None:
+        """Send a release, whatever a signal's handler raises meanwhile. `ours`: we have acquired it."""
+        acquired = self._acquired
+        try:
+            if ours:
+                self._let_go()
+            memory.cast(self._giving(sessions.current()), riders=self.riders, given=given)
+        except StoreError:
+            raise
+        except BaseException:
+            # Whoever has left a block of it has let go of it.
+            if ours and self._acquired == acquired:
+                self._let_go()
+            if not given:
+                memory.cast(self._giving(sessions.current()), riders=self.riders, given=given)
+            raise
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -203,21 +222,28 @@ class SemLock:
     def _acquire_shared(self, timeout: float | None) -> bool:
         store = sessions.current().store
         fetch = memory.fetch(self.riders)
-        if timeout is not None and timeout <= 0:
-            token, *replies = store.call(("LPOP", self.tokens), *fetch)
-        else:
-            looks = held.looks(sessions.current(), self._oid) if self._locks else NO_LOOKS
-            taken = store.pop(self.tokens, timeout, fetch, looks)
-            if taken is None:
+        ident, counted = _ident(), False
+        found: list[Reply] = []
+        try:
+            if timeout is not None and timeout <= 0:
+                store.take(self.tokens, fetch, found)
+            else:
+                looks = held.looks(sessions.current(), self._oid) if self._locks else NO_LOOKS
+                store.pop(self.tokens, timeout, fetch, looks, found)
+            token, *replies = found
+            memory.merge(replies)
+            if token is None:
                 return False
-            token, *replies = taken
-        memory.merge(replies)
-        if token is None:
-            return False
-        self._acquired += 1
-        self._owner = _ident()
-        if self._locks:
-            self._noted = held.note(self._oid)
+            if self._locks:
+                self._noted = held.note(self._oid)
+            self._owner = ident
+            self._acquired += 1
+            counted = True
+        except BaseException:
+            # A signal handler's, when it was taken already.
+            self._acquired -= counted
+            store.restore(self.tokens, found)
+            raise
         return True
 
     def _giving(self, session: Session) -> Command:
@@ -226,23 +252,21 @@ class SemLock:
         return script("release", keys, (most, session.ttl))
 
     def _release_shared(self) -> None:
-        command = self._giving(sessions.current())
         # Whoever has acquired it may release it, so the answer is known; else it must be asked for.
         if self._acquired > 0 or self.maxvalue >= SEM_VALUE_MAX:
-            self._let_go()
-            memory.cast(command, riders=self.riders)
+            self._give([], ours=True)
             return
-        if memory.call(command, riders=self.riders)[-1] == 0:
+        if memory.call(self._giving(sessions.current()), riders=self.riders)[-1] == 0:
             raise ValueError("semaphore or lock released too many times")
         self._let_go()
 
     def _let_go(self) -> None:
         self._acquired -= 1
-        if self._noted >= 0:
-            held.forget(self._noted)
-            self._noted = -1
         if self.kind == RECURSIVE_MUTEX:
             self._owner = 0
+        noted, self._noted = self._noted, -1
+        if noted >= 0:
+            held.forget(noted)
 
 
 class _Known:

@@ -32,8 +32,9 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Callable
 
-from transparent_mp.errors import StoreReplyError
+from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.store.link import Command, Reply
+from transparent_mp.store.popping import put_back
 from transparent_mp.store.store import Store
 
 #: Seconds to wait for a look's answer that must be there, before asking again whether another
@@ -75,7 +76,7 @@ class Watch:
         `anew`: and about what has come since it was armed, whose answer may be on its way.
         """
         with self._lock:
-            if self._state is State.IDLE:
+            if self._idle():
                 self._send_look()
             if self.line.lost():
                 self._looked()
@@ -108,8 +109,14 @@ class Watch:
                 if self._readable(0):
                     self._look_again()
 
-    def take(self, timeout: float | None, then: Sequence[Command]) -> list[Reply] | None:
-        """Pop the first element: [element, *replies of `then`], or None when the time is over."""
+    def take(
+        self, timeout: float | None, then: Sequence[Command], found: list[Reply] | None = None
+    ) -> list[Reply] | None:
+        """Pop the first element: [element, *replies of `then`], or None when the time is over.
+
+        `found`: as that of Store.pop.
+        """
+        found = [] if found is None else found
         deadline = None if timeout is None else time.monotonic() + timeout
         over = False
         while True:
@@ -118,7 +125,7 @@ class Watch:
                 self.arm(anew=True)
                 over = True
             with self._lock:
-                if self._state is State.IDLE:
+                if self._idle():
                     self._send_look()
             # Waited for without the lock: others may look at the fd meanwhile.
             if not self._readable(None if deadline is None else deadline - time.monotonic()):
@@ -129,13 +136,14 @@ class Watch:
                 if not self._readable(0):
                     # Another thread of this process was faster.
                     continue
-                replies = self._pop(then)
-            for reply in replies or ():
+                self._pop(then, found)
+            for reply in found:
                 if isinstance(reply, StoreReplyError):
                     raise reply
             # None: another holder of this end was faster.
-            if replies and replies[0] is not None:
-                return replies
+            if found and found[0] is not None:
+                return found
+            found.clear()
             if over:
                 return None
 
@@ -160,18 +168,24 @@ class Watch:
         # One that is the parent's stays as it is.
         self._store.retire(self.line)
 
-    def _pop(self, then: Sequence[Command]) -> list[Reply] | None:
-        """The first element with the replies to `then`; None when what was there was no answer."""
+    def _pop(self, then: Sequence[Command], found: list[Reply]) -> None:
+        """The first element with the replies to `then`; nothing when what was there was no answer."""
         if not self._looked():
-            return None
+            return
         self._state = State.IDLE
-        self.line.pop(self._key, then, blocking=False)
-        self._store.waits += 1
-        while not self.line.collect():
-            continue
-        replies = self.line.answers()
+        try:
+            self.line.pop(self._key, then, blocking=False)
+            self._store.waits += 1
+            while not self.line.collect():
+                continue
+            self.line.answers(found)
+        except StoreError:
+            raise
+        except BaseException:
+            if self.line.outstanding:
+                put_back(self._store, self.line, self._key)
+            raise
         self._send_look()
-        return replies
 
     def _look_again(self) -> None:
         if self._looked():
@@ -181,12 +195,25 @@ class Watch:
 
     def _looked(self) -> bool:
         """Take the look's answer. False when it is not whole, or the connection was lost and it looks on."""
-        self.line.take_ready()
+        try:
+            self.line.take_ready()
+        except BaseException:
+            # The answer may have left the kernel: whoever waits for it is told, and looks again.
+            self.line.hang_up()
+            raise
         self._follow()
         return not self.line.kept
 
+    def _idle(self) -> bool:
+        # Or its answer was taken by who was interrupted then.
+        return self._state is State.IDLE or not self.line.kept
+
     def _send_look(self) -> None:
-        self.line.put([self._look], None, self._answered)
+        if not self.line.kept:
+            # Else there is one that was sent when this was interrupted.
+            self.line.put([self._look], None, self._answered)
+        elif not self.line.usable:
+            self.line.renew()
         self._follow()
         self._state = State.LOOKING
 
@@ -205,6 +232,8 @@ class Watch:
 
     def _readable(self, timeout: float | None) -> bool:
         if timeout is not None and timeout <= 0:
+            if self.line.link is None or not self.line.usable or self.line.link.buffered():
+                return True
             # A poll object serves one thread at a time, and costs little to make.
             poll = select.poll()
             poll.register(self.line.fileno(), select.POLLIN)

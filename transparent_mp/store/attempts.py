@@ -10,6 +10,7 @@ from typing import Callable
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.store.link import Command, Reply
+from transparent_mp.store.popping import unblock
 from transparent_mp.store.pops import PopLine
 from transparent_mp.store.refusals import lacks_scripts
 from transparent_mp.store.store import Store
@@ -55,7 +56,7 @@ def _replies(
             line.link.send(commands)
             store.waits += 1
             if not store.wait(line, timeout):
-                store.unblock(line)
+                unblock(store, line)
             line.link.gather(len(commands))
             replies = list(line.link.arrived)
             line.link.arrived.clear()

@@ -14,9 +14,9 @@ from typing import Callable
 
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.store.admission import Admission
-from transparent_mp.store.line import LOST_KEYS, Line
+from transparent_mp.store.line import Line
 from transparent_mp.store.link import Command, Link, Reply
-from transparent_mp.store.refusals import Kind, explained, lacks_scripts, refusal
+from transparent_mp.store.refusals import LOST_KEYS, Kind, explained, lacks_scripts, refusal
 from transparent_mp.store.scripts import evaluated, script
 
 #: Seconds, at first and at most, between attempts to reach a store that is away: nothing tells when it is

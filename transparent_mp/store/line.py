@@ -8,6 +8,9 @@ When the connection is lost, a new one is made by `dial`, which has the session 
 at the server: nothing that may still lie on its way there arrives after that. Then everything unanswered is
 sent again in its order. Before a session admits its lines (`key` is empty) nothing is numbered.
 
+What a signal's handler raises leaves nothing half done: a connection is ended here, too, where it is not
+known what was sent on it, and a reply leaves it together with what it answers.
+
 A line is not thread-safe, and does not know what its commands mean. Pops are for `pops`.
 """
 
@@ -16,13 +19,15 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Callable, NamedTuple, Optional
 
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.originals import original
-from transparent_mp.store.link import Arg, Command, Link, Reply, only_text, silent
-from transparent_mp.store.refusals import Kind, explained, refusal
+from transparent_mp.store.link import Arg, Command, Link, Reply, borrows, may_change, only_text, silent
+from transparent_mp.store.refusals import LOST_KEYS, Kind, explained, refusal
+from transparent_mp.store.replies import Several
 from transparent_mp.store.scripts import NO_LINE, numbered, script
 
 OnReply = Optional[Callable[[Reply], None]]
@@ -39,6 +44,7 @@ STEPS = frozenset(
     )
 )
 _NO_LINE = len(NO_LINE)
+_NEVER = object()
 # The kernel's: on a worker a process has another.
 _getpid = original("os", "getpid")
 
@@ -57,7 +63,10 @@ class Line:
 
     __slots__ = (
         "__weakref__",
+        "_answered",
         "_dial",
+        "_paired",
+        "_pairs",
         "admitted",
         "failed",
         "former",
@@ -85,6 +94,10 @@ class Line:
         self.number = 0
         self.kept: deque[_Kept] = deque()
         self.kept_bytes = 0
+        # What was kept, with its reply, until that has been handed over; what moves both here at once.
+        self._answered: deque[tuple[_Kept, Reply]] = deque()
+        self._pairs: Iterator[tuple[_Kept, Reply]] = iter(())
+        self._paired: Link | None = None
         #: Errors that answered what nobody waits for.
         self.failed: deque[StoreReplyError] = deque()
 
@@ -93,21 +106,32 @@ class Line:
         link = self.link
         if link is None or not link.usable:
             self._reconnect()
-        entries = self._entries(commands, each, last)
-        self.kept.extend(entries)
+        number, kept_bytes = self.number, self.kept_bytes
+        entries: list[_Kept] = []
         try:
+            entries = self._entries(commands, each, last)
+            self.kept.extend(entries)
             self.link.send([entry.command for entry in entries])  # type: ignore[union-attr]
         except StoreAwayError as error:
             self._reconnect(error)
-        if self.kept_bytes > COPIED and any(any(map(_may_change, entry.command)) for entry in entries):
+        except BaseException:
+            if not entries or not self.kept or self.kept[-1] is not entries[-1]:
+                self.number, self.kept_bytes = number, kept_bytes
+            elif self.link is not None:
+                # What of it was sent is not known.
+                self.link.spoil()
+            raise
+        if self.kept_bytes > COPIED and any(any(map(may_change, entry.command)) for entry in entries):
             self.take(len(self.kept))
 
     def take(self, count: int) -> None:
         """Wait for `count` of the replies, or all that are missing, and hand them over."""
+        self._hand_over()
         # Not counted by what is read: a command that was refused for a moment is sent again.
         left = len(self.kept) - count
         while self.kept and len(self.kept) > left:
-            self._settle(self._read())
+            self._await_reply()
+            self._settle()
 
     def load(self, command: Command, into: memoryview) -> bool:
         """Have a look's reply read to where it shall lie; False when it is not a string of that length."""
@@ -140,11 +164,15 @@ class Line:
 
     def take_ready(self, timeout: float = 0.0) -> None:
         """The same with those that are here; waits up to `timeout` seconds for the first."""
+        self._hand_over()
+        if self.kept and not self.usable:
+            # Ended here, so it tells nobody that it has.
+            self._reconnect()
         try:
             if self.link is not None:
                 self.link.pull(timeout)
             while self.kept and self.link is not None and self.link.arrived:
-                self._settle(self.link.arrived.popleft())
+                self._settle()
         except StoreAwayError as error:
             self._reconnect(error)
 
@@ -166,6 +194,7 @@ class Line:
             self.link.close()
             self.link = None
         self.kept.clear()
+        self._answered.clear()
         self.kept_bytes = 0
 
     def hang_up(self) -> None:
@@ -190,34 +219,57 @@ class Line:
         """Number of the last step that is known to be applied."""
         return next((entry.number - 1 for entry in self.kept if entry.number), self.number)
 
-    def _read(self) -> Reply:
+    def _await_reply(self) -> None:
         while True:
             if not self.usable:
                 self._reconnect()
             try:
-                return self.link.read()  # type: ignore[union-attr]
+                self.link.gather(1)  # type: ignore[union-attr]
+                return
             except StoreAwayError as error:
                 self._reconnect(error)
 
-    def _settle(self, reply: Reply) -> None:
-        entry = self.kept.popleft()
-        self.kept_bytes -= entry.size
-        if isinstance(reply, StoreReplyError):
-            known = refusal(str(reply))
-            if str(reply).startswith("GONE") or (self.key and str(reply).startswith("GAP")):
-                self.close()
-                raise SessionLostError(f"the session is over: {LOST_KEYS}")
-            if known is not None:
-                assert self.link is not None
-                self._refused(entry, explained(self.link.address, reply), known.kind)
-                return
-        self._deliver(entry, reply)
+    def _settle(self) -> None:
+        """Hand over the reply that has arrived first."""
+        link = self.link
+        if self._paired is not link:
+            assert link is not None
+            # In one step that no signal handler can divide: what has been read has left what is kept.
+            self._pairs = zip(iter(self.kept.popleft, None), iter(link.arrived.popleft, _NEVER))
+            self._paired = link
+        self._answered.extend(islice(self._pairs, 1))
+        self._hand_over()
 
-    def _deliver(self, entry: _Kept, reply: Reply) -> None:
+    def _hand_over(self) -> None:
+        while self._answered:
+            entry, reply = self._answered[0]
+            if isinstance(reply, StoreReplyError):
+                self._answered.popleft()
+                self.kept_bytes -= entry.size
+                self._failed(entry, reply)
+            else:
+                if entry.on_reply is not None:
+                    entry.on_reply(reply)
+                # Behind it: what is interrupted is rather told twice than never.
+                self.kept_bytes -= entry.size
+                self._answered.popleft()
+
+    def _failed(self, entry: _Kept, reply: StoreReplyError) -> None:
+        known = refusal(str(reply))
+        if str(reply).startswith("GONE") or (self.key and str(reply).startswith("GAP")):
+            self.close()
+            raise SessionLostError(f"the session is over: {LOST_KEYS}")
+        if known is not None:
+            assert self.link is not None
+            self._refused(entry, explained(self.link.address, reply), known.kind)
+        else:
+            self._deliver(entry, reply)
+
+    def _deliver(self, entry: _Kept, error: StoreReplyError) -> None:
         if entry.on_reply is not None:
-            entry.on_reply(reply)
-        elif isinstance(reply, StoreReplyError):
-            self.failed.append(reply)
+            entry.on_reply(error)
+        else:
+            self.failed.append(error)
 
     def _refused(self, entry: _Kept, error: StoreReplyError, kind: Kind) -> None:
         """A command was refused: none of the steps behind it was applied, for they were not in their turn."""
@@ -248,7 +300,7 @@ class Line:
             command = entry.command
             if entry.number:
                 number += 1
-                command = (*command[:-1], number)
+                command = (*command[:-1], str(number))
                 entry = entry._replace(command=command, number=number)
             self.kept.append(entry)
             self.kept_bytes += entry.size
@@ -270,16 +322,27 @@ class Line:
                 raise error
         while True:
             try:
-                self._dial(self)
-            except StoreError:
-                self.close()
+                if not self._dialled():
+                    continue
+            except BaseException:
+                if self.link is not None:
+                    self.link.spoil()
                 raise
-            try:
-                if self.kept:
-                    self.link.send([entry.command for entry in self.kept])  # type: ignore[union-attr]
-            except StoreAwayError:
-                continue
             return
+
+    def _dialled(self) -> bool:
+        """Whether there is a new connection, and what is unanswered was sent on it."""
+        try:
+            self._dial(self)
+        except StoreError:
+            self.close()
+            raise
+        try:
+            if self.kept:
+                self.link.send([entry.command for entry in self.kept])  # type: ignore[union-attr]
+        except StoreAwayError:
+            return False
+        return True
 
     def _entries(self, commands: Sequence[Command], each: OnReply, last: OnReply) -> list[_Kept]:
         entries: list[_Kept] = []
@@ -289,7 +352,7 @@ class Line:
             on_reply = last if at == end else each
             name = command[0]
             # A chunk is put into a place of its own by a command as it is: a script would copy it.
-            if self.key and name in STEPS and not _borrowed(command):
+            if self.key and name in STEPS and not borrows(command):
                 steps.append((command, on_reply))
                 continue
             if steps:
@@ -298,7 +361,7 @@ class Line:
             number = 0
             if self.key and name == "EVALSHA" and command[1] in numbered():
                 number = self.number = self.number + 1
-                command = (*command[:-_NO_LINE], self.key, number)
+                command = (*command[:-_NO_LINE], self.key, str(number))
             entries.append(self._keep(command, on_reply, number))
         if steps:
             entries.append(self._together(steps))
@@ -307,14 +370,14 @@ class Line:
     def _together(self, steps: Sequence[tuple[Command, OnReply]]) -> _Kept:
         number = self.number = self.number + 1
         whole = self._numbered([command for command, _ in steps])
-        return self._keep(whole, _Several(steps, self.failed), number)
+        return self._keep(whole, Several(steps, self.failed), number)
 
     def _numbered(self, steps: Sequence[Command]) -> Command:
         """Commands in one script, as the step of this number."""
         words: list[Arg] = []
         for command in steps:
             words += (len(command), *command)
-        return (*script("do", (), words)[:-_NO_LINE], self.key, self.number)
+        return (*script("do", (), words)[:-_NO_LINE], self.key, str(self.number))
 
     def _keep(self, command: Command, on_reply: OnReply, number: int) -> _Kept:
         if only_text(command):
@@ -325,7 +388,7 @@ class Line:
             if kind is bytes:
                 size += len(arg)  # type: ignore[arg-type]
             elif kind is memoryview or kind is bytearray:
-                borrowed = borrowed or _may_change(arg)
+                borrowed = borrowed or may_change(arg)
                 size += memoryview(arg).nbytes  # type: ignore[arg-type]
         if borrowed and size <= COPIED:
             command = tuple(
@@ -333,57 +396,3 @@ class Line:
             )
         self.kept_bytes += size
         return _Kept(command, on_reply, number, size)
-
-
-#: What it means that the store does not know a line, or less of it than it has answered.
-LOST_KEYS = (
-    "the store has lost its keys; it was restarted without its data or emptied, or another took its place "
-    "that had not received them"
-)
-
-
-class Told:
-    """Hands the reply to a cast on; an error is raised by the next command all the same."""
-
-    __slots__ = ("_failed", "_on_reply")
-
-    def __init__(self, on_reply: Callable[[Reply], None], failed: deque[StoreReplyError]) -> None:
-        self._on_reply = on_reply
-        self._failed = failed
-
-    def __call__(self, reply: Reply) -> None:
-        if isinstance(reply, StoreReplyError):
-            self._failed.append(reply)
-        self._on_reply(reply)
-
-
-class _Several:
-    """Hands the replies of one script to those who wait for those of each command."""
-
-    __slots__ = ("_callbacks", "_failed")
-
-    def __init__(self, steps: Sequence[tuple[Command, OnReply]], failed: deque[StoreReplyError]) -> None:
-        self._callbacks = [on_reply for _, on_reply in steps]
-        self._failed = failed
-
-    def __call__(self, reply: Reply) -> None:
-        several = isinstance(reply, list) and len(reply) == len(self._callbacks)
-        if isinstance(reply, StoreReplyError) and not any(self._callbacks):
-            self._failed.append(reply)
-        for at, on_reply in enumerate(self._callbacks):
-            if on_reply is not None:
-                on_reply(reply[at] if several else reply)
-
-
-def _may_change(arg: Arg) -> bool:
-    """Whether it is memory that its owner may change."""
-    return arg.__class__ is bytearray or (arg.__class__ is memoryview and arg.obj.__class__ is not bytes)
-
-
-def _borrowed(command: Command) -> bool:
-    """Whether an argument is memory that lies elsewhere."""
-    # A loop: a generator for each command costs a microsecond and a half.
-    for arg in command:  # noqa: SIM110
-        if arg.__class__ is memoryview or arg.__class__ is bytearray:
-            return True
-    return False

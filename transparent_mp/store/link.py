@@ -14,6 +14,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
+from types import FrameType
 from typing import Any, Union
 
 import hiredis
@@ -66,9 +67,11 @@ class Link:
         buffers: list[Any] = []
         small: list[bytes] = []
         for command in commands:
-            if not _STRINGS.issuperset(map(type, command)):
+            plain = _STRINGS.issuperset(map(type, command))
+            if not plain:
                 command = _spelled(command)
-            if _BUFFERS.isdisjoint(map(type, command)) and max(map(len, command)) < SCATTER:  # type: ignore[arg-type]
+                plain = _BUFFERS.isdisjoint(map(type, command))
+            if plain and max(map(len, command)) < SCATTER:  # type: ignore[arg-type]
                 small.append(hiredis.pack_command(command))
             else:
                 _pack_large(command, small, buffers)
@@ -181,6 +184,11 @@ class Link:
         with handlers_errors_only():
             self._sock.shutdown(socket.SHUT_RDWR)
 
+    def spoil(self) -> None:
+        """End it as hang_up() does, and use it no more; its fd stays open for who waits on that."""
+        self._torn = True
+        self.hang_up()
+
     def close(self) -> None:
         """End the connection, for every process that has a copy of its socket."""
         try:
@@ -234,6 +242,18 @@ def from_handler(error: OSError) -> bool:
     return step is not None and name != "socket" and not name.startswith(_OURS)
 
 
+def by_handler(error: BaseException) -> bool:
+    """Whether it began in a signal's handler: a function that is given a number and a frame."""
+    step = error.__traceback__
+    while step is not None:
+        code, names = step.tb_frame.f_code, step.tb_frame.f_locals
+        given = [names.get(name) for name in code.co_varnames[: code.co_argcount]]
+        if len(given) >= 2 and isinstance(given[-2], int) and isinstance(given[-1], FrameType):
+            return True
+        step = step.tb_next
+    return False
+
+
 @contextlib.contextmanager
 def handlers_errors_only() -> Iterator[None]:
     """Nothing is to be done about an OSError; but what a signal handler raises is the program's own."""
@@ -285,6 +305,20 @@ def only_text(command: Command) -> bool:
     """Whether no argument is bytes."""
     # By one call, where a loop over ten arguments takes a microsecond.
     return _TEXT.issuperset(map(type, command))
+
+
+def may_change(arg: Arg) -> bool:
+    """Whether it is memory that its owner may change."""
+    return arg.__class__ is bytearray or (arg.__class__ is memoryview and arg.obj.__class__ is not bytes)
+
+
+def borrows(command: Command) -> bool:
+    """Whether an argument is memory that lies elsewhere."""
+    # A loop: a generator for each command costs a microsecond and a half.
+    for arg in command:  # noqa: SIM110
+        if arg.__class__ is memoryview or arg.__class__ is bytearray:
+            return True
+    return False
 
 
 def _pack_large(command: Command, small: list[bytes], buffers: list[Any]) -> None:

@@ -42,6 +42,7 @@ class PopLine(Line):
         "_count",
         "_counts",
         "_given_up",
+        "_outstanding",
         "_plain",
         "_polled",
         "_pop",
@@ -62,6 +63,8 @@ class PopLine(Line):
         # Commands of the step behind it.
         self._steps = 0
         self._given_up = False
+        # Whether the pop may have been sent, and its answers were not taken.
+        self._outstanding = False
         # Elements in `taken`, the one included that it begins with, and about how many bytes.
         self._taken_length = 1
         self._taken_bytes = 0
@@ -73,12 +76,22 @@ class PopLine(Line):
         """Send a pop of that list, and `then` to run behind it; collect() has the answers."""
         if not self.usable:
             self._reconnect()
+        number = self.number
+        try:
+            self._prepare(key, then, blocking)
+            self._begin()
+        except BaseException:
+            if not self._outstanding:
+                self.number = number
+            raise
+
+    def _prepare(self, key: str, then: Sequence[Command], blocking: bool) -> None:
         then = self._in_order(then)
         self._plain = (("BLPOP", key, 0) if blocking else ("LPOP", key), *then)
         if not self.taken:
             pop: Command = self._plain[0]
         elif blocking:
-            pop = ("BLMOVE", key, self.taken, "LEFT", "LEFT", 0)
+            pop = ("BLMOVE", key, self.taken, "LEFT", "LEFT", "0")
         else:
             pop = ("LMOVE", key, self.taken, "LEFT", "LEFT")
         self._counts = bool(self.taken)
@@ -90,7 +103,6 @@ class PopLine(Line):
         self._pop = (pop, *then, *((("LTRIM", self.taken, 0, 0),) if self._trims else ()))
         self._count = 1 + len(then)
         self._given_up = False
-        self._begin()
 
     def _in_order(self, then: Sequence[Command]) -> tuple[Command, ...]:
         """The commands behind a pop, those that change something, which come first, as one step."""
@@ -149,6 +161,11 @@ class PopLine(Line):
         """Whether all answers are here."""
         return self.link is not None and len(self.link.arrived) >= len(self._pop)
 
+    @property
+    def outstanding(self) -> bool:
+        """Whether there may be a pop whose answers are still to be taken."""
+        return self._outstanding
+
     def give_up(self) -> None:
         """The pop is being ended: if its connection is lost it is not begun anew."""
         self._given_up = True
@@ -166,34 +183,50 @@ class PopLine(Line):
             self._polled = (self.link, other, poll)
         return poll
 
-    def answers(self) -> list[Reply]:
-        """Take what collect() has found: [element or None, *replies]."""
+    def answers(self, into: list[Reply] | None = None) -> list[Reply]:
+        """Take what collect() has found: [element or None, *replies].
+
+        `into`: a list that has them from the moment on in which they are taken.
+        """
         assert self.link is not None
         replies = list(self.link.arrived)
         del replies[self._count :]
         first = replies[0]
+        length, size = self._taken_length, self._taken_bytes
         if self._counts and isinstance(first, bytes):
-            self._taken_length = 1 if self._trims else self._taken_length + 1
-            self._taken_bytes = len(first) + (0 if self._trims else self._taken_bytes)
+            length = 1 if self._trims else length + 1
+            size = len(first) + (0 if self._trims else size)
         elif isinstance(first, list):
             # BLPOP names the list.
             replies[0] = first[1]
         if self._steps:
             done = replies[1]
             replies[1:2] = done if isinstance(done, list) else [done] * self._steps
-        self.link.arrived.clear()
-        self._pop = ()
         for at, reply in enumerate(replies):
             if isinstance(reply, StoreReplyError):
                 replies[at] = explained(self.link.address, reply)
-        return replies
+        # No signal's handler runs between these: before them nothing is taken, and behind them all is.
+        self._taken_length, self._taken_bytes = length, size
+        self._pop, self._outstanding = (), False
+        if into is None:
+            into = replies
+        else:
+            into += replies
+        self.link.arrived.clear()
+        return into
 
     def _begin(self) -> None:
+        # From here on what a signal's handler raises leaves a pop that has to be collected.
+        self._outstanding = True
+        assert self.link is not None
         try:
-            assert self.link is not None
             self.link.send(self._pop)
         except StoreAwayError:
             self._recovered()
+        except BaseException:
+            # What of it was sent is not known; a new connection finds out whether it was served.
+            self.link.spoil()
+            raise
 
     def _recovered(self) -> bool:
         """After a loss: whether the pop had been served, or is not to be begun anew."""
@@ -225,3 +258,7 @@ class PopLine(Line):
                 return True
             except StoreAwayError:
                 continue
+            except BaseException:
+                # Its answers would be taken for others'.
+                link.spoil()
+                raise

@@ -13,6 +13,12 @@ from typing import NamedTuple
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
 
+#: What it means that the store does not know a line, or less of it than it has answered.
+LOST_KEYS = (
+    "the store has lost its keys; it was restarted without its data or emptied, or another took its place "
+    "that had not received them"
+)
+
 
 class Kind(enum.Enum):
     """What may be done about a command that was refused; none of them was applied."""

@@ -21,7 +21,7 @@ from transparent_mp.store.link import Arg, Command
 #: that it was applied.
 _AS_IT_IS = ("admit", "done", "drained", "end_session", "fetch")
 #: What the arguments of a step end with where it is not one of a line; `line` puts its own in the place.
-NO_LINE = ("", 0)
+NO_LINE = ("", "0")
 #: Where `once` takes in a script.
 _BODY = "--@body"
 
@@ -67,7 +67,8 @@ def numbered() -> frozenset[str]:
 def script(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:
     """The command that runs lua/NAME.lua."""
     end = () if name in _AS_IT_IS else NO_LINE
-    return ("EVALSHA", _scripts()[name][1], len(keys), *keys, *args, *end)
+    # What is text already need not be spelled when it is sent.
+    return ("EVALSHA", _scripts()[name][1], str(len(keys)), *keys, *args, *end)
 
 
 def together(*commands: Command) -> Sequence[Command]:

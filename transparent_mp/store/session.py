@@ -16,7 +16,7 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -31,8 +31,8 @@ from transparent_mp.store.keeper import KEY_LEASES, dismiss
 from transparent_mp.store.keys import ID as ID
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.keys import new_id as new_id
-from transparent_mp.store.line import LOST_KEYS
 from transparent_mp.store.link import Arg, Command, Link
+from transparent_mp.store.refusals import LOST_KEYS
 from transparent_mp.store.replay import NUMBER, Numbers, Seen
 from transparent_mp.store.scripts import loading, script
 from transparent_mp.store.seal import Seal
@@ -42,6 +42,23 @@ from transparent_mp.store.store import Store
 SEALED = b"="
 #: Milliseconds for workers to read that their session has ended.
 END_MS = 10_000
+
+
+class Counting:
+    """A block in which what is refused is counted."""
+
+    # No generator: every message passes here.
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
+        if kind is not None and issubclass(kind, UntrustedPayloadError):
+            self._session.refused()
 
 
 @dataclass(repr=False)
@@ -125,14 +142,9 @@ class Session:
         key = self.keys("refused")
         self.store.soon(("INCR", key), ("PEXPIRE", key, self.ttl), ("SADD", self.keys("keys"), key))
 
-    @contextlib.contextmanager
-    def counting(self) -> Iterator[None]:
+    def counting(self) -> Counting:
         """Count what is refused within."""
-        try:
-            yield
-        except UntrustedPayloadError:
-            self.refused()
-            raise
+        return Counting(self)
 
     def ticket(self) -> dict[str, Any]:
         """What another process needs to join, secret included: for launches and real forks only."""

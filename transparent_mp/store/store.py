@@ -21,20 +21,22 @@ It does not know what keys and values mean.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Callable, cast
 
-from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.errors import StoreError
 from transparent_mp.originals import original
+from transparent_mp.store import popping
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.alarm import Alarm
-from transparent_mp.store.busy import Exchange
+from transparent_mp.store.busy import Exchange, unless_taken
+from transparent_mp.store.casts import Cast, Casts
 from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.lending import PopLines
-from transparent_mp.store.line import Line, OnReply, Told
+from transparent_mp.store.line import Line, OnReply
 from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.pops import NO_LOOKS, Looks, PopLine
 
@@ -47,8 +49,6 @@ OWED_READ = 64
 OWED_MAX = 1024
 #: The same in bytes of what was sent, which is kept until it is answered.
 KEPT_READ, KEPT_MAX = 1024 * 1024, 32 * 1024 * 1024
-#: Seconds after which a pop that CLIENT UNBLOCK did not find, since it was still on its way, is ended again.
-UNBLOCK_AGAIN = 0.01
 
 
 class Store:
@@ -88,7 +88,7 @@ class Store:
         # Whether this thread is in the middle: a finaliser or handler of it gets a link aside. Asked of the
         # lock, as a mark of our own would stay behind a handler that raises just before it is removed.
         self._amid: Callable[[], bool] = cast(Any, lock)._is_owned
-        self._later: deque[Sequence[Command]] = deque()
+        self._later = Casts()
         self._closed = False
         self._dialler.reset()
         #: Round trips waited for by this process: what the budget's tests count.
@@ -103,22 +103,45 @@ class Store:
             if self._line is not None:
                 self._dialler.readmit(self._line)
 
-    def cast(self, *commands: Command, on_reply: OnReply = None) -> None:
-        """Send and go on. `on_reply` is given the last command's reply when it is read."""
-        if self._amid():
-            replies = self.aside(*commands)
-            if on_reply is not None:
-                on_reply(replies[-1])
-            return
-        with self._lock, self._exchange:
-            line = self._turn()
-            line.put(commands, None, None if on_reply is None else Told(on_reply, line.failed))
-            if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
-                line.take_ready()
-                while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
-                    line.take(1)
-            if line.failed:
-                self._raise_failed()
+    def cast(self, *commands: Command, on_reply: OnReply = None, given: list[bool] | None = None) -> None:
+        """Send and go on. `on_reply` is given the last command's reply when it is read.
+
+        `given`: is filled when they are sure to be sent, whatever a signal's handler raises.
+        """
+        cast: Cast = [(commands, on_reply)]
+        try:
+            if given is not None:
+                given.append(True)
+            if self._amid():
+                cast.clear()
+                replies = self.aside(*commands)
+                if on_reply is not None:
+                    on_reply(replies[-1])
+                return
+            self._see_to_fork()
+            self._later.append(cast)
+            with self._lock, self._exchange:
+                try:
+                    line = self._turn()
+                except StoreError:
+                    # With the lock held, so that no other thread sends it all the same.
+                    cast.clear()
+                    raise
+                if len(line.kept) >= OWED_READ or line.kept_bytes >= KEPT_READ:
+                    line.take_ready()
+                    while len(line.kept) > OWED_MAX or line.kept_bytes > KEPT_MAX:
+                        line.take(1)
+                if line.failed:
+                    self._raise_failed()
+        except StoreError:
+            raise
+        except BaseException:
+            self._later.ensure(cast)
+            with contextlib.suppress(StoreError):
+                # Whoever waits for it is not to wait until this process needs the store again.
+                self._flush()
+                self.mend()
+            raise
         if self._later:
             self._flush()
 
@@ -126,7 +149,7 @@ class Store:
         """`cast` that takes no lock it might wait for and raises nothing."""
         # In the child of a fork a finaliser may run before `reset`, and what ends there is the parent's.
         if not self._closed and self._pid == _getpid():
-            self._later.append(commands)
+            self._later.append([(commands, None)])
             self._flush()
 
     def call(self, *commands: Command) -> list[Reply]:
@@ -134,20 +157,29 @@ class Store:
         replies = self.aside(*commands) if self._amid() else self._call(commands)
         if self._later:
             self._flush()
-        return _unless_refused(replies)
+        return popping.unless_refused(replies)
 
     def _call(self, commands: Sequence[Command], patience: float | None = None) -> list[Reply]:
         replies: list[Reply] = []
+        self._exchanged(commands, replies.append, lambda: len(replies) < len(commands), patience)
+        return replies
+
+    def _exchanged(
+        self,
+        commands: Sequence[Command],
+        on_reply: OnReply,
+        lacks: Callable[[], bool],
+        patience: float | None = None,
+    ) -> None:
         with self._lock, self._exchange:
             line = self._turn()
-            line.put(commands, replies.append, replies.append)
+            line.put(commands, on_reply, on_reply)
             self.waits += 1
             if patience is not None:
                 line.insist(patience)
-            while len(replies) < len(commands):
+            while lacks():
                 line.take(1)
             self._raise_failed()
-        return replies
 
     def aside(self, *commands: Command) -> list[Reply]:
         """An exchange on another line than the shared one: in the middle of one there, or because it raises
@@ -171,7 +203,7 @@ class Store:
 
     def insist(self, command: Command, patience: float) -> Reply:
         """`ask` for what must not wait on a connection that has silently died: see `Line.insist`."""
-        return _unless_refused(self._call((command,), patience))[0]
+        return popping.unless_refused(self._call((command,), patience))[0]
 
     def load(self, command: Command, into: memoryview) -> bool:
         """As `Line.load`; False also for a lost connection: ask() tells."""
@@ -191,58 +223,52 @@ class Store:
 
     def look(self) -> None:
         """Read the answers that are there, without waiting."""
-        if self._amid():
-            return
-        with self._lock, self._exchange:
-            if self._line is not None and self._line.kept:
-                self._line.take_ready()
+        if self._line is not None and self._line.kept:
+            self.mend()
 
     def pop(
-        self, key: str, timeout: float | None = None, then: Sequence[Command] = (), looks: Looks = NO_LOOKS
+        self,
+        key: str,
+        timeout: float | None = None,
+        then: Sequence[Command] = (),
+        looks: Looks = NO_LOOKS,
+        found: list[Reply] | None = None,
     ) -> list[Reply] | None:
         """Take the first element of the list, waiting up to `timeout` seconds (None: for ever).
 
-        Returns [element, *replies of `then`], or None when the time is over. `looks`: as finish().
+        Returns [element, *replies of `then`], or None when it is over. `looks`: see `pops.Looks`. `found`: a
+        list that has the replies from the moment on in which they are taken; what a signal's handler raises
+        then leaves it to the caller to give the element back.
         """
-        line = self.watch()
-        sent = False
-        try:
-            line.pop(key, then)
-            sent = True
-            self.waits += 1
-            self.finish(line, timeout, looks)
-        except StoreError:
-            line.close()
-            raise
-        except BaseException:
-            if sent:
-                self._give_back(line, key)
-            else:
-                line.close()
-            raise
-        replies = line.answers()
-        self.unwatch(line)
-        return None if _unless_refused(replies)[0] is None else replies
+        return popping.pop(self, key, timeout, then, looks, found)
+
+    def take(self, key: str, then: Sequence[Command], found: list[Reply]) -> list[Reply]:
+        """As pop() of an element that is there, in the order of the casts: [element or None, *replies]."""
+        if self._amid():
+            found += self.aside(("LPOP", key), *then)
+        else:
+            taking = popping.Taking(self, key, 1 + len(then), found)
+            try:
+                self._exchanged((("LPOP", key), *then), taking.collect, taking.lacks)
+            except StoreError:
+                raise
+            except BaseException:
+                # What has come is the caller's; what is still to come, nobody's.
+                taking.given_up = not found
+                self.settle()
+                raise
+        if self._later:
+            self._flush()
+        return popping.unless_refused(found)
+
+    def restore(self, key: str, replies: Sequence[Reply]) -> None:
+        """Put the element back with which those replies to a pop begin."""
+        if replies and isinstance(replies[0], bytes):
+            self.soon(("LPUSH", key, replies[0]))
 
     def finish(self, line: PopLine, timeout: float | None, looks: Looks = NO_LOOKS) -> None:
-        """Return when the pop that is outstanding on `line` has its answers, by ending it after `timeout`.
-
-        `looks`: see `pops.Looks`.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = next(looks, None)
-        while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if pause is not None and (left is None or pause < left):
-                if not self.wait(line, pause, alone=True):
-                    pause = next(looks, None)
-                    continue
-            elif not self.wait(line, left, alone=True):
-                self.unblock(line)
-            if line.collect():
-                return
-            # It was begun anew, for a reason that may have met what was cast, too.
-            self.mend()
+        """Return when the pop that is outstanding has its answers, by ending it after `timeout`."""
+        popping.finish(self, line, timeout, looks)
 
     def wait(self, line: PopLine, timeout: float | None, *, alone: bool = False) -> bool:
         """`line.wait`, and meanwhile see to the shared line: a cast that is lost with it has nobody else.
@@ -250,7 +276,7 @@ class Store:
         `alone`: no other thread may wait on the line.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while line.link is not None and not line.link.buffered():
+        while line.usable and not line.link.buffered():  # type: ignore[union-attr]
             # Who waits in the middle of an exchange cannot see to it.
             shared = None if self._amid() or self._line is line else self._line
             other = shared.link if shared is not None else None
@@ -319,22 +345,23 @@ class Store:
 
     def _flush(self) -> None:
         # Whoever holds the lock looks again after letting go of it, so nothing stays behind.
-        while self._later and not self._amid() and self._lock.acquire(blocking=False):
-            try:
-                with self._exchange:
-                    self._turn()
-            except StoreError:
-                # A finaliser has nobody to tell; the next command meets the same trouble.
-                self._later.clear()
-            finally:
-                self._lock.release()
+        while self._later and unless_taken(self._lock, self._send_later):
+            pass
+
+    def _send_later(self) -> bool:
+        try:
+            with self._exchange:
+                self._turn()
+        except StoreError:
+            # A finaliser has nobody to tell; the next command meets the same trouble.
+            return False
+        return True
 
     def _turn(self) -> Line:
         """The shared line, on which what finalisers wanted to send has gone ahead."""
         self._see_to_fork()
         line = self._shared()
-        while self._later:
-            line.put(self._later.popleft(), None, None)
+        self._later.put(line)
         return line
 
     def _shared(self) -> Line:
@@ -362,6 +389,7 @@ class Store:
 
     def _settle(self) -> None:
         if self._line is not None:
+            self._line.take(0)
             while self._line.kept:
                 self._line.take(1)
 
@@ -370,28 +398,3 @@ class Store:
             error = self._line.failed.popleft()
             self._line.failed.clear()
             raise error
-
-    def unblock(self, line: PopLine) -> None:
-        """End the wait that is outstanding on a line; its answer may come first."""
-        line.give_up()
-        while line.link is not None and not line.wait(0):
-            if self.ask("CLIENT", "UNBLOCK", line.link.number) or line.wait(UNBLOCK_AGAIN):
-                return
-
-    def _give_back(self, line: PopLine, key: str) -> None:
-        line.give_up()
-        if line.usable and not line.complete():
-            self.unblock(line)
-        while not line.collect():
-            continue
-        first = line.answers()[0]
-        if isinstance(first, bytes):
-            self.cast(("LPUSH", key, first))
-        self.unwatch(line)
-
-
-def _unless_refused(replies: list[Reply]) -> list[Reply]:
-    for reply in replies:
-        if isinstance(reply, StoreReplyError):
-            raise reply
-    return replies

@@ -145,7 +145,7 @@ def test_what_is_known_to_be_sent_is_not_sent_again(processes):
     assert not one.engine.publish()
     one.view[1] = ord("b")
     (command,) = one.engine.publish()
-    assert command[8:-2] == (3, 0, 1, 0, 1, b"b")
+    assert command[8:-2] == ("3", "0", "1", "0", "1", b"b")
     other.acquire()
     assert bytes(other.view) == b"a."
 
@@ -274,7 +274,17 @@ def test_only_what_changed_travels(processes):
     one, _other = processes(bytes(BLOCK * 8))
     one.view[5 * BLOCK + 3] = 1
     (command,) = one.engine.publish()
-    assert command[-5:-2] == (5, 3, b"\1")
+    assert command[-5:-2] == ("5", "3", b"\1")
+
+
+def test_a_change_of_many_blocks_moves_no_list_of_all_others(processes):
+    one, other = processes(bytes(20 * BLOCK))
+    one.view[::BLOCK] = b"x" * 20
+    one.release()
+    other.acquire()
+    assert other.view == one.view
+    key = one.session.keys.object(one.replica.oid, "g")
+    assert one.session.store.ask("OBJECT", "ENCODING", key) == b"skiplist"
 
 
 def test_a_change_larger_than_an_answer_comes_whole(processes, monkeypatch):

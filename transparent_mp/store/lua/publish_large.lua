@@ -187,6 +187,8 @@ sweep()
 redis.call('HSET', data, 'n', version, 'w', writer, 's:' .. writer, applied,
            'f', owner == writer and foreign or before, 'o', ARGV[3], 'j', journal())
 if before == 0 then
+  -- A set in which a name is so long is no flat list, in which each of a hundred changes moves all others.
+  redis.call('ZADD', KEYS[3], 0, string.rep('-', 65))
   redis.call('PEXPIRE', data, ARGV[2])
   redis.call('PEXPIRE', KEYS[3], ARGV[2])
 end
