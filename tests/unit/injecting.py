@@ -72,10 +72,14 @@ def _is_finaliser(frame: FrameType | None) -> bool:
     return False
 
 
+#: Nothing is noticed where a `with` calls; behind an acquire plain Python loses what was acquired, too.
+UNNOTICED = frozenset(("__enter__", "acquire", "_acquire_shared"))
+
+
 def _noticed(frame: FrameType) -> bool:
     """Whether a handler may run when that frame has returned, before its caller goes on."""
-    # From Python 3.11 on a function's return is none of the places; where a `with` calls it never was.
-    return sys.version_info < (3, 11) and frame.f_code.co_name != "__enter__"
+    # From Python 3.11 on a function's return is none of the places.
+    return sys.version_info < (3, 11) and frame.f_code.co_name not in UNNOTICED
 
 
 def each_point(step: int = 1) -> Iterator[Injector]:
