@@ -51,18 +51,18 @@ MUTANTS = {
     "exit": Mutant("worker/child.py", "        memory.leave()\n", ""),
     "send": Mutant(
         "primitives/connection.py",
-        "memory.cast(*first, push, on_reply=shared.sent)",
-        "session.store.cast(*first, push, on_reply=shared.sent)",
+        "memory.cast(*first, push, on_reply=shared.sent, given=given)",
+        "session.store.cast(*first, push, on_reply=shared.sent, given=given)",
     ),
     "unlock": Mutant(
         "primitives/synchronize.py",
-        "            memory.cast(command, riders=self.riders)\n            return",
-        "            sessions.current().store.cast(command)\n            return",
+        "go()\n            memory.cast(self._giving(sessions.current()), riders=self.riders, given=given)",
+        "go()\n            sessions.current().store.cast(self._giving(sessions.current()), given=given)",
     ),
     "up": Mutant(
         "primitives/synchronize.py",
-        "        if memory.call(command, riders=self.riders)[-1] == 0:",
-        "        if sessions.current().store.call(command)[-1] == 0:",
+        "if memory.call(self._giving(sessions.current()), riders=self.riders)[-1] == 0:",
+        "if sessions.current().store.call(self._giving(sessions.current()))[-1] == 0:",
     ),
     "set": Mutant(
         "primitives/event.py",
@@ -83,8 +83,8 @@ MUTANTS = {
     ),
     "lock": Mutant(
         "primitives/synchronize.py",
-        "            token, *replies = taken\n        memory.merge(replies)\n",
-        "            token, *replies = taken\n",
+        "            token, *replies = found\n            memory.merge(replies)\n",
+        "            token, *replies = found\n",
     ),
     "await": Mutant("primitives/rendezvous.py", "        memory.merge(replies[1:])\n", ""),
     "look": Mutant("primitives/rendezvous.py", "        memory.merge(replies)\n", ""),
@@ -129,7 +129,10 @@ MUTANTS = {
         "store/lua/publish.lua", "by == writer and foreigner or last", "foreigner", ("--small",)
     ),
     "news without contents": Mutant(
-        "primitives/replica.py", "            answer[4] = version\n", "            pass\n", ("--small",)
+        "primitives/replica.py",
+        "answer[4] = version if len(reply) == 5 else 0",
+        "answer[4] = 0",
+        ("--small",),
     ),
     "no news of others before mine": Mutant(
         "primitives/replica.py",
