@@ -53,6 +53,9 @@ STOP_PRIORITY = -900
 class Engine:
     """All replicas of one process. Thread-safe."""
 
+    # For finalisers at the interpreter's end, when this module is empty.
+    _unless_taken = staticmethod(unless_taken)
+
     def __init__(self, session: Session | None = None) -> None:
         """`session`: None for the process's own, which is looked up when it is needed."""
         self._session = session
@@ -328,7 +331,7 @@ class Engine:
 
     def _free_unused(self) -> None:
         # Whoever holds the lock looks again after letting go of it.
-        while self._unused and unless_taken(self._lock, self._free_one):
+        while self._unused and self._unless_taken(self._lock, self._free_one):
             pass
 
     def _free_one(self) -> bool:
