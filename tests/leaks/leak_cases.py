@@ -52,6 +52,16 @@ class Server:
         self._file.close()
         self._link.close()
 
+    def held(self) -> int:
+        """Bytes without what its connections' buffers have grown to, which comes and goes.
+
+        In one write, so that both answers are of one moment; the sum of the buffers in INFO is an older one.
+        """
+        self._link.sendall(b"INFO memory\r\nCLIENT LIST\r\n")
+        memory, clients = (self._file.read(int(self._file.readline()[1:]) + 2).decode() for _ in range(2))
+        (used,) = (int(line[12:]) for line in memory.splitlines() if line.startswith("used_memory:"))
+        return used - sum(int(word[8:]) for word in clients.split() if word.startswith("tot-mem="))
+
     def info(self, section: str, name: str) -> int:
         lines = self.ask("INFO", section).splitlines()
         return next(int(line.partition(":")[2]) for line in lines if line.startswith(name + ":"))
@@ -88,8 +98,7 @@ def weigh(server: Server) -> dict[str, int]:
         "client_rss": status("self", "VmRSS"),
         "client_fds": len(os.listdir("/proc/self/fd")),
         "client_threads": status("self", "Threads"),
-        # Without what its connections' buffers have grown to, which comes and goes.
-        "store_memory": server.info("memory", "used_memory") - server.info("memory", "mem_clients_normal"),
+        "store_memory": server.held(),
         "store_keys": int(server.ask("DBSIZE")),
         "store_members": int(server.ask("EVAL", f'"{MEMBERS}"', "0")),
         "store_connections": len(server.ask("CLIENT", "LIST").strip().splitlines()),
