@@ -139,7 +139,7 @@ def test_what_stands_before_a_process(body: bytes) -> None:
     word, rest = ahead.split(body)
     assert body[2:] == word + rest
     session: Any = SimpleNamespace(seal=Seal(SECRET), refused=lambda: None)
-    assert ahead.read(session, "it", word) == ([], {})
+    assert ahead.read(session, "it", word) == ([], {}, "")
 
 
 @fuzzed
