@@ -29,6 +29,7 @@ import os
 import select
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import Callable
 
@@ -241,8 +242,8 @@ class Watch:
         return self._store.wait(self.line, timeout)
 
 
-#: Those of this process that are not closed.
-_watches: set[Watch] = set()
+#: Those of this process that are not closed; weakly, as one may be interrupted before anybody has it.
+_watches: weakref.WeakSet[Watch] = weakref.WeakSet()
 
 
 def catch_up(ask: Callable[..., list[Reply]], watches: Iterable[Watch]) -> bool:
