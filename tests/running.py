@@ -1,8 +1,9 @@
-"""How a program that a test has started and that hangs is ended, and what it had said until then."""
+"""How a test sees that a process has ended; how a program that hangs is, and what it had said until then."""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 from typing import Any
@@ -28,3 +29,15 @@ def last_words(program: subprocess.Popen[Any]) -> str:
     return "\n".join(
         text.decode(errors="replace") if isinstance(text, bytes) else text for text in said if text
     )
+
+
+def gone(pid: int, within: float) -> bool:
+    """Whether that process has ended, at the latest after so many seconds."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], within)[0])
+    finally:
+        os.close(fd)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from running import gone
 
 from transparent_mp.worker import siblings
 
@@ -76,17 +76,6 @@ PROGRAM = """
 """
 
 
-def gone(pid: int, within: float = 60.0) -> bool:
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([fd], [], [], within)[0])
-    finally:
-        os.close(fd)
-
-
 def begun(program: Start) -> tuple[Any, int, int]:
     """A program that has a template, whose number follows, and its worker's."""
     running = program(PROGRAM, files={"noted.py": NOTED}, WORKERS="1", LEASE="4")
@@ -107,7 +96,7 @@ def test_modules_are_not_imported_by_each_of_them(program: Start) -> None:
     running.say("go on")
     ran = running.finish(60.0)
     assert (ran.out, ran.err, ran.status) == ("done\n", "", 0)
-    assert gone(template)
+    assert gone(template, 60.0)
 
 
 def test_without_its_template_they_go_on(program: Start) -> None:
@@ -121,7 +110,7 @@ def test_without_its_template_they_go_on(program: Start) -> None:
 def test_a_template_ends_with_its_worker(program: Start) -> None:
     _, template, worker = begun(program)
     os.kill(worker, signal.SIGKILL)
-    assert gone(template)
+    assert gone(template, 60.0)
 
 
 UNFIT = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from running import gone
 
 Start = Callable[..., Any]
 Survivors = Callable[[str, float], "dict[int, str]"]
@@ -20,18 +20,6 @@ SOON = 5.0
 #: Settings under which the dead are noticed soon. A key lives for three leases.
 LEASE = 2
 QUICK = {"LEASE": str(LEASE), "WORKERS": "2"}
-
-
-def gone(pid: int, within: float) -> bool:
-    """Whether that process has ended, at the latest after so many seconds."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([fd], [], [], within)[0])
-    finally:
-        os.close(fd)
 
 
 #: What every program here begins with: processes that say where they run, and then wait.
