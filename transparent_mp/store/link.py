@@ -20,6 +20,7 @@ from typing import Any, Union
 import hiredis
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
+from transparent_mp.store.spin import Spin
 
 Arg = Union[bytes, bytearray, memoryview, str, int, float]
 Command = tuple[Arg, ...]
@@ -37,7 +38,10 @@ READ_SMALL, READ_LARGE = 16 * 1024, 64 * 1024
 class Link:
     """A connected socket that speaks RESP2. `address` is for messages and holds no secret."""
 
-    __slots__ = ("_poll", "_read_size", "_reader", "_sock", "_torn", "address", "arrived", "name", "number")
+    __slots__ = (
+        *("_poll", "_read_size", "_reader", "_sock", "_torn"),
+        *("address", "arrived", "name", "number", "spin"),
+    )
 
     def __init__(self, sock: socket.socket, address: str) -> None:
         self._sock = sock
@@ -45,6 +49,8 @@ class Link:
         self._reader = hiredis.Reader(replyError=StoreReplyError, notEnoughData=_MORE)
         self._read_size = READ_SMALL
         self._poll: select.poll | None = None
+        #: For whoever waits on the link, with a poll of its own or by wait() and gather().
+        self.spin = Spin()
         # Set while bytes are between the socket and the reader: an exception that arrives there
         # (a signal handler's) leaves the stream unusable.
         self._torn = False
@@ -131,7 +137,12 @@ class Link:
         if self._reader.has_data():
             self._parse()
         while len(self.arrived) < count:
-            self._fill()
+            # What TLS has read already no poll sees.
+            if type(self._sock) is socket.socket and not self.spin.look(self._poller()):
+                self._fill()
+                self.spin.slept()
+            else:
+                self._fill()
             self._parse()
 
     def _parse(self) -> None:
@@ -153,10 +164,13 @@ class Link:
         return bool(self.arrived) or self._reader.has_data()
 
     def _readable(self, timeout: float | None) -> bool:
+        return bool(self.spin.wait(self._poller(), timeout))
+
+    def _poller(self) -> select.poll:
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(self._sock, select.POLLIN)
-        return bool(self._poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
+        return self._poll
 
     def ended(self) -> bool:
         """Whether the other side has closed the connection and nothing of it is left to be read.

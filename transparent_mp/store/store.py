@@ -283,8 +283,8 @@ class Store:
             if other is not None and not other.usable:
                 other = None
             poll, fd = line.poll(other, alone), line.fileno()
-            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-            happened = poll.poll(left)
+            left = None if deadline is None else deadline - time.monotonic()
+            happened = line.link.spin.wait(poll, left)  # type: ignore[union-attr]
             if not happened or fd in dict(happened):
                 return bool(happened)
             self.mend()
