@@ -40,9 +40,10 @@ from transparent_mp.store.seal import TAG
 from transparent_mp.store.session import new_id
 
 #: Tasks in one write. Larger: the first of a burst waits for the last to be pickled.
-BURST = 64
-#: Seconds after which a burst is written however much is at hand. Larger: processes idle at its begin.
-HELD = 0.0003
+BURST = 256
+#: Seconds after which a burst is written however much is at hand: at its begin, and by and by. Larger:
+#: processes idle; smaller: they find few tasks each time, and wake up for each few.
+HELD, HELD_MOST = 0.0003, 0.002
 #: Bytes and number of tasks without a result, beyond which a put waits. Larger: more memory of the store.
 WINDOW = 4 * 1024 * 1024
 MESSAGES = 8192
@@ -85,6 +86,7 @@ class TaskQueue:
         self._first: list[Command] = []
         self._messages: list[bytes] = []
         self._since = 0.0
+        self._held = HELD
         self._bytes = 0
         self._changed = threading.Condition(threading.Lock())
         #: Tasks without a result: name -> tag and size of the message.
@@ -147,11 +149,14 @@ class TaskQueue:
         now = time.monotonic()
         # The first of a burst goes at once, since processes wait for it; so does what ends one.
         enough = len(self._messages) >= BURST or self._bytes > WINDOW // 16
-        if enough or name is None or now - self._since >= HELD:
+        if enough or name is None or now - self._since >= self._held:
+            held = min(HELD_MOST, 2 * self._held)
             self.flush(now)
+            self._held = held
 
     def flush(self, now: float = 0.0) -> None:
-        """Send what was put."""
+        """Send what was put; a burst ends here."""
+        self._held = HELD
         if not self._messages:
             return
         first, messages = self._first, self._messages

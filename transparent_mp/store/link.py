@@ -114,11 +114,13 @@ class Link:
         if got != head:
             self._feed(got)
             return False
+        # All of it in one call, for each of which the interpreter is let go of and wanted back.
+        flags = socket.MSG_WAITALL if type(self._sock) is socket.socket else 0
         self._torn = True
         try:
             at = 0
             while at < len(into):
-                count = self._sock.recv_into(into[at:])
+                count = self._sock.recv_into(into[at:], 0, flags)
                 if not count:
                     raise self._lost(None)
                 at += count
