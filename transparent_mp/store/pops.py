@@ -193,10 +193,12 @@ class PopLine(Line):
         del replies[self._count :]
         first = replies[0]
         length, size = self._taken_length, self._taken_bytes
-        if self._counts and isinstance(first, bytes):
-            length = 1 if self._trims else length + 1
-            size = len(first) + (0 if self._trims else size)
-        elif isinstance(first, list):
+        if self._trims:
+            # Behind a pop in vain, too.
+            length, size = 1, len(first) if isinstance(first, bytes) else 0
+        elif self._counts and isinstance(first, bytes):
+            length, size = length + 1, len(first) + size
+        if isinstance(first, list):
             # BLPOP names the list.
             replies[0] = first[1]
         if self._steps:
