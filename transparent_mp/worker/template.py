@@ -104,6 +104,11 @@ class Template:
 
     def fork(self) -> Running | None:
         """A copy of it, waiting for its frame; None if there can be none now."""
+        running = self.order()
+        return running if running is not None and self.arrived(running) else None
+
+    def order(self) -> Running | None:
+        """A copy, for `arrived` to tell of before another is ordered; None if there can be none now."""
         if not self._free:
             return None
         slot = self._free.pop()
@@ -113,15 +118,28 @@ class Template:
         running.on_close = functools.partial(self._closed, slot)
         try:
             socket.send_fds(self._here, [bytes([slot])], running.passed_on())
-            child = int(self._answer(PATIENCE) or b"0")
         except OSError:
-            child = 0
-        running.parent_side(child)
-        if child:
+            self.close()
+        running.parent_side(0)
+        if self.state is not State.GONE:
             return running
         running.close()
-        self.close()
         return None
+
+    def answered(self) -> bool:
+        """Whether `arrived` need not wait."""
+        return self.state is State.GONE or bool(select.select([self._here], [], [], 0)[0])
+
+    def arrived(self, running: Running) -> bool:
+        """Whether the copy that was ordered is there, and waits for its frame."""
+        try:
+            running.child = 0 if self.state is State.GONE else int(self._answer(PATIENCE) or b"0")
+        except OSError:
+            running.child = 0
+        if not running.child:
+            running.close()
+            self.close()
+        return bool(running.child)
 
     def close(self) -> None:
         """It reads the end of its orders and leaves."""
@@ -229,7 +247,7 @@ def _prepare(
     session.depot, session.shelf = shelf.depot, shelf.content
     sessions.attach(session)
     common, _ = pickle.loads(unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1]))
-    return child.Copied(session, shelf, common, telling, roam)
+    return child.Copied(session, ticket["worker"], shelf, common, telling, roam)
 
 
 def _serve(orders: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:

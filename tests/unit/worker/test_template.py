@@ -52,10 +52,10 @@ def begin(session: OwnedSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Be
     shelf, uid, begun = Shelf(), new_id(), []
     _, body = pack(session, "process:" + uid, pickle.dumps((b"common", b"object")))
     frame = encode({"kind": "run", "uid": uid}, ahead.NO_WORD + body)
-    ticket = dict(session.ticket(), log="warning")
+    ticket = dict(session.ticket(), log="warning", worker="w")
 
     def begin(prepare: Callable[[Any], Any]) -> Template:
-        def copied(given: Any, _shelf: Shelf, common: bytes, *_rest: Any) -> Any:
+        def copied(given: Any, _worker: str, _shelf: Shelf, common: bytes, *_rest: Any) -> Any:
             assert common == b"common"
             return SimpleNamespace(made=prepare(given))
 
