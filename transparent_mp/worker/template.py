@@ -19,6 +19,7 @@ from __future__ import annotations
 import enum
 import fcntl
 import functools
+import gc
 import os
 import pickle
 import select
@@ -211,6 +212,8 @@ def _be(
     child.die_with_supervisor()
     child.stand_alone()
     calls, asked, written = siblings.calls(), _Asked(), _swallow_output()
+    # What ends later would give its descriptor's number to one that stays open.
+    gc.collect()
     before = _open_here()
     if calls is None:
         return None
