@@ -136,6 +136,10 @@ class Running:
             file.write(frame)
         self._frame_writer = -1
 
+    def has_frame(self) -> bool:
+        """In the child: whether something of its frame is there."""
+        return bool(self.waiting(self._frame_reader))
+
     def receive(self) -> bytes:
         """In the child: wait for its frame; b'' when there will be none."""
         found = bytearray()
