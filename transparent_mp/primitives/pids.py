@@ -122,4 +122,5 @@ def _after_fork_in_child() -> None:
     _Own.pid = None
 
 
+# Not by `forked`, which would be one more module at each interpreter's start.
 os.register_at_fork(after_in_child=_after_fork_in_child)

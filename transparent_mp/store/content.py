@@ -116,6 +116,11 @@ def unpack(session: Session, place: str, message: bytes, seen: Seen | None = Non
     return content
 
 
+def is_whole(message: bytes) -> bool:
+    """Whether its content stands in it and nobody is told that it was taken: unpack() can be repeated."""
+    return message[TAG + NUMBER : TAG + NUMBER + 1] == b"I"
+
+
 def unpack_whole(session: Session, place: str, message: bytes) -> Buffer:
     """The same of a content that was not sent in pieces."""
     content = unpack(session, place, message)

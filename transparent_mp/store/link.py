@@ -212,6 +212,10 @@ class Link:
         finally:
             self._sock.close()
 
+    def detach(self) -> socket.socket:
+        """The socket, which is the caller's from here on."""
+        return self._sock
+
     def drop(self) -> None:
         """Close this process's copy; the connection is another's."""
         self._sock.close()

@@ -212,7 +212,7 @@ class Store:
 
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""
-        if self._amid():
+        if self._amid() or (self._line is None and not self._later):
             return
         with self._lock, self._exchange:
             self._settle()

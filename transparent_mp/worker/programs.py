@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import pickle
 import sys
-from collections.abc import Iterator
 from multiprocessing import process, util
 from typing import Any
 
@@ -80,8 +79,9 @@ class Program:
         own = {*around["own"], *around["hidden"]}
         if own and not sees_the_same(around["served"]):
             sys.meta_path.insert(0, OwnFinder(finder, own))
-        self._settings: dict[str, bytes] | None = None
-        with _inheriting():
+        self._settings: dict[str, bytes] = {}
+        self._own_settings: list[settings.Own] = []
+        with _Inheriting():
             data = pickle.loads(prepared)
             if method == "fork":
                 _inherit(data)
@@ -91,30 +91,41 @@ class Program:
             else:
                 spawn.prepare(data, script=sources.script)
 
-    def import_referred(self) -> None:
-        """Import what the process object refers to, as far as that is possible."""
-        for name in self._referred:
-            with contextlib.suppress(Exception):
-                # Whoever unpickles it meets the same.
-                importlib.import_module(name)
+    def make_ready(self) -> None:
+        """In who is copied for several: import what the process object refers to, as far as possible, and set
+        what they inherit.
+        """
+        with _Inheriting():
+            for name in self._referred:
+                with contextlib.suppress(Exception):
+                    # Whoever unpickles it meets the same.
+                    importlib.import_module(name)
+            self._set_common()
+
+    def _set_common(self) -> None:
+        values, self._settings = self._settings, {}
+        if values:
+            self._own_settings = settings.apply_common(values)
 
     def process(self, obj: bytes) -> Any:
         """The process object, in an interpreter that is ready to run it."""
-        with _inheriting():
-            if self._settings is not None:
-                settings.apply(self._settings)
+        with _Inheriting():
+            self._set_common()
+            settings.apply_own(self._own_settings)
             return pickle.loads(obj)
 
 
-@contextlib.contextmanager
-def _inheriting() -> Iterator[None]:
+class _Inheriting:
     # By this the standard library tells a program that starts processes while it is being imported, and
     # managers' proxies that what is inherited is counted by the parent.
-    current: Any = process.current_process()
-    current._inheriting = True
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        current: Any = process.current_process()
+        current._inheriting = True
+        self._current = current
+
+    def __exit__(self, *_exc: object) -> None:
+        current: Any = self._current
         del current._inheriting
 
 

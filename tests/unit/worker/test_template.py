@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import pickle
@@ -52,15 +53,14 @@ def begin(session: OwnedSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Be
     shelf, uid, begun = Shelf(), new_id(), []
     _, body = pack(session, "process:" + uid, pickle.dumps((b"common", b"object")))
     frame = encode({"kind": "run", "uid": uid}, ahead.NO_WORD + body)
-    ticket = dict(session.ticket(), log="warning")
+    ticket = dict(session.ticket(), log="warning", worker="w")
 
     def begin(prepare: Callable[[Any], Any]) -> Template:
-        def prepared(given: Any, _shelf: Shelf, common: bytes) -> Any:
+        def copied(given: Any, _worker: str, _shelf: Shelf, common: bytes, *_rest: Any) -> Any:
             assert common == b"common"
-            program = SimpleNamespace(import_referred=lambda: None)
-            return SimpleNamespace(made=prepare(given), program=program)
+            return SimpleNamespace(made=prepare(given))
 
-        monkeypatch.setattr(child, "Prepared", prepared)
+        monkeypatch.setattr(child, "Copied", copied)
         begun.append(template.begin("like", frame, lambda: None, ticket, shelf, answers))
         return begun[-1]
 
@@ -178,6 +178,30 @@ def test_what_is_not_memory_alone_makes_it_unfit(begin: Begin, body: Callable[[A
     made = begin(body)
     assert settled(made) is State.GONE
     assert not made.ready()
+
+
+class Garbage:
+    """A file that is open until the collector comes."""
+
+    def __init__(self) -> None:
+        self.me = self
+        self.file = os.open(os.devnull, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+
+def test_a_file_in_the_place_of_garbage_makes_it_unfit(begin: Begin) -> None:
+    def collect_and_keep(session: Any) -> None:
+        gc.collect()
+        keep_a_file(session)
+
+    gc.disable()
+    try:
+        Garbage()
+        assert settled(begin(collect_and_keep)) is State.GONE
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
