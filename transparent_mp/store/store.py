@@ -88,6 +88,7 @@ class Store:
         # Whether this thread is in the middle: a finaliser or handler of it gets a link aside. Asked of the
         # lock, as a mark of our own would stay behind a handler that raises just before it is removed.
         self._amid: Callable[[], bool] = cast(Any, lock)._is_owned
+        self.amid = self._amid
         self._later = Casts()
         self._closed = False
         self._dialler.reset()
