@@ -92,9 +92,10 @@ class Store:
         self._later = Casts()
         self._closed = False
         self._dialler.reset()
+        self.ending = self._dialler.ending
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
-        self._exchange = Exchange()
+        self._exchange = Exchange(self.ending)
 
     def admit(self, admission: Admission) -> None:
         """From here on every line is one of a session."""
@@ -282,6 +283,7 @@ class Store:
             poll, fd = line.poll(other, alone), line.fileno()
             left = None if deadline is None else deadline - time.monotonic()
             happened = line.link.spin.wait(poll, left)  # type: ignore[union-attr]
+            self.ending.park()
             if not happened or fd in dict(happened):
                 return bool(happened)
             self.mend()
@@ -381,6 +383,7 @@ class Store:
 
     def _check(self) -> None:
         if self._closed:
+            self.ending.meet()
             raise StoreError("this process has left its session; nothing can be sent any more")
         self._dialler.check()
 
