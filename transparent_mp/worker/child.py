@@ -45,6 +45,8 @@ from transparent_mp.worker.shelf import Shelf
 
 #: Stands for the number of a process that is not known yet.
 _PID = -(2**62)
+#: Length of a frame up to which it is whole; larger contents are stored apart.
+WHOLE = 64 * 1024
 #: Exit code when the process could not even be made: as for an interpreter that fails to start.
 UNMADE = 1
 
@@ -95,11 +97,14 @@ class Copied(Prepared):
         session: Session,
         worker: str,
         shelf: Shelf,
+        sample: bytes,
         common: bytes,
         telling: Telling | None,
         roam: Callable[[], None],
     ) -> None:
-        """`telling`: on which each tells of its end."""
+        """`sample`: the frame of one of them; `telling`: on which each tells of its end."""
+        # It does not look for what lies beside its frame.
+        self._sample = sample if len(sample) < WHOLE else b""
         self._common, self._telling, self._roam = common, telling, roam
         self._exit = exit_of(session, _PID, 0, worker)
         # What it imports, its copies need not tell.
@@ -117,6 +122,10 @@ class Copied(Prepared):
         """In a copy: do what needs no frame; returns where its sockets go."""
         self._channel = channel
         approach(self.session, ticket)
+        _partake(self.session, channel)
+        if self._sample:
+            # For nothing but that the memory that is written to is this process's own from now on.
+            _opened(self.session, *decode(self._sample))
         self._roam()
         return self._sockets
 
@@ -167,13 +176,11 @@ def run(
             os._exit(0)
         head, body = decode(frame)
         session = _session(ticket, head, copied)
-        session.store.hold(channel.hold)
-        session.depot, session.shelf = shelf.depot, shelf.content
-        untold.become_own(channel.untold)
-        held.become_own(channel.held)
-        sessions.attach(session)
-        _, body = ahead.split(body)
-        content = unpack_whole(session, "process:" + session.uid, body)
+        if copied is None:
+            session.depot, session.shelf = shelf.depot, shelf.content
+            _partake(session, channel)
+            sessions.attach(session)
+        content = _opened(session, head, body)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
         common, obj = pickle.loads(content)
         if copied is None:
@@ -204,6 +211,17 @@ def run(
     finally:
         _flush()
         os._exit(code)
+
+
+def _partake(session: Session, channel: Running) -> None:
+    """Let the supervisor have what outlives this process."""
+    session.store.hold(channel.hold)
+    untold.become_own(channel.untold)
+    held.become_own(channel.held)
+
+
+def _opened(session: Session, head: Head, body: bytes) -> Buffer:
+    return unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1])
 
 
 def _session(ticket: dict[str, Any], head: Head, copied: Copied | None) -> Session:

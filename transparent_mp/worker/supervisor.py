@@ -169,7 +169,7 @@ class Supervisor:
         return begun
 
     def _due(self) -> float:
-        due = min(self._membership.renew_at, self._limit.next_after(time.monotonic()), self._spares.due())
+        due = min(self._membership.renew_at, self._limit.next_after(time.monotonic()))
         return min(due, self._idle_since + self._ticket["linger"]) if self.state is State.READY else due
 
     def _see_to_lease(self) -> None:
@@ -356,7 +356,6 @@ class Supervisor:
             # No lock on a file is held any more, either.
             forget_files(self._session, pid)
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
-        self._spares.free()
         if not self._running:
             self._idle_since = time.monotonic()
             if self.state is State.RUNNING:

@@ -118,6 +118,7 @@ class Template:
         running = Running(self._slots[slot], self.like)
         running.on_close = functools.partial(self._closed, slot)
         try:
+            siblings.draw_near(self.child)
             socket.send_fds(self._here, [bytes([slot])], running.passed_on())
         except OSError:
             self.close()
@@ -126,10 +127,6 @@ class Template:
             return running
         running.close()
         return None
-
-    def answered(self) -> bool:
-        """Whether `arrived` need not wait."""
-        return self.state is State.GONE or bool(select.select([self._here], [], [], 0)[0])
 
     def arrived(self, running: Running) -> bool:
         """Whether the copy that was ordered is there, and waits for its frame."""
@@ -250,11 +247,12 @@ def _prepare(
     session.depot, session.shelf = shelf.depot, shelf.content
     sessions.attach(session)
     common, _ = pickle.loads(unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1]))
-    return child.Copied(session, ticket["worker"], shelf, common, telling, roam)
+    return child.Copied(session, ticket["worker"], shelf, frame, common, telling, roam)
 
 
 def _serve(orders: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:
     """Fork as it is ordered; returns in each copy."""
+    siblings.give_way(calls)
     # It has no part in the session, and is alone.
     forks.leave_out(True)
     while True:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from transparent_mp.worker.spares import AHEAD, ROW, Spares
+from transparent_mp.worker.spares import ROW, Spares
 
 
 class FakeRunning:
@@ -22,7 +22,7 @@ class FakeTemplate:
         self.like = like
         self.frame = frame
         self.is_ready = self.forks = True
-        self.closed = self.has_answered = False
+        self.closed = False
         self.ordered: FakeRunning | None = None
 
     def ready(self) -> bool:
@@ -34,11 +34,8 @@ class FakeTemplate:
 
     def order(self) -> FakeRunning | None:
         assert self.ordered is None
-        self.ordered = FakeRunning(self.like) if self.forks else None
+        self.ordered = self.fork()
         return self.ordered
-
-    def answered(self) -> bool:
-        return self.has_answered
 
     def arrived(self, running: FakeRunning) -> bool:
         assert running is self.ordered
@@ -68,17 +65,9 @@ class Made:
         return taken  # type: ignore[no-any-return]
 
     def idle(self) -> None:
-        """The process has ended, and there is time."""
-        self.spares.free()
+        self.spares.prepare()
         self.spares.prepare()
         self.spares.settle()
-        self.spares.prepare()
-        self.spares.settle()
-
-    @property
-    def ahead(self) -> Any:
-        """The one that is taken next."""
-        return self.spares._spares[0]
 
 
 @pytest.fixture
@@ -88,7 +77,7 @@ def made() -> Made:
 
 def test_the_child_that_was_forked_ahead_is_taken(made: Made) -> None:
     made.spares.prepare()
-    ahead = made.ahead
+    ahead = made.spares._spare
     assert made.spares.take("", b"") is ahead
     assert made.spares.take("", b"") is not ahead
 
@@ -118,12 +107,12 @@ def test_none_where_others_come_in_between(made: Made) -> None:
 
 def test_another_process_gets_a_child_that_is_ready_for_any(made: Made) -> None:
     made.run("a", ROW + 2)
-    ahead = made.ahead
+    ahead = made.spares._spare
     assert ahead.like == "a"
     assert made.run("b").like == ""
     assert ahead.closed
     # And the next one is not waited for in vain.
-    assert made.ahead.like == ""
+    assert made.spares._spare.like == ""
 
 
 @pytest.mark.parametrize("what", ["is_ready", "forks"])
@@ -143,7 +132,7 @@ def test_a_template_makes_room_for_the_next(made: Made) -> None:
 
 def test_what_lacks_something_is_dropped_and_made_again(made: Made) -> None:
     made.run("a", ROW + 2)
-    ahead = made.ahead
+    ahead = made.spares._spare
     made.spares.drop()
     assert ahead.closed
     assert made.templates[0].closed
@@ -153,90 +142,46 @@ def test_what_lacks_something_is_dropped_and_made_again(made: Made) -> None:
 
 def test_a_spare_that_has_ended_is_replaced(made: Made) -> None:
     made.spares.prepare()
-    ahead = made.ahead
+    ahead = made.spares._spare
     made.spares.ended([ahead.child])
     assert ahead.closed
     assert made.spares.take("", b"") is not ahead
 
 
-def with_a_template(made: Made) -> FakeTemplate:
+def ordered(made: Made) -> FakeRunning:
+    """A copy that was ordered and may not be there yet."""
     made.run("a", ROW + 1)
-    return made.templates[0]
-
-
-def test_a_template_s_spares_are_several(made: Made) -> None:
-    with_a_template(made)
-    made.run("a")
-    assert [spare.like for spare in made.spares._spares] == ["a"] * AHEAD
-
-
-def test_while_there_is_a_spare_the_next_waits_for_a_process_to_end(made: Made) -> None:
-    template = with_a_template(made)
-    made.run("a")
     made.spares.take("a", b"")
     made.spares.prepare()
-    assert template.ordered is None
-    assert 0 < made.spares.due() < float("inf")
-    made.spares.free()
-    assert made.spares.due() == 0
-    made.spares.prepare()
-    assert template.ordered is not None
-    assert made.spares.due() == float("inf")
-
-
-def test_it_waits_no_longer_than_for_a_while(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    template = with_a_template(made)
-    made.run("a")
-    made.spares.take("a", b"")
-    due = made.spares.due()
-    monkeypatch.setattr("time.monotonic", lambda: due)
-    made.spares.prepare()
-    assert template.ordered is not None
-
-
-def test_without_a_spare_it_does_not_wait(made: Made) -> None:
-    template = with_a_template(made)
-    for _ in range(AHEAD):
-        made.spares.take("a", b"")
-    made.spares.prepare()
-    assert template.ordered is not None
-
-
-def test_nobody_waits_for_one_that_was_ordered_before_it_is_wanted(made: Made) -> None:
-    template = with_a_template(made)
-    made.run("a")
-    made.spares.take("a", b"")
-    made.spares.free()
-    made.spares.prepare()
-    ordered = template.ordered
-    made.spares.take("a", b"")
-    made.spares.prepare()
-    assert template.ordered is ordered
-    assert made.spares.take("a", b"") is ordered
-
-
-def test_one_that_has_come_makes_room_for_the_next_order(made: Made) -> None:
-    template = with_a_template(made)
-    made.run("a")
-    for _ in range(AHEAD):
-        made.spares.take("a", b"")
-    made.spares.prepare()
-    first = template.ordered
-    template.has_answered = True
-    made.spares.free()
-    made.spares.prepare()
-    assert template.ordered not in (None, first)
-    assert made.ahead is first
-
-
-def test_what_was_ordered_is_closed_with_the_others(made: Made) -> None:
-    template = with_a_template(made)
-    made.run("a")
-    made.spares.take("a", b"")
-    made.spares.free()
-    made.spares.prepare()
-    coming = template.ordered
+    coming = made.templates[0].ordered
     assert coming is not None
+    return coming
+
+
+def test_nobody_waits_for_a_template_s_fork_before_it_is_wanted(made: Made) -> None:
+    coming = ordered(made)
+    made.spares.prepare()
+    assert made.templates[0].ordered is coming
+    assert made.spares.take("a", b"") is coming
+
+
+def test_one_that_does_not_come_is_done_without(made: Made) -> None:
+    coming = ordered(made)
+    made.templates[0].forks = False
+    taken = made.spares.take("a", b"")
+    assert taken is not coming
+    assert taken.like == ""
+
+
+def test_one_that_was_ordered_is_known_before_the_ends_of_children_are(made: Made) -> None:
+    coming = ordered(made)
+    made.spares.settle()
+    made.spares.ended([coming.child])
+    assert coming.closed
+
+
+def test_what_was_ordered_is_dropped_with_the_others(made: Made) -> None:
+    coming = ordered(made)
     made.spares.drop()
     assert coming.closed
-    assert template.closed
+    assert made.templates[0].closed

@@ -56,7 +56,7 @@ def begin(session: OwnedSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Be
     ticket = dict(session.ticket(), log="warning", worker="w")
 
     def begin(prepare: Callable[[Any], Any]) -> Template:
-        def copied(given: Any, _worker: str, _shelf: Shelf, common: bytes, *_rest: Any) -> Any:
+        def copied(given: Any, _worker: str, _shelf: Shelf, _frame: bytes, common: bytes, *_rest: Any) -> Any:
             assert common == b"common"
             return SimpleNamespace(made=prepare(given))
 
