@@ -40,6 +40,9 @@ QUICK = 0.0002
 #: Messages in a row from which on more are fetched, and how many at most. Larger: more may be held back from
 #: others for as long as this process lets no thread run.
 ROW, MOST = 32, 64
+#: Bytes fetched at once, as far as those before tell. Larger: the store keeps more for an answer that is
+#: lost.
+ROOM = 256 * 1024
 #: Seconds between looks whether something has been taken since. A process that computes is not asked.
 LOOK_EVERY = 0.005
 _NEVER = object()
@@ -59,6 +62,7 @@ class Stream:
         self._next = iter(self._here.popleft, _NEVER)
         self._row = self._number = 0
         self._left = 0.0
+        self._size = 1
         # Takes from the list that are still to come before it is asked for several, after it had none.
         self._pause = self._pauses = 0
         self._watched = self._ended = False
@@ -74,7 +78,7 @@ class Stream:
         self._row = self._row + 1 if time.monotonic() - self._left < QUICK else 0
         if self._locked(self._taken, found):
             return True
-        if self._row < ROW or memory.fetch():
+        if self._row < ROW or self._size > ROOM // 2 or memory.fetch():
             return False
         if self._pause:
             self._pause -= 1
@@ -85,8 +89,10 @@ class Stream:
         self._pause = self._pauses
         return self._locked(self._taken, found)
 
-    def left(self) -> None:
-        """A message goes to the program."""
+    def left(self, size: int) -> None:
+        """A message of that size goes to the program."""
+        # Of larger ones at once, of smaller ones by and by.
+        self._size = max(size, self._size - (self._size >> 4))
         self._left = time.monotonic()
 
     def restored(self, found: list[Any]) -> bool:
@@ -174,7 +180,8 @@ class Stream:
         _streams.add(self)
         self._asked = True
         try:
-            store.cast(("LPOP", self._key, min(self._row, MOST)), on_reply=self._came)
+            count = min(self._row, MOST, ROOM // max(1, self._size))
+            store.cast(("LPOP", self._key, count), on_reply=self._came)
         finally:
             self._holding.set()
         store.waits += 1

@@ -192,6 +192,17 @@ def test_a_list_that_is_slow_to_fill_is_asked_seldom(held, monkeypatch):
     assert 0 < len(asked) < 10
 
 
+@pytest.mark.parametrize(("size", "most"), [(streaming.ROOM // 4, 4), (streaming.ROOM, 0)])
+def test_of_larger_ones_fewer_are_here(held, size, most):
+    # No more than may be on the way.
+    held.put([bytes(size - 1000)] * (streaming.ROW + 12))
+    here = set()
+    for _ in range(streaming.ROW + 12):
+        assert len(held.mine.get(timeout=LONG)) == size - 1000
+        here.add(len(held.stream))
+    assert max(here) == max(0, most - 1)
+
+
 def test_what_was_here_is_the_parents_after_a_fork(held):
     held.put(range(MANY))
     taken = held.in_a_row()
