@@ -119,7 +119,7 @@ MUTANTS = {
         "store/lua/publish_large.lua", "other = last or '0' end", "other = other or '0' end"
     ),
     "who wrote last wrote all": Mutant(
-        "store/lua/fetch.lua", "by == reader and other or last", "by == reader and 0 or last"
+        "store/lua/fetch.lua", "by == but and other or last", "by == but and 0 or last"
     ),
     # Small segments.
     "masks are small blocks": Mutant(

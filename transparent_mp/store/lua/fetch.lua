@@ -1,6 +1,6 @@
 -- A process fetches what others changed in segments.
 -- KEYS: of each segment 1 segment  2 blocks
--- ARGV: 1 reader, "" to be given its own changes too  2 "1" for one of several that are under way; of
+-- ARGV: 1 reader  2 "1" for one of several that are under way, "own" to be given its own changes too; of
 --       each segment object id, version that it has seen, blocks after which its answer may stop short
 --       (of a small one, the number of its blocks as a negative)
 -- RETURNS: an answer for each: {object id, version that the answer reaches, version now, number of the
@@ -9,10 +9,12 @@
 --          its journal.
 -- INVARIANT: whoever has seen the version from which on, and applies an answer that reaches the version
 --            now, has seen every change. One that stops short is gone on with from the version that it
---            reached, as reader "": a block in it may since have moved behind a later change of the
+--            reached, with "own": a block in it may since have moved behind a later change of the
 --            reader's own. Of several that are under way each begins where the one before ended.
 -- A store that is full refuses the note of where it ended: then more is sent than is needed.
 local reader, under_way = ARGV[1], ARGV[2] == '1'
+-- Whose changes are no news.
+local but = ARGV[2] == 'own' and '' or reader
 
 -- A call takes no more blocks.
 local STRETCH = 1000
@@ -23,7 +25,7 @@ local function add(answer, data, known, blocks, from)
   for at = from, math.min(#blocks, from + STRETCH - 1) do names[#names + 1] = 'b:' .. blocks[at] end
   for at, claim in ipairs(redis.call('HMGET', data, unpack(names))) do
     local last, other, by, under = string.match(claim or '', '^(%d+) (%d+) (%S+) ?(.*)$')
-    if by and tonumber(by == reader and other or last) > known then
+    if by and tonumber(by == but and other or last) > known then
       local block = blocks[from + at - 1]
       wanted[#wanted + 1] = block
       places[#wanted] = under == '' and block or block .. ':' .. under
@@ -39,7 +41,7 @@ local function look(data, changed, oid, known, most)
   local now = tonumber(meta[1] or '0')
   if under_way then known = math.max(known, tonumber(meta[5] or '0')) end
   local answer = {oid, now, now, tonumber(meta[4] or '0'), known}
-  if (meta[2] == reader and tonumber(meta[3]) or now) <= known then return answer end
+  if (meta[2] == but and tonumber(meta[3]) or now) <= known then return answer end
   local blocks = {}
   if most < 0 then
     for block = 0, -most - 1 do blocks[block + 1] = block end
