@@ -14,11 +14,12 @@ Nothing is taken from an answer unless all is there. It sends nothing itself: `r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives.diff import FOREIGN
+from transparent_mp.primitives.tracts import Held, held
 
 #: Blocks that are asked for at a time. More: a larger answer; fewer: the script has larger ones.
 MOST = 2048
@@ -39,10 +40,38 @@ class News(NamedTuple):
     blocks: tuple[int, ...]
 
 
+class Next(NamedTuple):
+    """What a writer is likely to publish next: single blocks, and tracts."""
+
+    blocks: tuple[int, ...]
+    tracts: tuple[tuple[int, int], ...]
+
+    def has(self, blocks: Iterable[int]) -> bool:
+        rest = set(blocks).difference(self.blocks)
+        for first, stop in self.tracts:
+            rest.difference_update(range(first, stop))
+        return not rest
+
+
+#: Blocks, and tracts by their first one, with the names under which they were asked for.
+Asked = tuple[list[tuple[int, str]], list[tuple[int, str]]]
+
+
 class Expected:
     """What one reader expects of one segment."""
 
-    __slots__ = ("_asked", "_fixed", "_latest", "_mixed", "_names", "_number", "_size", "reader", "trusted")
+    __slots__ = (
+        "_asked",
+        "_fixed",
+        "_latest",
+        "_mixed",
+        "_names",
+        "_number",
+        "_size",
+        "reader",
+        "trusted",
+        "writers",
+    )
 
     def __init__(self, size: int) -> None:
         """`size`: blocks of the segment."""
@@ -52,61 +81,84 @@ class Expected:
         self._mixed = False
         #: Whose publications are no news.
         self.reader = ""
-        # The next name of a writer -> its blocks.
-        self._names: dict[str, tuple[int, ...]] = {}
+        #: Processes that were seen to write.
+        self.writers: set[str] = set()
+        # The next name of a writer -> what it is likely to have.
+        self._names: dict[str, Next] = {}
         # Those whose bytes lay under no name.
         self._fixed: set[int] = set()
         # Number of a question -> blocks and names that it asked for.
-        self._asked: dict[int, list[tuple[int, str]]] = {}
+        self._asked: dict[int, Asked] = {}
         self._number = 0
         # Version of the last publication that was looked at.
         self._latest = 0
 
     def question(self) -> tuple[int, list[str]]:
-        """A number, and the fields that are asked for: what is known of each block, then its bytes."""
-        places = [(block, name) for name, blocks in self._names.items() for block in blocks]
+        """A number, and the fields that are asked for: what is known of blocks, their bytes, and tracts."""
+        places = [(block, name) for name, one in self._names.items() for block in one.blocks]
         places += [(block, "") for block in self._fixed]
+        tracts = [(first, name) for name, one in self._names.items() for first, _stop in one.tracts]
         number = self._number = self._number + 1
-        self._asked[number] = places
+        self._asked[number] = (places, tracts)
         self._asked.pop(number - UNDER_WAY, None)
         claims = [f"b:{block}" for block, _name in places]
-        return number, claims + [f"{block}:{name}" if name else f"{block}" for block, name in places]
+        return number, claims + [f"{at}:{name}" if name else f"{at}" for at, name in places + tracts]
 
-    def answer(self, number: int, found: list[Any], journal: Any, known: int) -> list[Any] | None:
-        """Blocks and bytes of all that others changed since `known`; None when not all of it is here."""
-        news = self._news(journal or b"", known)
+    def answer(self, number: int, found: list[Any], meta: Sequence[Any], known: int) -> list[Any] | None:
+        """Blocks and bytes of all that others changed since `known`; None when not all of it is here.
+
+        `meta`: the journal, and the tracts.
+        """
+        journal, tracts = meta[0] or b"", self._held(meta[1])
+        news = self._news(journal, known)
         asked = self._asked.get(number)
-        self._is_later(journal or b"")
+        self._is_later(journal)
         fixed = len(self._fixed)
-        answer = None if news is None or asked is None else self._taken(news, asked, found, known)
+        answer = None if news is None or asked is None else self._taken(news, tracts, asked, found, known)
         # What the script has put together is asked for the next time.
         self.trusted = answer is not None or len(self._fixed) > fixed
-        self._expect(news)
+        self._expect(news, tracts)
         return answer
 
-    def learn(self, journal: Any, known: int) -> None:
+    def learn(self, meta: Sequence[Any], known: int) -> None:
         """Of news that the script gave."""
+        journal, tracts = meta[0], self._held(meta[1])
         news = self._news(journal, known)
         # Of an answer in pieces each has it.
         if news == [] or not self._is_later(journal):
             return
         self.trusted = news is not None and all(
-            set(self._names.get(one.name, ())).issuperset(one.blocks) for one in news
+            one.name in self._names and self._names[one.name].has(one.blocks) for one in news
         )
-        self._expect(news)
+        self._expect(news, tracts)
 
     def _is_later(self, journal: bytes) -> bool:
         latest, self._latest = self._latest, int(journal.partition(b" ")[0] or 0)
         return self._latest > latest
 
+    def _held(self, text: Any) -> list[Held]:
+        found = list(held(text))
+        if any(one.stop > self._size for one in found):
+            raise UntrustedPayloadError(FOREIGN)
+        return found
+
     def _taken(
-        self, news: list[News], asked: list[tuple[int, str]], found: list[Any], known: int
+        self, news: list[News], tracts: list[Held], asked: Asked, found: list[Any], known: int
     ) -> list[Any] | None:
-        claims = {block: claim for (block, _name), claim in zip(asked, found)}
-        contents = dict(zip(asked, found[len(asked) :]))
+        places, begins = asked
+        claims = {block: claim for (block, _name), claim in zip(places, found)}
+        contents = dict(zip(places + begins, found[len(places) :]))
         answer: list[Any] = []
+        blocks = {block for one in news for block in one.blocks}
+        for tract in tracts:
+            blocks.difference_update(range(tract.first, tract.stop))
+            if (tract.other if tract.writer == self.reader else tract.last) > known:
+                data = contents.get((tract.first, tract.name))
+                if data is None:
+                    return None
+                answer += (tract.first, data)
         fixed: set[int] = set()
-        for block in {block for one in news for block in one.blocks}:
+        for block in blocks:
             claim = claims.get(block)
             if claim is None:
                 return None
@@ -126,7 +178,7 @@ class Expected:
         self._fixed |= fixed
         return None if fixed else answer
 
-    def _expect(self, news: Iterable[News] | None) -> None:
+    def _expect(self, news: Iterable[News] | None, tracts: Iterable[Held]) -> None:
         counts: dict[str, int] = {}
         blocks: dict[str, set[int]] = {}
         for one in news or ():
@@ -135,10 +187,21 @@ class Expected:
                 counts[writer], blocks[writer] = int(count), set()
             if int(count) == counts[writer]:
                 blocks[writer].update(one.blocks)
-        self._names = {f"{writer}.{counts[writer] + 1}": tuple(sorted(blocks[writer])) for writer in blocks}
+        self.writers.update(writer.partition(".")[0] for writer in counts)
         self._mixed = self._mixed or len(self._fixed) > FIXED
         if self._mixed or sum(map(len, blocks.values())) > MOST:
             self.trusted, self._names, self._fixed = False, {}, set()
+            return
+        begun: dict[str, list[tuple[int, int]]] = {writer: [] for writer in counts}
+        for tract in tracts:
+            writer, _, count = tract.name.rpartition(".")
+            if count.isdecimal() and counts.get(writer) == int(count):
+                begun[writer].append((tract.first, tract.stop))
+                blocks[writer].difference_update(range(tract.first, tract.stop))
+        self._names = {
+            f"{writer}.{counts[writer] + 1}": Next(tuple(sorted(blocks[writer])), tuple(begun[writer]))
+            for writer in blocks
+        }
 
     def _news(self, journal: bytes, known: int) -> list[News] | None:
         """What others published since `known`; None where the journal does not say."""

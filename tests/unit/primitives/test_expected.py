@@ -146,7 +146,7 @@ def test_a_reader_that_fell_behind_the_journal_is_given_everything(processes):
 def test_no_more_is_asked_for_than_an_answer_should_bring():
     one = Expected(2 * MOST)
     for version in (1, 2, 3):
-        one.learn(b"%d w.1.%d 0-%d;" % (version, version, MOST), version - 1)
+        one.learn((b"%d w.1.%d 0-%d;" % (version, version, MOST), b""), version - 1)
     assert not one.trusted
     assert one.question()[1] == []
 
@@ -169,7 +169,7 @@ def test_an_answer_in_pieces_is_learned_from_once(processes):
 def test_of_a_piece_that_comes_again_nothing_is_learned():
     one = Expected(2 * MOST)
     for version in (1, 2, 2):
-        one.learn(b"%d w.1.%d 0-9;" % (version, version), version - 1)
+        one.learn((b"%d w.1.%d 0-9;" % (version, version), b""), version - 1)
     assert one.trusted
 
 
@@ -188,14 +188,14 @@ def test_of_a_piece_that_comes_again_nothing_is_learned():
 )
 def test_a_journal_of_something_else_is_refused(journal):
     with pytest.raises(UntrustedPayloadError):
-        Expected(10).learn(journal, 0)
+        Expected(10).learn((journal, b""), 0)
 
 
 @pytest.mark.parametrize("claim", [b"x", b"", b"1 2", b"\xff", 7, b"y x w 1"])
 def test_a_claim_of_something_else_is_refused(claim):
     one = Expected(10)
     for version in (1, 2):
-        one.learn(b"%d w.1.%d 0;" % (version, version), version - 1)
+        one.learn((b"%d w.1.%d 0;" % (version, version), b""), version - 1)
     number, _fields = one.question()
     with pytest.raises(UntrustedPayloadError):
-        one.answer(number, [claim, b"data"], b"3 w.1.3 0;", 2)
+        one.answer(number, [claim, b"data"], (b"3 w.1.3 0;", b""), 2)

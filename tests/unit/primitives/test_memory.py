@@ -539,8 +539,8 @@ def test_one_command_asks_for_all_segments(processes):
     one.view[1] = 5
     one.release()
     (answers,) = other.acquire()
-    # Behind the block of the large one, its journal.
-    assert [len(answer) for answer in answers] == [7, 9]
+    # Behind the block of the large one, its journal and its tracts.
+    assert [len(answer) for answer in answers] == [7, 10]
     assert (other.view[1], theirs.view[BLOCK]) == (5, 3)
 
 
