@@ -24,6 +24,7 @@ CROSSWISE = ("fork local", "spawn sandbox")
 
 PROGRAMS = {
     "alike.py": BOTH,
+    "applied.py": CROSSWISE,
     "arrays.py": CROSSWISE,
     "at_exit.py": CROSSWISE,
     "commands.py": CROSSWISE,

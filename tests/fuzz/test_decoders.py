@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import pickle
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, Callable
 
@@ -62,12 +63,13 @@ class Store:
     def ask(self, *command: Any) -> Any:
         return self.call(command)[0]
 
-    def load(self, command: Any, into: memoryview) -> bool:
-        (part,) = self.call(command)
-        if not isinstance(part, bytes) or len(part) != len(into):
-            return False
-        into[:] = part
-        return True
+    def load(self, wanted: Any) -> Iterator[bool]:
+        for command, into in wanted:
+            (part,) = self.call(command)
+            here = isinstance(part, bytes) and len(part) == len(into)
+            if here:
+                into[:] = part
+            yield here
 
     def pop(self, _key: str, _timeout: Any = None, _then: Any = ()) -> Any:
         assert self.answers is not None

@@ -237,6 +237,8 @@ TABLE: tuple[Patch, ...] = (
           "tasks are taken so that none is lost with a process, and several at a time when they are short"),
     Patch("multiprocessing.pool", "Pool._get_sentinels", _P + "pool:get_sentinels",
           "there is no fd of the results to wait on; and calls become ours, so that bursts go together"),
+    Patch("multiprocessing.pool", "Pool.apply", _P + "pool:apply", wraps=True,
+          why="its caller reads the result itself: to be woken by another thread costs as much as a trip"),
     Patch("multiprocessing.pool", "Pool._join_exited_workers", _P + "pool:join_exited_workers", wraps=True,
           why="what a dead process had taken is run by another, or its result says what has happened"),
     Patch("multiprocessing.pool", "Pool._help_stuff_finish", _P + "pool:help_stuff_finish", wraps=True,

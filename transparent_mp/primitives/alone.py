@@ -18,12 +18,19 @@ def is_alone() -> bool:
     """Whether nothing else of the program can write to memory while this thread merges."""
     if background.count() > 0 or threading.get_ident() != threading.main_thread().ident:
         return False
+    return not runs_handlers()
+
+
+def runs_handlers() -> bool:
+    """Whether a handler of the program's may run in the middle of this thread."""
+    if threading.get_ident() != threading.main_thread().ident:
+        return False
     # The signal module's own getsignal looks up a name for each answer. By calls that loop in C: nearly every
     # program has no handler but the one that Python itself has for SIGINT.
     found = list(map(_signal.getsignal, _SIGNALS))
     if found[_INTERRUPT] is signal.default_int_handler and sum(map(callable, found)) == 1:
-        return True
-    return not any(callable(one) and _may_write(one) for one in found)
+        return False
+    return any(callable(one) and _may_write(one) for one in found)
 
 
 def _may_write(handler: Any) -> bool:

@@ -5,13 +5,12 @@ burst goes in one write: it is sent before anything is waited for, be it a call,
 whose next item may need the result of the last.
 
 Who calls `apply` waits for the result anyway, so while no call is under way its task is put in the
-caller's own thread: waking another costs as much as a round trip.
+caller's own thread, which reads the result, too, if it may: waking another costs as much as a round trip.
 """
 
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -38,10 +37,10 @@ class AtHand:
 class Calls:
     """Calls in their order. Several threads put, one gets."""
 
-    def __init__(self, tasks: TaskQueue, apply: Any) -> None:
-        """`apply`: the function whose caller waits."""
+    def __init__(self, tasks: TaskQueue) -> None:
         self._tasks = tasks
-        self._apply = apply.__code__
+        #: Threads that wait for the result of what they put, and whether they would read it.
+        self.waiting: dict[int, bool] = {}
         self._calls: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._lock = threading.Lock()
         #: Calls that were put and whose tasks were not all put, with the one that was got last.
@@ -49,11 +48,9 @@ class Calls:
         self._got = False
 
     def put(self, call: Any) -> None:
-        # Before this comes apply_async, and before that who called it.
-        caller = sys._getframe(1).f_back
-        waits = caller is not None and caller.f_code is self._apply
+        reads = self.waiting.get(threading.get_ident())
         with self._lock:
-            if waits and not self._under_way and self._put_at_once(call[0]):
+            if reads is not None and not self._under_way and self._put_at_once(call[0], reads):
                 return
             self._under_way += 1
             self._calls.put(call)
@@ -74,12 +71,12 @@ class Calls:
     def empty(self) -> bool:
         return self._calls.empty()
 
-    def _put_at_once(self, tasks: Any) -> bool:
+    def _put_at_once(self, tasks: Any, caller_reads: bool) -> bool:
         if self._tasks.too_many():
             return False
         (task,) = tasks
         try:
-            self._tasks.add(task)
+            self._tasks.add(task, caller_reads=caller_reads)
         except Exception:  # noqa: BLE001  whatever a program's __reduce__ raises
             # The thread meets it again, and makes it the result.
             return False

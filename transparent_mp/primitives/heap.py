@@ -29,7 +29,7 @@ import weakref
 from multiprocessing import context, heap, util
 from typing import Any
 
-from transparent_mp.primitives import diff, memory, riding, sharing
+from transparent_mp.primitives import diff, forked, memory, riding, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.replica import Replica
 
@@ -194,7 +194,7 @@ class _Wrappers:
 
 
 _wrappers = _Wrappers()
-os.register_at_fork(after_in_child=_wrappers.after_fork_in_child)
+forked.in_child(_wrappers.after_fork_in_child)
 
 
 def rebuild(oid: str, size: int, token: str) -> BufferWrapper:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import logging
 import mmap
-import os
 import re
 from collections.abc import Iterator
 from multiprocessing import process
 
+from transparent_mp.primitives import forked
 from transparent_mp.store.link import Command
 from transparent_mp.store.scripts import script
 from transparent_mp.store.session import ID, Session
@@ -54,6 +54,11 @@ class Held:
     def forget(self, at: int) -> None:
         self._memory[at : at + ID] = _NOBODY
         self._free.append(at)
+
+    @property
+    def empty(self) -> bool:
+        """Whether this process has acquired none, as far as known."""
+        return len(self._free) == SLOTS
 
     def objects(self) -> list[str]:
         """Object ids; what the program has overwritten is none."""
@@ -130,4 +135,4 @@ def _after_fork_in_child() -> None:
     _Own.held = None
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forked.in_child(_after_fork_in_child)

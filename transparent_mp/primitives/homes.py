@@ -12,12 +12,11 @@ It does not know what a program does with its handles: `shared_memory` does.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from multiprocessing import resource_tracker
 from typing import Any
 
-from transparent_mp.primitives import names, segments
+from transparent_mp.primitives import forked, names, segments
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.names import Entry
 from transparent_mp.primitives.segments import Segment, State
@@ -179,4 +178,4 @@ def _after_fork_in_child() -> None:
     _homes.lock = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forked.in_child(_after_fork_in_child)

@@ -15,7 +15,6 @@ It does not know how a process is begun again: `worker.child` does.
 from __future__ import annotations
 
 import functools
-import os
 import queue as queues
 import signal
 import sys
@@ -25,7 +24,7 @@ from types import FrameType
 from typing import Any, Callable
 
 from transparent_mp.errors import OutlivedError
-from transparent_mp.primitives import pickling
+from transparent_mp.primitives import forked, pickling
 
 #: Exit status of a process that was ended at its worker's limit: that of timeout(1).
 OUTLIVED = 124
@@ -157,4 +156,4 @@ def _after_fork_in_child() -> None:
     _Own.lifetime = None
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forked.in_child(_after_fork_in_child)

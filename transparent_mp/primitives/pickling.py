@@ -110,7 +110,13 @@ def whole(stream: bytes, apart: list[Buffer]) -> Any:
 
 def array(number: int, dtype: Any, shape: tuple[int, ...], order: str) -> Any:
     """The array over a buffer apart."""
-    return sys.modules["numpy"].ndarray(shape, dtype, _buffers.apart[number], order=order)
+    numpy: Any = sys.modules["numpy"]
+    buffer = _buffers.apart[number]
+    memory: Any = buffer.obj if isinstance(buffer, memoryview) else None
+    if type(memory) is numpy.ndarray:
+        # Whoever sends it on knows it for an array's own memory.
+        return memory.view(dtype).reshape(shape, order=order)
+    return numpy.ndarray(shape, dtype, buffer, order=order)
 
 
 class _Apart:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 
 from transparent_mp.originals import original
+from transparent_mp.primitives import forked
 
 _getpid, _getppid = original("os", "getpid"), original("os", "getppid")
 
@@ -122,4 +123,4 @@ def _after_fork_in_child() -> None:
     _Own.pid = None
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forked.in_child(_after_fork_in_child)

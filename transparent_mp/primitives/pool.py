@@ -19,12 +19,16 @@ Classes that bring queues of their own (joblib's pools) keep them, and what plai
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import threading
 import weakref
 from multiprocessing import pool as stdlib
 from typing import Any, Callable
 
 from transparent_mp.errors import WorkerLostError
 from transparent_mp.launch.fleet import VANISHED
+from transparent_mp.primitives.alone import runs_handlers
 from transparent_mp.primitives.calls import AT_HAND, AtHand, Calls
 from transparent_mp.primitives.results import ResultQueue
 from transparent_mp.primitives.tasks import TaskQueue, of_taker
@@ -43,9 +47,43 @@ def get_sentinels(self: Any) -> list[Any]:
     # Asked once by every pool that is made, before its threads are.
     _pools.add(self)
     if isinstance(self._inqueue, TaskQueue):
-        self._taskqueue = Calls(self._inqueue, _APPLY)
+        self._taskqueue = Calls(self._inqueue)
         self._cache.notifier = WhenEnding(self)
     return [self._change_notifier._reader]
+
+
+def apply(stock: Callable[..., Any]) -> Callable[..., Any]:
+    """Pool.apply; who calls it reads the result, if no other can come meanwhile."""
+
+    @functools.wraps(stock)
+    def apply_ours(self: Any, func: Any, args: Any = (), kwds: Any = {}) -> Any:  # noqa: B006  the stock's
+        tasks, calls, caller = self._inqueue, self._taskqueue, threading.get_ident()
+        if not isinstance(tasks, TaskQueue) or not isinstance(calls, Calls):
+            return stock(self, func, args, kwds)
+        result: Any = None
+        try:
+            # A handler might wait for a result itself, which this thread has read and not given yet.
+            calls.waiting[caller] = reads = not runs_handlers()
+            result = self.apply_async(func, args, kwds)
+            if reads and _is_one(result):
+                # The error of a store that is lost comes to every result by itself.
+                with contextlib.suppress(EOFError, OSError):
+                    self._outqueue.read_own((result._job, 0), lambda found: result._set(*found[1:]))
+        except BaseException:
+            if _is_one(result) and not tasks.lacks((result._job, 0)):
+                # It was read, and is nobody's; who joins the pool waits for those that are noted there.
+                self._cache.pop(result._job, None)
+            raise
+        finally:
+            calls.waiting.pop(caller, None)
+            tasks.hand_over()
+        return result.get()
+
+    return apply_ours
+
+
+def _is_one(result: Any) -> bool:
+    return type(result) is stdlib.ApplyResult
 
 
 class WhenEnding:
@@ -150,5 +188,4 @@ def _fail(result: Any, error: Exception) -> None:
         result._set(getattr(result, "_index", 0), (False, error))
 
 
-_APPLY = stdlib.Pool.apply
 _pools: weakref.WeakSet[Any] = weakref.WeakSet()

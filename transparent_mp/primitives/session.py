@@ -7,7 +7,6 @@ processes on workers, and a manager's server beside the client, are attached to 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterator
 from multiprocessing import util
@@ -16,7 +15,7 @@ from typing import Any
 from transparent_mp import background, collector
 from transparent_mp.config import Config
 from transparent_mp.launch.bucket import equip
-from transparent_mp.primitives import opening
+from transparent_mp.primitives import forked, opening
 from transparent_mp.store.session import OwnedSession, Session, join, new_id, open_session
 
 
@@ -118,4 +117,4 @@ def _after_fork_in_child() -> None:
             session.let_go()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forked.in_child(_after_fork_in_child)

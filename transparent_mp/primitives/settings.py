@@ -39,6 +39,11 @@ class _Row(NamedTuple):
     set: Callable[[Any], Any]
     #: Whether it may hold anything of the program's, which takes more than a pickle.
     any_object: bool = False
+    #: Whether who is copied for several processes goes on as it was, and each sets it for itself.
+    own: bool = False
+
+
+Own = tuple[_Row, Any]
 
 
 class Settings(NamedTuple):
@@ -85,14 +90,36 @@ def ignored_signals() -> list[int]:
 
 def apply(values: dict[str, bytes]) -> None:
     """Make them this process's own."""
+    apply_own(apply_common(values))
+
+
+def apply_common(values: dict[str, bytes]) -> list[Own]:
+    """Set what copies of this process inherit; returns what `apply_own` sets in each of them.
+
+    The program's objects are not set: they may have a part in the session, or be open files.
+    """
     plain = pickle.loads(values[""])
+    rest: list[Own] = []
     for row in _TABLE:
-        if row.name not in values and row.name not in plain:
-            continue
-        try:
-            row.set(pickle.loads(values[row.name]) if row.any_object else plain[row.name])
-        except Exception as error:  # noqa: BLE001 - see the module's head
-            log.debug("%s of the client cannot be had here: %s", row.name, error)
+        given = values if row.any_object else plain
+        if row.name in given and (row.any_object or row.own):
+            rest.append((row, given[row.name]))
+        elif row.name in given:
+            _set(row, given[row.name])
+    return rest
+
+
+def apply_own(rest: list[Own]) -> None:
+    """Set what is each process's own."""
+    for row, value in rest:
+        _set(row, value)
+
+
+def _set(row: _Row, value: Any) -> None:
+    try:
+        row.set(pickle.loads(value) if row.any_object else value)
+    except Exception as error:  # noqa: BLE001 - see the module's head
+        log.debug("%s of the client cannot be had here: %s", row.name, error)
 
 
 def _of(module: str, get: Callable[[Any], Any]) -> Callable[[], Any]:
@@ -365,8 +392,8 @@ _TABLE = (
     ),
     _Row("logging", _logging, _set_logging, any_object=True),
     _Row("signals", _handlers, _set_handlers, any_object=True),
-    _Row("blocked signals", _unless_empty(limits.blocked), limits.block),
-    _Row("niceness", limits.niceness, limits.set_niceness),
+    _Row("blocked signals", _unless_empty(limits.blocked), limits.block, own=True),
+    _Row("niceness", limits.niceness, limits.set_niceness, own=True),
     # Last, since they may leave little room.
-    _Row("limits", limits.limits, limits.set_limits),
+    _Row("limits", limits.limits, limits.set_limits, own=True),
 )

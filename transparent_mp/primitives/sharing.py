@@ -12,11 +12,11 @@ own holder id; in a message it is a token that the receiver's hold replaces.
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import Sequence
 
+from transparent_mp.primitives import forked
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.link import Command
 from transparent_mp.store.replay import Numbers, Seen
@@ -147,4 +147,4 @@ def _after_fork_in_child() -> None:
     _lock = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forked.in_child(_after_fork_in_child)

@@ -20,7 +20,7 @@ from typing import Any, Callable
 from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.launch.fleet import VANISHED, Fleet, send_signal
 from transparent_mp.launch.launcher import Launcher
-from transparent_mp.primitives import burst, homes, opening, watching
+from transparent_mp.primitives import burst, forked, homes, opening, watching
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.main_module import late_global
 from transparent_mp.primitives.packing import kept
@@ -243,4 +243,4 @@ def _after_fork_in_child() -> None:
     _Place.lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forked.in_child(_after_fork_in_child)

@@ -16,7 +16,6 @@ with children of a plain os.fork either, and a shared one counts at most MOST_TO
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import weakref
@@ -24,7 +23,7 @@ from multiprocessing import context
 from typing import Any
 
 from transparent_mp.errors import StoreError
-from transparent_mp.primitives import held, memory, sharing
+from transparent_mp.primitives import forked, held, memory, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.riding import Segments
 from transparent_mp.store.link import Command, Reply
@@ -283,7 +282,7 @@ class _Known:
 
 
 _known = _Known()
-os.register_at_fork(after_in_child=_known.after_fork_in_child)
+forked.in_child(_known.after_fork_in_child)
 
 
 def sem_unlink(name: str) -> None:

@@ -40,10 +40,13 @@ from transparent_mp.store.session import Session
 
 #: Seconds that what is taken at once is to last, and the least number of round trips. Larger: fewer
 #: trips for each task; smaller: less waits behind a task that takes longer than those before it.
-SPAN = 0.001
+SPAN = 0.002
 TRIPS = 2
 #: Tasks taken at once at most.
-MOST = 64
+MOST = 256
+#: Seconds of a task that count at once, and not by and by as of shorter ones: what takes so long by itself.
+#: Smaller: a short interruption has few tasks taken.
+LONG = SPAN / 8
 #: A result larger than this is not held back. Larger: it waits for others' sake; smaller: more writes.
 SMALL = 4096
 #: Seconds between looks whether a task has been running since the last one. What another process
@@ -89,7 +92,7 @@ class Taker:
         #: How many results have been noted there.
         self._noted = 0
         self._since = 0.0
-        #: Seconds of a task: of a longer one than before at once, of shorter ones by and by.
+        #: Seconds of a task: of a long one at once, of shorter ones by and by.
         self._typical = 0.0
         self._trip = math.inf
         self._number = 0
@@ -101,7 +104,8 @@ class Taker:
         now = time.monotonic()
         if self._since:
             lasted = now - self._since
-            self._typical = max(lasted, (self._typical + lasted) / 2)
+            mean = (self._typical + lasted) / 2
+            self._typical = max(lasted, mean) if lasted > LONG else mean
         message = self._next()
         if message is None:
             with self._telling:

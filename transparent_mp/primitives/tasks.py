@@ -15,11 +15,13 @@ nobody was left to tell its last results, it may have begun all that it had take
 A burst of tasks goes in one write: who puts them says when nothing more is at hand (`flush`). Tasks
 are held back (`put` waits) while more are without a result than keep every process busy. Who reads
 results does not ask the store while no task is without one (`await_any`): it would only be in the way
-of who puts the next, which both need the interpreter.
+of who puts the next, which both need the interpreter. Who waits for the one result that is to come may
+read it instead (`Reader`), and then wakes nobody.
 """
 
 from __future__ import annotations
 
+import enum
 import queue
 import threading
 import time
@@ -38,9 +40,10 @@ from transparent_mp.store.seal import TAG
 from transparent_mp.store.session import new_id
 
 #: Tasks in one write. Larger: the first of a burst waits for the last to be pickled.
-BURST = 64
-#: Seconds after which a burst is written however much is at hand. Larger: processes idle at its begin.
-HELD = 0.0003
+BURST = 256
+#: Seconds after which a burst is written however much is at hand: at its begin, and by and by. Larger:
+#: processes idle; smaller: they find few tasks each time, and wake up for each few.
+HELD, HELD_MOST = 0.0003, 0.002
 #: Bytes and number of tasks without a result, beyond which a put waits. Larger: more memory of the store.
 WINDOW = 4 * 1024 * 1024
 MESSAGES = 8192
@@ -49,6 +52,24 @@ EACH = 2
 
 #: What a task is known by, to its pool.
 Name = Any
+
+
+class Reader(enum.Enum):
+    """Who reads results.
+
+    READS         the thread whose work that is
+    WAITS         nobody: that thread waits to be called, as no result can come
+    STANDS_BACK   who waits for the only one that can come; the thread waits as before
+
+                 a task is put        nothing is open      the caller ends, or cannot go on
+    READS        READS                WAITS
+    WAITS        READS, STANDS_BACK
+    STANDS_BACK  STANDS_BACK                               WAITS, READS
+    """
+
+    READS = enum.auto()
+    WAITS = enum.auto()
+    STANDS_BACK = enum.auto()
 
 
 class TaskQueue:
@@ -65,6 +86,7 @@ class TaskQueue:
         self._first: list[Command] = []
         self._messages: list[bytes] = []
         self._since = 0.0
+        self._held = HELD
         self._bytes = 0
         self._changed = threading.Condition(threading.Lock())
         #: Tasks without a result: name -> tag and size of the message.
@@ -72,8 +94,8 @@ class TaskQueue:
         self._open_bytes = 0
         #: Processes that take, by the names of their lists.
         self._takers: set[str] = set()
-        # Whether who reads results waits to be called, and what it is called by.
-        self._reader_waits = False
+        # Moved with the lock of `_changed` held; what the thread is called by.
+        self._reader = Reader.READS
         self._called: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ends = False
 
@@ -104,8 +126,8 @@ class TaskQueue:
             with self._changed:
                 self._changed.wait_for(lambda: not self.too_many())
 
-    def add(self, task: Any) -> None:
-        """Put a task however many there are."""
+    def add(self, task: Any, *, caller_reads: bool = False) -> None:
+        """Put a task however many there are. `caller_reads`: the caller would read its result."""
         shared = self.ours._shared
         if shared is None:
             raise OSError("handle is closed")
@@ -118,8 +140,7 @@ class TaskQueue:
         first, message = self.ours.packed(content)
         if name is not None:
             with self._changed:
-                # First, since a signal's handler may end this anywhere: it is called in vain then.
-                self._call_reader()
+                self._has_to_read(caller=caller_reads and not self._open)
                 self._open[name] = message[:TAG], size
                 self._open_bytes += size
         self._first += (*stored, *first)
@@ -128,11 +149,14 @@ class TaskQueue:
         now = time.monotonic()
         # The first of a burst goes at once, since processes wait for it; so does what ends one.
         enough = len(self._messages) >= BURST or self._bytes > WINDOW // 16
-        if enough or name is None or now - self._since >= HELD:
+        if enough or name is None or now - self._since >= self._held:
+            held = min(HELD_MOST, 2 * self._held)
             self.flush(now)
+            self._held = held
 
     def flush(self, now: float = 0.0) -> None:
-        """Send what was put."""
+        """Send what was put; a burst ends here."""
+        self._held = HELD
         if not self._messages:
             return
         first, messages = self._first, self._messages
@@ -159,8 +183,25 @@ class TaskQueue:
         with self._changed:
             if self._open or self._ends:
                 return
-            self._reader_waits = True
+            self._reader = Reader.WAITS
         self._called.get()
+
+    def caller_reads(self, name: Name) -> bool:
+        """Whether who waits for that task's result is to read it, and nobody else's can come."""
+        with self._changed:
+            return self._reader is Reader.STANDS_BACK and len(self._open) == 1 and name in self._open
+
+    def hand_over(self) -> None:
+        """Who has called reads no more results, or none itself."""
+        with self._changed:
+            if self._reader is Reader.STANDS_BACK:
+                self._reader = Reader.WAITS
+                if self._open or self._ends:
+                    self._has_to_read()
+
+    def lacks(self, name: Name) -> bool:
+        """Whether that task has no result yet."""
+        return name in self._open
 
     def unfinished(self) -> int:
         """How many tasks have no result yet."""
@@ -190,7 +231,7 @@ class TaskQueue:
         if result is None:
             with self._changed:
                 self._ends = True
-                self._call_reader()
+                self._has_to_read()
         self.theirs.post(pickling.dumps(result))
 
     def let_through(self) -> None:
@@ -199,10 +240,16 @@ class TaskQueue:
             self._holds_back = False
             self._changed.notify_all()
 
-    def _call_reader(self) -> None:
-        if self._reader_waits:
+    def _has_to_read(self, *, caller: bool = False) -> None:
+        """A result may come, or the end. `caller`: who waits for it would read it."""
+        if self._reader is not Reader.WAITS:
+            return
+        if caller:
+            self._reader = Reader.STANDS_BACK
+        else:
+            # First, since a signal's handler may end this anywhere: it is called in vain then.
             self._called.put(None)
-            self._reader_waits = False
+            self._reader = Reader.READS
 
     def too_many(self) -> bool:
         """Whether a put would wait."""

@@ -14,11 +14,11 @@ It does not know what is told, or how.
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 from collections.abc import Sequence
 
 from transparent_mp.json_text import dumps, loads
+from transparent_mp.primitives import forked
 from transparent_mp.store.seal import TAG
 
 #: Larger: more memory of each process that holds back so much; smaller: less is held back at once.
@@ -120,4 +120,4 @@ def _after_fork_in_child() -> None:
     _Own.untold = None
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forked.in_child(_after_fork_in_child)

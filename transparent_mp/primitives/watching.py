@@ -34,6 +34,7 @@ from collections.abc import Iterable, Sequence
 from typing import Callable
 
 from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.primitives import forked
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.popping import put_back
 from transparent_mp.store.store import Store
@@ -274,4 +275,4 @@ def _after_fork_in_child() -> None:
     _watches.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forked.in_child(_after_fork_in_child)

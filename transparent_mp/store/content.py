@@ -116,6 +116,11 @@ def unpack(session: Session, place: str, message: bytes, seen: Seen | None = Non
     return content
 
 
+def is_whole(message: bytes) -> bool:
+    """Whether its content stands in it and nobody is told that it was taken: unpack() can be repeated."""
+    return message[TAG + NUMBER : TAG + NUMBER + 1] == b"I"
+
+
 def unpack_whole(session: Session, place: str, message: bytes) -> Buffer:
     """The same of a content that was not sent in pieces."""
     content = unpack(session, place, message)
@@ -190,10 +195,11 @@ def _fetch(session: Session, name: str, found: Sequence[Entry]) -> Payload:
 def _load(session: Session, key: str, first: int, into: memoryview) -> bytes:
     """Read the chunks from that number on, and answer what their digest is."""
     found, store = hashlib.sha256(), session.store
-    # One chunk at a time: neither side holds it twice. No more than what the sender has put there.
-    for number, at in enumerate(range(0, len(into), CHUNK), first):
-        part, get = into[at : at + CHUNK], ("HGET", key, number)
-        if not store.load(get, part):
+    # One chunk by itself: neither side holds all of them twice. No more than what the sender has put there.
+    parts = [into[at : at + CHUNK] for at in range(0, len(into), CHUNK)]
+    gets: list[Command] = [("HGET", key, number) for number in range(first, first + len(parts))]
+    for here, get, part in zip(store.load(list(zip(gets, parts))), gets, parts):
+        if not here:
             chunk = store.ask(*get) or b""
             if len(chunk) != len(part):
                 return b""

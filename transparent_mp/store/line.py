@@ -133,25 +133,6 @@ class Line:
             self._await_reply()
             self._settle()
 
-    def load(self, command: Command, into: memoryview) -> bool:
-        """Have a look's reply read to where it shall lie; False when it is not a string of that length."""
-        self.take(len(self.kept))
-        if not self.usable:
-            self._reconnect()
-        assert self.link is not None
-        try:
-            self.link.send([command])
-            if self.link.read_large(into):
-                return True
-            self.link.read()
-        except StoreAwayError as error:
-            self._reconnect(error)
-        except BaseException:
-            # A signal handler's: the reply would be taken for another's.
-            self.link.close()
-            raise
-        return False
-
     def insist(self, patience: float) -> None:
         """The same with all of them; a connection that says nothing for so many seconds is taken for lost."""
         while self.kept:

@@ -114,11 +114,13 @@ class Link:
         if got != head:
             self._feed(got)
             return False
+        # All of it in one call, for each of which the interpreter is let go of and wanted back.
+        flags = socket.MSG_WAITALL if type(self._sock) is socket.socket else 0
         self._torn = True
         try:
             at = 0
             while at < len(into):
-                count = self._sock.recv_into(into[at:])
+                count = self._sock.recv_into(into[at:], 0, flags)
                 if not count:
                     raise self._lost(None)
                 at += count
@@ -209,6 +211,10 @@ class Link:
             self.hang_up()
         finally:
             self._sock.close()
+
+    def detach(self) -> socket.socket:
+        """The socket, which is the caller's from here on."""
+        return self._sock
 
     def drop(self) -> None:
         """Close this process's copy; the connection is another's."""

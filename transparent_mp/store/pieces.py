@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import struct
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Union
 
@@ -22,6 +23,9 @@ from transparent_mp.store.seal import Buffer
 _COUNT = struct.Struct("<I")
 _ENTRY = struct.Struct("<Q32sB")
 _APART, _ELSEWHERE = 1, 2
+
+#: Bytes from which on memory that is to be written anyway is not cleared first.
+LARGE = 64 * 1024
 
 
 class Piece(NamedTuple):
@@ -117,7 +121,15 @@ def laid_out(found: Sequence[Entry]) -> Iterator[tuple[Entry, memoryview]]:
                 at += one.size
         else:
             for one in together:
-                yield one, memoryview(bytearray(0 if one.elsewhere else one.size))
+                yield one, _room(0 if one.elsewhere else one.size)
+
+
+def _room(size: int) -> memoryview:
+    """Memory to read into: of a program with numpy an array's, which nobody clears first."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or size < LARGE:
+        return memoryview(bytearray(size))
+    return memoryview(numpy.empty(size, "u1"))
 
 
 def filled(rooms: Sequence[tuple[Entry, memoryview]]) -> Payload:

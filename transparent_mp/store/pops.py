@@ -26,6 +26,8 @@ from transparent_mp.store.refusals import explained, lacks_scripts
 #: Elements, and bytes, in `taken` after which a pop removes those before it. Larger: more memory of the
 #: store; smaller: a command more for more pops.
 TAKEN, TAKEN_BYTES = 16, 64 * 1024
+#: Elements in `taken` behind a pop that was served and cut it short; one less if it was not.
+CUT = 2
 #: Goes on each time that a wait has lasted for as many seconds as it said: looks at something, and says when
 #: it is to look again.
 Looks = Iterator[float]
@@ -95,12 +97,13 @@ class PopLine(Line):
         else:
             pop = ("LMOVE", key, self.taken, "LEFT", "LEFT")
         self._counts = bool(self.taken)
-        # Behind the pop: its answer is the first thing to come. Not for one element, which the next could
-        # not be told from.
+        # Behind the pop: its answer is the first thing to come. All that lie there but one go, so that each
+        # length tells whether the pop was served and whether they have gone; from three elements on.
         self._trims = self._taken_length > TAKEN or (
-            self._taken_length > 1 and self._taken_bytes > TAKEN_BYTES
+            self._taken_length > CUT and self._taken_bytes > TAKEN_BYTES
         )
-        self._pop = (pop, *then, *((("LTRIM", self.taken, 0, 0),) if self._trims else ()))
+        cut = (("LTRIM", self.taken, 0, -self._taken_length),) if self._trims else ()
+        self._pop = (pop, *then, *cut)
         self._count = 1 + len(then)
         self._given_up = False
 
@@ -193,10 +196,12 @@ class PopLine(Line):
         del replies[self._count :]
         first = replies[0]
         length, size = self._taken_length, self._taken_bytes
-        if self._counts and isinstance(first, bytes):
-            length = 1 if self._trims else length + 1
-            size = len(first) + (0 if self._trims else size)
-        elif isinstance(first, list):
+        if self._trims:
+            # Behind a pop in vain, too. How large the one is that has stayed is not known.
+            length, size = (CUT, len(first)) if isinstance(first, bytes) else (CUT - 1, 0)
+        elif self._counts and isinstance(first, bytes):
+            length, size = length + 1, len(first) + size
+        if isinstance(first, list):
             # BLPOP names the list.
             replies[0] = first[1]
         if self._steps:
@@ -243,6 +248,9 @@ class PopLine(Line):
             try:
                 link.send([("LLEN", self.taken), ("LINDEX", self.taken, 0)])
                 length, element = link.read(), link.read()
+                if self._trims and length <= CUT:
+                    # Cut short before the loss, and not to be again.
+                    self._pop, self._trims, self._taken_length = self._pop[:-1], False, CUT - 1
                 served = length != self._taken_length
                 if not served and not self._given_up:
                     link.send(self._pop)

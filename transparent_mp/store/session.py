@@ -176,9 +176,13 @@ def stand_by(ticket: dict[str, Any], config: Config, asked: Callable[[], Link]) 
     return _part(ticket, config, Store(asked))
 
 
-def begin(session: Session, ticket: dict[str, Any], uid: str, member: tuple[str, str]) -> None:
-    """Take part with a session that has stood by."""
+def approach(session: Session, ticket: dict[str, Any]) -> None:
+    """Have a session that has stood by use the store."""
     session.store = _store(ticket)
+
+
+def begin(session: Session, uid: str, member: tuple[str, str]) -> None:
+    """Take part with a session that has stood by, and uses the store by now."""
     _enter(session, uid, member)
 
 

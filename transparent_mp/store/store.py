@@ -24,12 +24,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable, cast
 
 from transparent_mp.errors import StoreError
 from transparent_mp.originals import original
-from transparent_mp.store import popping
+from transparent_mp.store import loading, popping
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.alarm import Alarm
 from transparent_mp.store.busy import Exchange, unless_taken
@@ -205,13 +205,9 @@ class Store:
         """`ask` for what must not wait on a connection that has silently died: see `Line.insist`."""
         return popping.unless_refused(self._call((command,), patience))[0]
 
-    def load(self, command: Command, into: memoryview) -> bool:
-        """As `Line.load`; False also for a lost connection: ask() tells."""
-        if self._amid():
-            return False
-        with self._lock, self._exchange:
-            self.waits += 1
-            return self._turn().load(command, into)
+    def load(self, wanted: Sequence[loading.Wanted]) -> Iterator[bool]:
+        """See loading.loaded; False also for a lost connection: ask() tells."""
+        return loading.loaded(self, wanted)
 
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""

@@ -15,6 +15,7 @@ import _signal  # type: ignore[import-not-found]
 import atexit
 import ctypes
 import faulthandler
+import gc
 import os
 import pickle
 import signal
@@ -22,10 +23,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from multiprocessing import popen_fork, util
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
+from transparent_mp.launch.fleet import exit_of
 from transparent_mp.primitives import ahead, held, lifetime, memory, pids, sharing, untold
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import Head, decode, encode
@@ -33,7 +35,8 @@ from transparent_mp.ship.served import sees_the_same
 from transparent_mp.store.content import pack, unpack_whole
 from transparent_mp.store.link import Arg
 from transparent_mp.store.seal import Buffer
-from transparent_mp.store.session import Session, begin, join, new_id
+from transparent_mp.store.session import Session, approach, begin, join, new_id
+from transparent_mp.store.telling import Telling
 from transparent_mp.worker import preload, surroundings
 from transparent_mp.worker.files import state as files
 from transparent_mp.worker.programs import Program
@@ -57,7 +60,6 @@ class Prepared:
     def __init__(self, session: Session, shelf: Shelf, common: bytes, pid: int = 0) -> None:
         """`pid`: of the process that this one is; 0 for one that is copied, whose code finds its parent's."""
         self.session = session
-        self.common = common
         around, method, prepared = pickle.loads(common)
         self._ids = around["parent"], around["cpus"], around["ancestor"]
         self.method: str = method
@@ -76,13 +78,6 @@ class Prepared:
             atexit.register(util._exit_function)  # type: ignore[attr-defined]
         self.program = Program(session, shelf, around, method, prepared)
 
-    def become(self, pid: int, common: bytes) -> None:
-        """In a copy: be the process of that id. Raises ValueError when it is not like this."""
-        if common != self.common:
-            raise ValueError("a process is not what its sender has said that it is like")
-        pids.become(pid, *self._ids)
-        self._begin()
-
     def _begin(self) -> None:
         if self._has_files:
             memory.on_release(files.hand_over)
@@ -90,30 +85,78 @@ class Prepared:
         memory.synchronise()
 
 
+class Copied(Prepared):
+    """The same in a template, and in its copies. `roam` has one run on any processor."""
+
+    def __init__(
+        self, session: Session, shelf: Shelf, common: bytes, telling: Telling | None, roam: Callable[[], None]
+    ) -> None:
+        """`telling`: on which each tells of its end."""
+        self._common, self._telling, self._roam = common, telling, roam
+        # What it imports, its copies need not tell.
+        self._channel: Running | None = None
+        preload.tell_ahead(self._say)
+        super().__init__(session, shelf, common)
+        self._sockets = surroundings.place_for_sockets(shelf.place)
+        self.program.make_ready()
+        self.had = preload.last_imported()
+        # What is garbage by now, each of them would look through.
+        gc.collect()
+        self._collects = gc.isenabled()
+
+    def await_frame(self, channel: Running, ticket: dict[str, Any]) -> str:
+        """In a copy: do what needs no frame; returns where its sockets go."""
+        self._channel = channel
+        approach(self.session, ticket)
+        self._roam()
+        return self._sockets
+
+    def become(self, pid: int, common: bytes) -> Prepared:
+        """In a copy: be the process of that id. Raises ValueError when it is not like this."""
+        if common != self._common:
+            raise ValueError("a process is not what its sender has said that it is like")
+        pids.become(pid, *self._ids)
+        self._begin()
+        if self._collects:
+            gc.enable()
+        return self
+
+    def tells(self, limited: lifetime.Lifetime | None) -> Telling | None:
+        """On what it tells of its end: not if that is none, or the client has its files to see to."""
+        passes_on = limited is not None and limited.passes_on
+        return None if passes_on or self._has_files else self._telling
+
+    def _say(self, words: list[str]) -> None:
+        if self._channel is not None:
+            self._channel.say(words)
+
+
 def run(
     channel: Running,
     ticket: dict[str, Any],
     shelf: Shelf,
     parent_sentinel: int,
-    prepared: Prepared | None = None,
+    copied: Copied | None = None,
 ) -> NoReturn:
     """Run the process that the supervisor gives this forked child; never returns.
 
-    `prepared`: the process is like this, and this one a copy of who has made it.
+    `copied`: the process is like this, and this one a copy of who has made it.
     """
     code = UNMADE
-    had = preload.last_imported()
+    had = preload.last_imported() if copied is None else copied.had
     try:
         die_with_supervisor()
-        if prepared is None:
+        if copied is None:
             stand_alone()
-        preload.tell_ahead(channel.say)
-        sockets = surroundings.place_for_sockets(shelf.place)
+            preload.tell_ahead(channel.say)
+            sockets = surroundings.place_for_sockets(shelf.place)
+        else:
+            sockets = copied.await_frame(channel, ticket)
         frame = channel.receive()
         if not frame:
             os._exit(0)
         head, body = decode(frame)
-        session = _session(ticket, head, prepared)
+        session = _session(ticket, head, copied)
         session.store.hold(channel.hold)
         session.depot, session.shelf = shelf.depot, shelf.content
         untold.become_own(channel.untold)
@@ -123,14 +166,16 @@ def run(
         content = unpack_whole(session, "process:" + session.uid, body)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
         common, obj = pickle.loads(content)
-        if prepared is None:
+        if copied is None:
             prepared = Prepared(session, shelf, common, head["pid"])
         else:
-            prepared.become(head["pid"], common)
+            prepared = copied.become(head["pid"], common)
         process = prepared.program.process(obj)
         surroundings.place_sockets(process._config, sockets)
         first = sharing.held()
         code = _run(prepared.method, process, parent_sentinel)
+        # Nothing is worth collecting any more.
+        gc.disable()
         _leave_files()
         # Writes nobody waited for must have arrived before the exit is told.
         memory.leave()
@@ -140,7 +185,8 @@ def run(
         channel.say(preload.imported(had))
         if not code:
             _flush()
-            channel.leave()
+            telling = None if copied is None else copied.tells(limited)
+            channel.leave(telling, exit_of(session, head["pid"], code, ticket["worker"]) if telling else ())
     except StoreError as error:
         sys.stderr.write(f"transparent_mp: a process ends: {error}\n")
     except BaseException:  # noqa: BLE001  the process ends here, whatever it was
@@ -150,12 +196,12 @@ def run(
         os._exit(code)
 
 
-def _session(ticket: dict[str, Any], head: Head, prepared: Prepared | None) -> Session:
+def _session(ticket: dict[str, Any], head: Head, copied: Copied | None) -> Session:
     member = "process", str(head["pid"])
-    if prepared is None:
+    if copied is None:
         return join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]), member)
-    begin(prepared.session, ticket, head["uid"], member)
-    return prepared.session
+    begin(copied.session, head["uid"], member)
+    return copied.session
 
 
 def _leave_files() -> None:

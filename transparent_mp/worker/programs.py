@@ -80,7 +80,8 @@ class Program:
         own = {*around["own"], *around["hidden"]}
         if own and not sees_the_same(around["served"]):
             sys.meta_path.insert(0, OwnFinder(finder, own))
-        self._settings: dict[str, bytes] | None = None
+        self._settings: dict[str, bytes] = {}
+        self._own_settings: list[settings.Own] = []
         with _inheriting():
             data = pickle.loads(prepared)
             if method == "fork":
@@ -91,18 +92,27 @@ class Program:
             else:
                 spawn.prepare(data, script=sources.script)
 
-    def import_referred(self) -> None:
-        """Import what the process object refers to, as far as that is possible."""
-        for name in self._referred:
-            with contextlib.suppress(Exception):
-                # Whoever unpickles it meets the same.
-                importlib.import_module(name)
+    def make_ready(self) -> None:
+        """In who is copied for several: import what the process object refers to, as far as possible, and set
+        what they inherit.
+        """
+        with _inheriting():
+            for name in self._referred:
+                with contextlib.suppress(Exception):
+                    # Whoever unpickles it meets the same.
+                    importlib.import_module(name)
+            self._set_common()
+
+    def _set_common(self) -> None:
+        values, self._settings = self._settings, {}
+        if values:
+            self._own_settings = settings.apply_common(values)
 
     def process(self, obj: bytes) -> Any:
         """The process object, in an interpreter that is ready to run it."""
         with _inheriting():
-            if self._settings is not None:
-                settings.apply(self._settings)
+            self._set_common()
+            settings.apply_own(self._own_settings)
             return pickle.loads(obj)
 
 

@@ -26,8 +26,9 @@ from transparent_mp.primitives.held import Held, leave
 from transparent_mp.primitives.lifetime import NEAR
 from transparent_mp.primitives.taking import last_words
 from transparent_mp.primitives.untold import Untold
-from transparent_mp.store.link import handlers_errors_only
+from transparent_mp.store.link import Command, handlers_errors_only
 from transparent_mp.store.session import Session
+from transparent_mp.store.telling import Telling
 
 log = logging.getLogger("transparent_mp")
 
@@ -68,6 +69,7 @@ class Running:
         self._warned = False
         self._words: list[str] = []
         self.like = like
+        self._heard = False
         self._shared = shared
         #: Called when the memory is free.
         self.on_close: Callable[[], None] | None = None
@@ -104,12 +106,15 @@ class Running:
         out, err, self._parent_reader, self._frame_reader, self._words_writer = fds[:5]
         self._writers = out, err
         self._links_there = socket.socket(fileno=fds[5])
+        # The program's time-out is not for this one.
+        self._links_there.setblocking(False)
         return self, self._own_side()
 
     def _child_fds(self) -> tuple[int, ...]:
         return (*self._writers, self._parent_reader, self._frame_reader, self._words_writer)
 
     def _own_side(self) -> tuple[int, int, int]:
+        self._out_pipes = [os.fstat(fd) for fd in self._writers]
         self._words_pipe = os.fstat(self._words_writer)
         self._links_pipe = os.fstat(self._links_there.fileno())
         return (*self._writers, self._parent_reader)
@@ -145,19 +150,25 @@ class Running:
             os.set_blocking(self._words_writer, False)
             os.write(self._words_writer, "".join(f"{word} " for word in words).encode())
 
-    def leave(self) -> None:
+    def leave(self, telling: Telling | None = None, report: Command = ()) -> None:
         """In the child, which exits with 0 next: have its end seen before the kernel has taken its memory.
 
         Whoever sees it finds that nothing is open any more. Not if other threads may still do something, or
-        if there is much memory, which the next process may want.
+        if there is much memory, which the next process may want. `report`: what is told of its end by
+        `telling`, where nothing is to be told before that.
         """
         words = self._words_writer
+        stay = {1, 2, words}
         try:
             if not os.path.samestat(os.fstat(words), self._words_pipe) or _stat(_THREADS).st_nlink != _ALONE:
                 return
             if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SMALL:
                 return
-            fds = set(map(int, _listdir("/proc/self/fd"))).difference((1, 2, words))
+            if telling is not None and self._silent():
+                stay.add(telling.fileno())
+            else:
+                telling = None
+            fds = set(map(int, _listdir("/proc/self/fd"))).difference(stay)
         except OSError:
             # Its end is seen when it has ended.
             return
@@ -167,9 +178,21 @@ class Running:
                 _close(fd)
         with contextlib.suppress(OSError):
             os.write(words, f"{_LEFT} ".encode())
+        if telling is not None:
+            telling.tell(report)
         for fd in (1, 2):
             with contextlib.suppress(OSError):
                 _close(fd)
+
+    def _silent(self) -> bool:
+        """In the child: whether nothing is to be told of it before its end."""
+        if not (self.untold.empty and self.held.empty):
+            return False
+        for fd, pipe in zip((1, 2), self._out_pipes):
+            if not os.path.samestat(os.fstat(fd), pipe) or self.waiting(fd):
+                return False
+        # What the supervisor has read before that, it has first said that it reads.
+        return not self.waiting(self._links_there.fileno())
 
     def has_left(self) -> bool:
         """In the supervisor, when there is no more output: whether it is about to exit with 0."""
@@ -201,6 +224,11 @@ class Running:
 
     def read(self, fd: int) -> bytes | None:
         """Output that is there; b'' at its end, None when there is none yet."""
+        if not self._heard and fd in self.outputs:
+            # First: the child may look whether something is there just behind the read.
+            self._heard = True
+            with contextlib.suppress(OSError):
+                self._links_here.send(b"heard")
         try:
             return os.read(fd, READ)
         except BlockingIOError:

@@ -10,13 +10,14 @@ It does not know what is forked; the caller has one thread.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
 import platform
 import signal
 import sys
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from transparent_mp.originals import original
 
@@ -27,7 +28,13 @@ _FLAGS = _CLONE_PARENT | _CLONE_CHILD_CLEARTID | _CLONE_CHILD_SETTID | signal.SI
 _CALLS = {"x86_64": (56, 3), "aarch64": (220, 4)}
 
 
+_set_affinity = original("os", "sched_setaffinity")
+
+
 class _Calls(NamedTuple):
+    #: Number of the processor that this runs on, or -1; those that it may run on.
+    here: Callable[[], int]
+    everywhere: set[int]
     #: Keeps the interpreter's lock, unlike most that ctypes calls.
     clone: Any
     before: Any
@@ -49,12 +56,41 @@ def calls() -> _Calls | None:
     syscall.restype = ctypes.c_long
     api = ctypes.pythonapi
     return _Calls(
-        lambda: syscall(*args), api.PyOS_BeforeFork, api.PyOS_AfterFork_Parent, api.PyOS_AfterFork_Child
+        getattr(ctypes.CDLL(None), "sched_getcpu", lambda: -1),
+        original("os", "sched_getaffinity")(0),
+        lambda: syscall(*args),
+        api.PyOS_BeforeFork,
+        api.PyOS_AfterFork_Parent,
+        api.PyOS_AfterFork_Child,
     )
 
 
 def fork(by: _Calls) -> int:
-    """As os.fork. Raises OSError."""
+    """As os.fork, but the child's collector of cycles is off, and it stays on this processor until it calls
+    `roam`. Raises OSError.
+
+    The kernel would put it on another one as soon as this one is busy, as it is with the fork. There it would
+    share the time of the process that has just begun, while this one, whose caller waits next, is idle.
+    """
+    here = by.here()
+    with contextlib.suppress(OSError):
+        _set_affinity(0, {here} if here in by.everywhere else by.everywhere)
+    child = -1
+    try:
+        child = _fork(by)
+    finally:
+        if child:
+            roam(by)
+    return child
+
+
+def roam(by: _Calls) -> None:
+    """In the child: run wherever this process may."""
+    with contextlib.suppress(OSError):
+        _set_affinity(0, by.everywhere)
+
+
+def _fork(by: _Calls) -> int:
     collects = gc.isenabled()
     # Between the calls the interpreter holds locks that what a collection runs may want.
     gc.disable()
@@ -65,7 +101,7 @@ def fork(by: _Calls) -> int:
     else:
         error = ctypes.get_errno()
         by.in_parent()
-    if collects:
+    if collects and child:
         gc.enable()
     if child < 0:
         raise OSError(error, os.strerror(error))

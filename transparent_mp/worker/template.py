@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 import fcntl
+import functools
 import os
 import pickle
 import select
@@ -31,6 +32,7 @@ from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
 from transparent_mp.originals import original
 from transparent_mp.primitives import ahead
+from transparent_mp.primitives import forked as forks
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.held import Held
 from transparent_mp.primitives.untold import Untold
@@ -38,6 +40,7 @@ from transparent_mp.ship.frames import decode
 from transparent_mp.store.content import unpack_whole
 from transparent_mp.store.link import Link
 from transparent_mp.store.session import stand_by
+from transparent_mp.store.telling import Telling
 from transparent_mp.worker import child, siblings
 from transparent_mp.worker.running import Running, Shared
 from transparent_mp.worker.shelf import Shelf
@@ -72,8 +75,10 @@ _MOVES = {
 class Template:
     """One, as its supervisor has it. Made before the fork; each side then takes its own end."""
 
-    def __init__(self, like: str) -> None:
+    def __init__(self, like: str, telling: Telling | None = None) -> None:
+        """`telling`: on which its processes tell of their ends."""
         self.like = like
+        self.telling = telling
         self.state = State.PREPARING
         self.child = 0
         self._slots: list[Shared] = [(Untold(), Held()) for _ in range(SLOTS)]
@@ -105,7 +110,7 @@ class Template:
         for memory in self._slots[slot]:
             memory.renew()
         running = Running(self._slots[slot], self.like)
-        running.on_close = lambda: self._free.append(slot)
+        running.on_close = functools.partial(self._closed, slot)
         try:
             socket.send_fds(self._here, [bytes([slot])], running.passed_on())
             child = int(self._answer(PATIENCE) or b"0")
@@ -123,6 +128,13 @@ class Template:
         if self.state is not State.GONE:
             self._move(State.GONE)
             self._here.close()
+            if self.telling is not None:
+                self.telling.close()
+
+    def _closed(self, slot: int) -> None:
+        self._free.append(slot)
+        if self.telling is not None and self.state is not State.GONE:
+            self.telling.look()
 
     def _answer(self, patience: float) -> bytes:
         if not select.select([self._here], [], [], patience)[0]:
@@ -157,7 +169,7 @@ def begin(
     run_child: Callable[..., NoReturn],
 ) -> Template:
     """Fork a template of the process of that frame; `let_go` closes in it what is the supervisor's."""
-    template = Template(like)
+    template = Template(like, Telling.begin(ticket["url"]))
     forked = os.fork()
     if forked == 0:
         # Whatever happens, it does not go on as the supervisor that it was.
@@ -175,7 +187,7 @@ def begin(
 
 def _be(
     template: Template, frame: bytes, ticket: dict[str, Any], shelf: Shelf
-) -> tuple[Running, int, child.Prepared] | None:
+) -> tuple[Running, int, child.Copied] | None:
     """Be a template; returns in each copy what it is to run, and None in one that is not fit."""
     orders, slots = template.child_side()
     child.die_with_supervisor()
@@ -185,7 +197,8 @@ def _be(
     if calls is None:
         return None
     try:
-        prepared = _prepare(ticket, shelf, frame, asked)
+        roam = functools.partial(siblings.roam, calls)
+        prepared = _prepare(ticket, shelf, frame, asked, template.telling, roam)
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 stream.flush()
@@ -203,25 +216,33 @@ def _be(
     return running, parent, prepared
 
 
-def _prepare(ticket: dict[str, Any], shelf: Shelf, frame: bytes, asked: _Asked) -> child.Prepared:
+def _prepare(
+    ticket: dict[str, Any],
+    shelf: Shelf,
+    frame: bytes,
+    asked: _Asked,
+    telling: Telling | None,
+    roam: Callable[[], None],
+) -> child.Copied:
     head, body = decode(frame)
     session = stand_by(ticket, Config(lease=ticket["lease"], log=ticket["log"]), asked)
     session.depot, session.shelf = shelf.depot, shelf.content
     sessions.attach(session)
     common, _ = pickle.loads(unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1]))
-    prepared = child.Prepared(session, shelf, common)
-    prepared.program.import_referred()
-    return prepared
+    return child.Copied(session, shelf, common, telling, roam)
 
 
 def _serve(orders: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:
     """Fork as it is ordered; returns in each copy."""
+    # It has no part in the session, and is alone.
+    forks.leave_out(True)
     while True:
         order, fds, _, _ = socket.recv_fds(orders, 1, SLOTS)
         if not order:
             os._exit(UNFIT)
         forked = siblings.fork(calls)
         if forked == 0:
+            forks.leave_out(False)
             orders.close()
             running, ends = Running.received(fds, slots[order[0]])
             return (running, *ends)

@@ -23,7 +23,9 @@ class Tasks:
         self.told.append(task)
         self.threads.append(threading.get_ident())
 
-    add = put
+    def add(self, task, *, caller_reads):
+        assert caller_reads
+        self.put(task)
 
     def too_many(self):
         return self.full
@@ -33,7 +35,9 @@ class Tasks:
 
 
 def apply(calls, *tasks):
-    return apply_async(calls, *tasks)
+    calls.waiting[threading.get_ident()] = True
+    apply_async(calls, *tasks)
+    calls.waiting.clear()
 
 
 def apply_async(calls, *tasks):
@@ -47,7 +51,7 @@ def tasks():
 
 @pytest.fixture
 def calls(tasks):
-    return Calls(tasks, apply)
+    return Calls(tasks)
 
 
 def handle(calls, tasks):
@@ -111,6 +115,8 @@ def test_what_cannot_be_put_at_once_is_left_to_the_thread(calls, tasks, task):
     assert [*calls.get()[0]] == [task]
 
 
-def test_a_call_from_no_function_of_python(calls):
+def test_a_call_of_another_thread_is_none_of_who_waits(calls, tasks):
+    calls.waiting[threading.get_ident()] = True
     _thread.start_new_thread(apply_async, (calls, 1))
     assert [*calls.get()[0]] == [1]
+    assert 1 not in tasks.told

@@ -9,7 +9,7 @@ import pytest
 
 from transparent_mp.primitives import pickling
 from transparent_mp.primitives.pickling import APART, dumps, loads, plain
-from transparent_mp.store.pieces import Piece, Pieces
+from transparent_mp.store.pieces import Entry, Piece, Pieces, filled, laid_out
 
 MANY = APART // 8
 
@@ -100,6 +100,22 @@ def test_so_is_one_over_memory_that_is_not_its_own(monkeypatch):
     (buffer,) = dumps([value]).apart
     memory[3] = 77
     assert buffer[3] == 0
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_one_that_has_arrived_in_memory_of_its_own_is_sent_from_there(monkeypatch, order):
+    alone(monkeypatch, True)
+    value = np.arange(MANY, dtype="f8").reshape((8, -1), order=order)
+    content = dumps(value)
+    rooms = list(laid_out([Entry(len(one.buffer), b"", one.apart, False) for one in content.pieces]))
+    for (_, room), one in zip(rooms, content.pieces):
+        room[:] = one.buffer
+    found = loads(filled(rooms))
+    np.testing.assert_array_equal(found, value)
+    assert found.flags.f_contiguous == value.flags.f_contiguous
+    assert found.flags.writeable
+    (buffer,) = dumps(found).apart
+    assert np.shares_memory(np.asarray(buffer), found)
 
 
 @pytest.mark.parametrize("large", [b"x" * APART, "y" * APART])

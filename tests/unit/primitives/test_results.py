@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 from multiprocessing import reduction
 
 import pytest
+from injecting import Interrupted, each_point
 
 from transparent_mp.errors import StoreError
+from transparent_mp.primitives.tasks import Reader as Reads
 
 LONG = 60
 
@@ -153,3 +156,128 @@ def test_the_end_is_heard_though_the_store_does_not_take_it(pool, reader, monkey
     pool.tasks.answer("a")
     pool.tasks.theirs.post(reduction.ForkingPickler.dumps(None))
     assert reader.result() is None
+
+
+@pytest.fixture
+def own(pool, reader):
+    """Put a task whose result the caller reads; `read` does, and answers what it was given."""
+    given = []
+
+    def put(name):
+        if pool.tasks._reader is not Reads.WAITS:
+            reader.start()
+            reader.waits()
+        pool.tasks.add(name, caller_reads=True)
+        pool.tasks.flush()
+
+    def read(name):
+        pool.results.read_own(name, given.append)
+        pool.tasks.hand_over()
+        found, given[:] = [*given], []
+        return found
+
+    put.read = read
+    yield put
+    pool.results.put(None)
+    while reader.result() is not None:
+        reader.start()
+
+
+def test_who_waits_for_its_own_result_reads_it_in_one_trip(pool, own, trips):
+    for name in "ab":
+        own(name)
+        pool.tasks.answer(name)
+        trips()
+        assert own.read(name) == [name]
+        assert trips() == 1
+        assert not pool.tasks.lacks(name)
+
+
+@pytest.mark.parametrize("result", ["x" * 1_000_000, None], ids=["large", "the end"])
+def test_what_is_not_its_own_is_left_to_the_thread(pool, own, reader, result):
+    own("a")
+    if result is not None:
+        pool.tasks.add(result)
+        pool.tasks.flush()
+    pool.tasks.answer(result)
+    pool.tasks.answer("a")
+    assert own.read("a") == []
+    assert reader.result() == result
+    reader.start()
+    assert reader.result() == "a"
+    reader.start()
+
+
+def test_when_others_wait_for_results_too_the_thread_reads(pool, own, reader):
+    own("a")
+    pool.put("b")
+    pool.tasks.answer("b")
+    pool.tasks.answer("a")
+    assert own.read("a") == []
+    assert reader.result() == "b"
+    reader.start()
+    assert reader.result() == "a"
+    reader.start()
+
+
+def test_what_others_put_while_it_reads_is_left_to_the_thread(pool, own, reader):
+    own("a")
+    reading = threading.Thread(target=lambda: found.append(own.read("a")), daemon=True)
+    found = []
+    reading.start()
+    pool.put("b")
+    pool.tasks.answer("b")
+    reading.join(LONG)
+    assert found == [[]]
+    pool.tasks.answer("a")
+    assert reader.result() == "b"
+    reader.start()
+    assert reader.result() == "a"
+    reader.start()
+
+
+def test_the_result_of_a_task_that_had_one_is_not_its_own(pool, own):
+    own("a")
+    pool.tasks.answer("a")
+    pool.tasks.answer("a")
+    assert own.read("a") == ["a"]
+    own("b")
+    pool.tasks.answer("b")
+    assert own.read("b") == ["b"]
+
+
+def test_a_result_that_cannot_be_unpickled_is_who_waits_for_its_error(pool, own):
+    own("a")
+    pool.tasks.theirs.post(b"no pickle")
+    with pytest.raises(Exception, match=r"pickle|load key"):
+        own.read("a")
+    pool.tasks.hand_over()
+    # It was read.
+    assert not pool.tasks.lacks("a")
+    own("b")
+    pool.tasks.answer("b")
+    assert own.read("b") == ["b"]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_an_interrupted_one_leaves_its_result_to_the_thread_or_has_it(pool, own, reader, own_session):
+    own_session.store.unwatch(own_session.store.watch())
+    count = 0
+    for injector in each_point():
+        name, given = f"{count}", []
+        own(name)
+        pool.tasks.answer(name)
+        with contextlib.suppress(Interrupted), injector:
+            pool.results.read_own(name, given.append)
+        pool.tasks.hand_over()
+        count += 1
+        if pool.tasks.lacks(name):
+            assert given == [], injector.where
+            assert reader.result() == name, injector.where
+            reader.start()
+            reader.waits()
+        # Else it was read, and may be lost with what raised.
+    assert count > 10
+    own("last")
+    pool.tasks.answer("last")
+    assert own.read("last") == ["last"]

@@ -86,10 +86,10 @@ def test_a_result_is_not_held_back_while_the_next_task_runs(pool):
     ("seconds", "trip", "many"),
     [
         (0.0, 0.0001, 1),
-        (0.0001, 0.0001, 10),
+        (0.0001, 0.0001, 20),
         (0.000001, 0.0001, taking.MOST),
-        (0.002, 0.0001, 1),
-        (0.002, 0.005, 5),
+        (0.004, 0.0001, 1),
+        (0.004, 0.01, 5),
     ],
     ids=["not known", "short", "very short", "long", "long, and the store is far"],
 )
@@ -109,6 +109,19 @@ def test_how_long_tasks_last_is_learned_at_once_when_one_is_long(pool):
     pool.first.done("a")
     pool.first.get()
     assert 1 <= taker._typical < 10
+
+
+def test_a_short_interruption_of_a_task_counts_by_and_by(pool, monkeypatch):
+    monkeypatch.setattr(taking, "LONG", 1000.0)
+    taker = pool.first.taker
+    taker._typical = 0.0001
+    pool.put("a", "b")
+    pool.first.get()
+    # It began a while ago.
+    taker._since = time.monotonic() - 100
+    pool.first.done("a")
+    pool.first.get()
+    assert 50 <= taker._typical < 100
 
 
 def test_an_unpickled_task_is_a_begun_one(pool):

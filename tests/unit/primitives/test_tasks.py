@@ -78,8 +78,8 @@ def test_tasks_are_taken_in_their_order_and_have_their_results(pool):
 
 
 def test_a_burst_goes_together_and_its_first_at_once(pool, monkeypatch):
-    monkeypatch.setattr(module, "HELD", LONG)
-    pool.tasks._since = 0.0
+    monkeypatch.setattr(module, "HELD_MOST", LONG)
+    pool.tasks._since, pool.tasks._held = 0.0, LONG
     pushed = []
     empty = len(script("push", ("", ""), (0,)))
     monkeypatch.setattr(
@@ -88,6 +88,25 @@ def test_a_burst_goes_together_and_its_first_at_once(pool, monkeypatch):
     for name in range(module.BURST + 1):
         pool.tasks.put(name)
     assert pushed == [1, module.BURST]
+
+
+def test_what_is_held_back_of_a_burst_grows_with_it(pool, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    sent = []
+    monkeypatch.setattr(module.memory, "cast", lambda *commands, **_: sent.append(commands))
+    pool.tasks.add("first")
+    assert len(sent) == 1
+    now += 1.5 * module.HELD
+    pool.tasks.add("held, since the one before was sent so shortly ago")
+    assert len(sent) == 1
+    now += module.HELD
+    pool.tasks.add("by now")
+    assert len(sent) == 2
+    pool.tasks.flush()
+    now += 1.5 * module.HELD
+    pool.tasks.add("another burst")
+    assert len(sent) == 3
 
 
 def test_what_cannot_be_pickled_is_no_task(pool):

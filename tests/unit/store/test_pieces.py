@@ -1,10 +1,21 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 
 import pytest
 
-from transparent_mp.store.pieces import Piece, Pieces, divided, entries, filled, laid_out, layout
+from transparent_mp.store.pieces import (
+    LARGE,
+    Entry,
+    Piece,
+    Pieces,
+    divided,
+    entries,
+    filled,
+    laid_out,
+    layout,
+)
 
 MIXED = (
     Piece(b"one"),
@@ -61,3 +72,18 @@ def test_a_digest_is_made_once() -> None:
     piece = Piece(b"content").digested()
     assert piece.digest == hashlib.sha256(b"content").digest()
     assert piece.digested() is piece
+
+
+@pytest.mark.parametrize("numpy", [True, False], ids=["with numpy", "without"])
+@pytest.mark.parametrize("size", [1, LARGE])
+def test_room_for_what_is_apart_can_be_written_with_numpy_and_without(
+    monkeypatch: pytest.MonkeyPatch, numpy: bool, size: int
+) -> None:
+    if numpy:
+        pytest.importorskip("numpy")
+    else:
+        monkeypatch.delitem(sys.modules, "numpy", raising=False)
+    ((_, room),) = laid_out([Entry(size, b"", True, False)])
+    room[:] = b"x" * size
+    assert bytes(room) == b"x" * size
+    assert room.format == "B"

@@ -69,6 +69,26 @@ def test_an_element_whose_answer_is_lost_is_found_again(
         assert session.store.ask("LPOP", key) == b"next"
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["", "lost"])
+def test_what_was_let_go_of_behind_a_pop_in_vain_is_taken_by_none(
+    session: OwnedSession, one: PopLine, lose: Lose, key: str, lost: bool
+) -> None:
+    session.store.call(("RPUSH", key, *range(TAKEN)))
+    for number in range(TAKEN):
+        one.pop(key)
+        assert answers(one) == [b"%d" % number]
+    # Longer by now than it may be: the next pop, in vain, cuts it short all the same.
+    one.pop(key, blocking=False)
+    if lost:
+        one.give_up()
+        lose(one)
+    assert answers(one) == [None]
+    one.pop(key, blocking=False)
+    one.give_up()
+    lose(one)
+    assert answers(one) == [None]
+
+
 def test_a_pop_that_was_not_served_is_begun_anew(
     session: OwnedSession, one: PopLine, lose: Lose, key: str
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Callable
 
 import pytest
 
+from transparent_mp.store.telling import Telling
 from transparent_mp.worker import running as running_module
 from transparent_mp.worker.running import Running, reap
 
@@ -272,3 +273,68 @@ def test_a_child_in_which_more_is_alive_is_waited_for(before: Callable[[], objec
     assert read_out(running) == b"last words"
     assert not running.has_left()
     running.close()
+
+
+def told(before: Callable[[Running], object], heard: bytes = b"") -> bytes:
+    """What a child tells of its end itself, which does `before`; its parent first reads what is `heard`."""
+    near, far = socket.socketpair()
+    running = Running()
+    go_on, goes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            stdout, stderr, _ = running.child_side()
+            os.dup2(stdout, 1)
+            os.dup2(stderr, 2)
+            running_module.SMALL = sys.maxsize
+            before(running)
+            os.close(goes)
+            os.read(go_on, 1)
+            running.leave(Telling(near), ("TOLD",))
+        os._exit(0)
+    near.close()
+    os.close(go_on)
+    running.parent_side(child)
+    out = min(running.outputs)
+    if heard:
+        os.set_blocking(out, True)
+        assert running.read(out) == heard
+    os.close(goes)
+    assert exit_code(child) == 0
+    with far, far.makefile("rb") as file:
+        running.close()
+        return file.read()
+
+
+def nothing(_running: Running) -> None:
+    pass
+
+
+def writes(_running: Running) -> None:
+    os.write(1, b"words")
+
+
+def redirects(_running: Running) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def keeps_a_lock(running: Running) -> None:
+    running.held.note("0" * 16)
+
+
+def keeps_a_result(running: Running) -> None:
+    running.untold.begin(["name"])
+    running.untold.add(bytes(16), b"result")
+
+
+def test_a_child_of_which_nothing_else_is_told_tells_of_its_end() -> None:
+    assert told(nothing) == b"*1\r\n$4\r\nTOLD\r\n"
+
+
+@pytest.mark.parametrize("before", [writes, redirects, keeps_a_lock, keeps_a_result])
+def test_a_child_of_which_more_is_to_be_told_first_does_not(before: Callable[[Running], object]) -> None:
+    assert told(before) == b""
+
+
+def test_nor_one_whose_words_may_be_on_their_way() -> None:
+    assert told(writes, heard=b"words") == b""

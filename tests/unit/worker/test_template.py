@@ -55,12 +55,11 @@ def begin(session: OwnedSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Be
     ticket = dict(session.ticket(), log="warning")
 
     def begin(prepare: Callable[[Any], Any]) -> Template:
-        def prepared(given: Any, _shelf: Shelf, common: bytes) -> Any:
+        def copied(given: Any, _shelf: Shelf, common: bytes, *_rest: Any) -> Any:
             assert common == b"common"
-            program = SimpleNamespace(import_referred=lambda: None)
-            return SimpleNamespace(made=prepare(given), program=program)
+            return SimpleNamespace(made=prepare(given))
 
-        monkeypatch.setattr(child, "Prepared", prepared)
+        monkeypatch.setattr(child, "Copied", copied)
         begun.append(template.begin("like", frame, lambda: None, ticket, shelf, answers))
         return begun[-1]
 

@@ -1,0 +1,65 @@
+"""A connection on which each of several processes says one thing, and whose answers another one throws away.
+
+    client end     `tell`, by processes that have it from a fork: one write, whole or not at all
+    other copy     `look`, by who has made it: reads what was answered
+
+It belongs to no line: what is said on it may be lost, and has to be such that it changes nothing if another
+says it as well, or if its sender was taken for dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import hiredis
+
+from transparent_mp.errors import StoreError
+from transparent_mp.hidden import Address
+from transparent_mp.store.connect import connect
+from transparent_mp.store.link import Command, handlers_errors_only
+
+#: One read of answers.
+_READ = 4096
+
+
+class Telling:
+    """One such connection."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    @classmethod
+    def begin(cls, url: str) -> Telling | None:
+        """None if the store is away, or several cannot write on one connection (TLS)."""
+        try:
+            link = connect(Address(url))
+        except StoreError:
+            return None
+        sock = link.detach()
+        if type(sock) is not socket.socket:
+            sock.close()
+            return None
+        sock.setblocking(False)
+        return cls(sock)
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def tell(self, command: Command) -> None:
+        """Say it, if that can be done at once."""
+        words = hiredis.pack_command(tuple(str(word) if isinstance(word, int) else word for word in command))
+        with handlers_errors_only():
+            if self._sock.send(words) < len(words):
+                # Whoever comes next would go on in the middle of it.
+                self._sock.shutdown(socket.SHUT_RDWR)
+
+    def look(self) -> None:
+        """Take what was answered."""
+        with contextlib.suppress(OSError):
+            while len(self._sock.recv(_READ)) == _READ:
+                pass
+
+    def close(self) -> None:
+        """This process's copy."""
+        self._sock.close()
