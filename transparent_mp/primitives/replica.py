@@ -298,23 +298,29 @@ class Replica:
             # To look which block it is takes as long as to compare them all.
             changed = iter(range(self._blocks))
         for first, stop in bulk.spans(changed):
+            around = tracts.around(first, stop) if tracts is not None else None
+            first, stop = around or (first, stop)
             now = self._view[first * BLOCK : stop * BLOCK].tobytes()
             old = self._twin.get(first, stop)
-            tract = tracts.again(first, stop, old, now) if tracts is not None else None
-            if tract is not None:
-                found = [tract]
-            elif numpy is not None and len(now) >= bulk.WORTH * BLOCK and not whole:
-                found = bulk.entries(numpy, first, old, now)
-            else:
-                found = []
-                for at in range(0, len(now), BLOCK):
-                    block, was, has = first + at // BLOCK, old[at : at + BLOCK], now[at : at + BLOCK]
-                    if was != has:
-                        found += [(block, "=", has)] if whole else diff.entries(block, was, has)
-            if tracts is not None and tract is None:
+            if around and now == old:
+                # All of it went with the part before this.
+                continue
+            tract = tracts.again(first, stop, old, now) if tracts is not None and around else None
+            found = [tract] if tract else self._entries(numpy, first, old, now, whole)
+            if tracts is not None and not tract:
                 found = tracts.seen(first, stop, found, old, now)
             self._twin.set(first, now)
             yield found, stop - first
+
+    def _entries(self, numpy: Any, first: int, old: bytes, now: bytes, whole: bool) -> list[Entry]:
+        if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not whole:
+            return bulk.entries(numpy, first, old, now)
+        found: list[Entry] = []
+        for at in range(0, len(now), BLOCK):
+            block, was, has = first + at // BLOCK, old[at : at + BLOCK], now[at : at + BLOCK]
+            if was != has:
+                found += [(block, "=", has)] if whole else diff.entries(block, was, has)
+        return found
 
     def _merging(self) -> Merging:
         return Merging(self._view, self._twin, self._away, self.fresh)

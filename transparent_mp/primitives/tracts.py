@@ -24,26 +24,29 @@ from transparent_mp.primitives.bulk import MOST
 from transparent_mp.primitives.diff import BLOCK, FOREIGN, LEFT, Entry, Tract
 
 #: Blocks from which it is one.
-LEAST = 2
+LEAST = 4
 #: Times in turn that it is written whole before it is one, and at most, after some were left again and
 #: again: taking one apart costs the store more than it saves once.
-ROUNDS, PATIENCE = 2, 1024
+ROUNDS, PATIENCE = 1, 1024
 #: Other writers of a segment up to which there are any. More: each publication reads of more tracts.
 WRITERS = 8
 #: Bytes between those that are looked at to see whether a tract was written whole, so many that they fall on
-#: every byte of a double in turn; and of how many of them one has to be another.
-STEP, DENSE = 509, 3
+#: every byte of a double in turn; of how many of them one has to be another; and how often in turn less of a
+#: tract may be, as when it is published in the background while it is being written.
+STEP, DENSE, OFTEN = 509, 8, 4
 
 
 class Watched:
     """What was written whole."""
 
-    __slots__ = ("held", "rounds", "stop")
+    __slots__ = ("held", "rounds", "sparse", "stop")
 
     def __init__(self, stop: int) -> None:
         self.stop = stop
         self.rounds = 0
         self.held = False
+        #: Times in turn that little of it was written.
+        self.sparse = 0
 
 
 class Tracts:
@@ -57,15 +60,19 @@ class Tracts:
         self._needed = ROUNDS
         self._left: list[int] = []
 
+    def around(self, first: int, stop: int) -> tuple[int, int] | None:
+        """The tract of which these blocks are a part."""
+        for start, one in self._watched.get(first // MOST, {}).items():
+            if one.held and start <= first and stop <= one.stop:
+                return start, one.stop
+        return None
+
     def again(self, first: int, stop: int, old: bytes, now: bytes) -> Entry | None:
-        """The entry for blocks that are a tract and were written whole once more."""
-        found = self._watched.get(first // MOST, {}).get(first)
-        if found is None or not found.held or found.stop != stop:
-            return None
+        """The entry for a tract that was written once more; None where that was little, and often."""
+        found = self._watched[first // MOST][first]
         was, has = old[::STEP], now[::STEP]
-        if sum(map(ne, was, has)) * DENSE < len(has):
-            return None
-        return first, Tract(stop - first, old, ()), now
+        found.sparse = 0 if sum(map(ne, was, has)) * DENSE >= len(has) else found.sparse + 1
+        return None if found.sparse > OFTEN else (first, Tract(stop - first, old, ()), now)
 
     def seen(self, first: int, stop: int, entries: list[Entry], old: bytes, now: bytes) -> list[Entry]:
         """The entries for such blocks, or the one that makes a tract of them."""

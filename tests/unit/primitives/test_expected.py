@@ -3,13 +3,19 @@ from __future__ import annotations
 import pytest
 
 from transparent_mp.errors import UntrustedPayloadError
-from transparent_mp.primitives import expected
+from transparent_mp.primitives import expected, tracts
 from transparent_mp.primitives.diff import BLOCK
 from transparent_mp.primitives.expected import FIXED, MOST, UNDER_WAY, Expected, spec
 from transparent_mp.primitives.replica import FETCH_BLOCKS, PUBLISH_BLOCKS
 
 #: Blocks of a segment that is not small, and those that are written in rounds.
 SIZE, WRITTEN = 20, 6
+
+
+@pytest.fixture(autouse=True)
+def without_tracts(monkeypatch):
+    """Blocks by themselves: what is written together has its own tests."""
+    monkeypatch.setattr(tracts, "LEAST", SIZE + 1)
 
 
 def fill(process, value, first=0, count=WRITTEN):
@@ -48,7 +54,7 @@ def test_what_is_written_in_rounds_comes_by_a_plain_command(processes):
         assert bytes(reader.view) == bytes(writer.view)
         # Nothing new: nothing comes.
         _number, found = reader.acquire()
-        assert not any(found[6 + WRITTEN :])
+        assert not any(found[7 + WRITTEN :])
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,8 @@ def small(monkeypatch):
     monkeypatch.setattr(tracts, "ROUNDS", ROUNDS)
     monkeypatch.setattr(tracts, "PATIENCE", ROUNDS)
     monkeypatch.setattr(tracts, "STEP", 3)
+    monkeypatch.setattr(tracts, "OFTEN", 1)
+    monkeypatch.setattr(tracts, "LEAST", 2)
     monkeypatch.setattr(diff, "RUNS", RUNS)
     monkeypatch.setattr(diff, "STRIDE", STRIDE)
     monkeypatch.setattr(replica, "PUBLISH_BLOCKS", PUBLISH_BLOCKS)

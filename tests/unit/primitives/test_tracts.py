@@ -6,7 +6,7 @@ from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives import bulk, diff, replica
 from transparent_mp.primitives.bulk import MOST
 from transparent_mp.primitives.diff import BLOCK, LEFT, Tract
-from transparent_mp.primitives.tracts import LEAST, ROUNDS, WRITERS, Held, Tracts, held
+from transparent_mp.primitives.tracts import LEAST, OFTEN, ROUNDS, WRITERS, Held, Tracts, held
 
 #: Blocks of a segment, the last of which is short, and those that are written in rounds.
 SIZE, WRITTEN = 20, 6
@@ -84,12 +84,12 @@ def test_fewer_blocks_are_none(processes, blocks):
 
 def test_the_last_block_may_be_short(processes):
     one, other = processes(bytes(BYTES))
-    rounds(one, SIZE - 3, 3)
+    rounds(one, SIZE - 4, 4)
     assert words(one) == ["L"]
     agree(one, other)
     other.view[BYTES - 5] = 77
     other.release()
-    fill(one, 50, SIZE - 3, 3)
+    fill(one, 50, SIZE - 4, 4)
     one.release()
     agree(one, other)
     assert (other.view[BYTES - 5], other.view[BYTES - 4]) == (77, 50)
@@ -164,8 +164,10 @@ def test_what_another_wrote_before_it_became_one_stays(processes):
 def test_who_writes_something_else_there_has_it_taken_apart(processes):
     one, other = processes(bytes(BYTES))
     rounds(one)
-    one.view[BLOCK + 7] = 99
-    one.release()
+    for turn in range(OFTEN + 1):
+        assert words(one) == ["L"]
+        one.view[BLOCK + 7] = 99 + turn
+        one.release()
     assert words(one) == []
     assert contents(one) == [str(block) for block in range(WRITTEN)]
     agree(one, other)
@@ -175,6 +177,25 @@ def test_who_writes_something_else_there_has_it_taken_apart(processes):
     rounds(one, times=ROUNDS)
     assert words(one) == ["L"]
     agree(one, other)
+
+
+def test_all_of_it_goes_with_a_part_that_was_written(processes):
+    one, other = processes(bytes(BYTES))
+    rounds(one)
+    agree(one, other)
+    for turn in range(OFTEN + 3):
+        fill(one, 30 + turn, 0, 2)
+        fill(one, 60 + turn, 3, 1)
+        commands = published(one)
+        assert [command[0] for command in commands] == ["HMSET", "PEXPIRE", "EVALSHA"]
+        other.view[(5 + turn) * BLOCK + 7] = 9
+        one.session.store.call(*commands)
+        other.acquire()
+        assert (other.view[BLOCK], other.view[3 * BLOCK]) == (30 + turn, 60 + turn)
+    assert words(one) == ["L"]
+    other.release()
+    agree(one, other)
+    assert (one.view[5 * BLOCK + 7], one.view[3 * BLOCK]) == (9, 60 + turn)
 
 
 def test_one_that_moves_is_another(processes):
@@ -189,7 +210,7 @@ def test_one_that_moves_is_another(processes):
 def test_none_crosses_a_boundary_and_many_come_in_pieces(processes, monkeypatch):
     monkeypatch.setattr(replica, "FETCH_BLOCKS", 4)
     one, other = processes(bytes(2 * MOST * BLOCK))
-    rounds(one, MOST - 3, 6)
+    rounds(one, MOST - 4, 8)
     rounds(one, 2 * MOST - 6, 6)
     assert words(one) == ["L", "L", "L"]
     agree(one, other)
@@ -260,13 +281,18 @@ def test_a_sparse_change_is_no_round():
     entries = [(block, "=", now[:BLOCK]) for block in range(4)]
     for _ in range(ROUNDS):
         assert tracts.seen(0, 4, entries, old, now) is entries
-    assert tracts.again(0, 4, old, now) is None
+    assert tracts.around(0, 4) is None
     mask = b"\xff" * (BLOCK // 8)
     assert tracts.seen(0, 4, entries, old, now) == [(0, Tract(4, old, (mask,) * 4), now)]
     assert tracts.again(0, 4, old, now) == (0, Tract(4, old, ()), now)
-    assert tracts.again(0, 3, old, now) is None
-    assert tracts.again(0, 4, old, bytes(3 * BLOCK) + now[:BLOCK]) is None
+    assert tracts.around(0, 4) == tracts.around(2, 3) == (0, 4)
+    assert tracts.around(2, 5) is tracts.around(5, 6) is None
+    little = bytes(4 * BLOCK - 100) + now[:100]
+    for _ in range(OFTEN):
+        assert tracts.again(0, 4, old, little) == (0, Tract(4, old, ()), little)
     assert tracts.left() == []
+    assert tracts.again(0, 4, old, little) is None
+    assert tracts.around(0, 4) == (0, 4)
     tracts.touched(3, 4)
     assert tracts.left() == [(0, LEFT, b"")]
     assert tracts.left() == []
