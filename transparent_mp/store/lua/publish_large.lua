@@ -26,6 +26,35 @@ local before, owner, foreign = tonumber(meta[1] or '0'), meta[2], tonumber(meta[
 local applied = tonumber(meta[4] or '0')
 local version, fresh, last_name = before + 1, false, ''
 
+-- The latest publications, each "VERSION NAME BLOCKS;", the latest first.
+local JOURNAL = 1500
+local function journal()
+  local entry = version .. ' ' .. last_name .. ' ' .. ARGV[4] .. ';'
+  local kept = entry .. (meta[5] or '')
+  if #kept > JOURNAL then kept = string.match(string.sub(kept, 1, math.max(JOURNAL, #entry)), '^.*;') end
+  return kept
+end
+
+-- Most publications of a tract: it is held, and nothing else comes with it.
+local function again()
+  local number, name, first = tonumber(ARGV[6]), ARGV[8], ARGV[10]
+  local count = string.match(ARGV[11], '^T(%d+)$')
+  if not count or not meta[6] or number <= applied then return false end
+  local text = ';' .. meta[6]
+  local _, from = string.find(text, string.format(';%s %d ', first, first + count), 1, true)
+  if not from then return false end
+  local _, to, other, by, was = string.find(text, '^%d+ (%d+) (%S+) (%S+) [LU];', from + 1)
+  if by ~= writer or redis.call('HEXISTS', data, first .. ':' .. name) == 0 then return false end
+  redis.call('HDEL', data, first .. ':' .. was)
+  applied, last_name = number, name
+  text = string.format('%s%d %s %s %s L;%s', string.sub(text, 2, from), version, other, by, name,
+                       string.sub(text, to + 1))
+  redis.call('HSET', data, 'n', version, 'w', writer, 's:' .. writer, applied,
+             'f', owner == writer and foreign or before, 'j', journal(), 't', text)
+  return true
+end
+if #ARGV == 12 and again() then return version end
+
 --@include bytes
 -- Of the blocks of a part, what is known of each, and what becomes of it. A call takes no more than STRETCH.
 local STRETCH = 1000
@@ -323,15 +352,6 @@ local function sweep()
   for from = 1, #names, STRETCH do
     redis.call('HDEL', data, unpack(names, from, math.min(#names, from + STRETCH - 1)))
   end
-end
-
--- The latest publications, each "VERSION NAME BLOCKS;", the latest first.
-local JOURNAL = 1500
-local function journal()
-  local entry = version .. ' ' .. last_name .. ' ' .. ARGV[4] .. ';'
-  local kept = entry .. (meta[5] or '')
-  if #kept > JOURNAL then kept = string.match(string.sub(kept, 1, math.max(JOURNAL, #entry)), '^.*;') end
-  return kept
 end
 
 -- Whether everything is there that the entries of a part speak of: a store that was full for a moment has refused
