@@ -263,7 +263,10 @@ class Replica:
         if len(answer) > 5:
             diff.check(answer[5:], len(self._view))
             for block, data in zip(answer[5::2], answer[6::2]):
-                self._tracts.touched(block, block + 1 + max(0, len(data or b"") - 1) // BLOCK)
+                stop = block + 1 + max(0, len(data or b"") - 1) // BLOCK
+                # What is gone on with has our own, too.
+                if not after or self._twin.get(block, stop) != data:
+                    self._tracts.touched(block, stop)
             self._merging().all(answer[5:])
         self._seen = latest
         if reached < latest:

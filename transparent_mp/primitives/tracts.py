@@ -101,6 +101,8 @@ class Tracts:
     def left(self) -> list[Entry]:
         """Entries that tell the store of those that were left since the last time."""
         left, self._left = self._left, []
+        if left:
+            self._needed = min(2 * self._needed, PATIENCE)
         return [(first, LEFT, b"") for first in left]
 
     def _forget(self, watched: dict[int, Watched], first: int, stop: int, but: int = -1) -> None:
@@ -108,7 +110,6 @@ class Tracts:
         for start in [start for start, one in watched.items() if start < stop and first < one.stop]:
             if start != but and watched.pop(start).held:
                 self._left.append(start)
-                self._needed = min(2 * self._needed, PATIENCE)
 
 
 class Held(NamedTuple):

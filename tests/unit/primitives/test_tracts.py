@@ -312,3 +312,18 @@ def test_what_does_not_fit_is_refused():
     for text in (b"0 3;", b"3 3 7 2 w w.1.4 L;", b"x 3 7 2 w w.1.4 L;", 7, b"\xff;"):
         with pytest.raises(UntrustedPayloadError, match="does not fit it"):
             list(held(text))
+
+
+def test_its_own_bytes_are_nobody_elses(processes, monkeypatch):
+    monkeypatch.setattr(replica, "FETCH_BLOCKS", 4)
+    one, other = processes(bytes(BYTES))
+    rounds(one)
+    for first in range(WRITTEN, SIZE - 1):
+        fill(other, 5, first, 1)
+        other.release()
+    fill(one, 50)
+    one.release()
+    # In pieces, which are asked for with what it wrote itself.
+    agree(one, other)
+    fill(one, 77)
+    assert [command[0] for command in published(one)] == ["HMSET", "PEXPIRE", "EVALSHA"]
