@@ -14,7 +14,7 @@ Nothing is taken from an answer unless all is there. It sends nothing itself: `r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from transparent_mp.errors import UntrustedPayloadError
@@ -25,6 +25,9 @@ from transparent_mp.primitives.tracts import Held, held
 MOST = 2048
 #: Blocks of several writers, put together by the script, that are asked for whether they changed or not.
 FIXED = 16
+#: Publications of a writer that are asked for at a time, where as many came before; and single blocks up to
+#: which more than one is, since those that are not there are answered, too.
+AHEAD, FEW = 4, 64
 #: Questions under way of which is known what they asked for.
 UNDER_WAY = 16
 #: Characters of a publication's blocks in the journal. More: fewer publications in it.
@@ -61,8 +64,10 @@ class Expected:
     """What one reader expects of one segment."""
 
     __slots__ = (
+        "_ahead",
         "_asked",
         "_fixed",
+        "_last",
         "_latest",
         "_mixed",
         "_names",
@@ -85,6 +90,10 @@ class Expected:
         self.writers: set[str] = set()
         # The next name of a writer -> what it is likely to have.
         self._names: dict[str, Next] = {}
+        # Writer -> number of its last publication that was seen.
+        self._last: dict[str, int] = {}
+        # How many publications of a writer came at a time, of late.
+        self._ahead = 1
         # Those whose bytes lay under no name.
         self._fixed: set[int] = set()
         # Number of a question -> blocks and names that it asked for.
@@ -178,30 +187,41 @@ class Expected:
         self._fixed |= fixed
         return None if fixed else answer
 
-    def _expect(self, news: Iterable[News] | None, tracts: Iterable[Held]) -> None:
-        counts: dict[str, int] = {}
+    def _expect(self, news: Iterable[News] | None, tracts: Sequence[Held]) -> None:
+        counts: dict[str, set[int]] = {}
         blocks: dict[str, set[int]] = {}
         for one in news or ():
             writer, _, count = one.name.rpartition(".")
-            if int(count) > counts.get(writer, -1):
-                counts[writer], blocks[writer] = int(count), set()
-            if int(count) == counts[writer]:
-                blocks[writer].update(one.blocks)
+            counts.setdefault(writer, set()).add(int(count))
+            blocks.setdefault(writer, set()).update(one.blocks)
         self.writers.update(writer.partition(".")[0] for writer in counts)
         self._mixed = self._mixed or len(self._fixed) > FIXED
         if self._mixed or sum(map(len, blocks.values())) > MOST:
             self.trusted, self._names, self._fixed = False, {}, set()
             return
-        begun: dict[str, list[tuple[int, int]]] = {writer: [] for writer in counts}
+        self._ahead = min(AHEAD, max([self._ahead - 1, 1, *map(len, counts.values())]))
+        self._last.update({writer: max(found) for writer, found in counts.items()})
+        begun = self._begun(counts, tracts)
+        self._names = {}
+        for writer in {**blocks, **begun}:
+            rest, spans = blocks.get(writer, set()), begun.get(writer, ())
+            for first, stop in spans:
+                rest.difference_update(range(first, stop))
+            following = Next(tuple(sorted(rest)), tuple(spans))
+            # A tract that is not there costs no claim.
+            ahead = max(self._ahead, 2 if spans else 1) if len(rest) <= FEW else 1
+            last = self._last[writer]
+            self._names.update({f"{writer}.{last + step}": following for step in range(1, ahead + 1)})
+
+    def _begun(self, counts: Container[str], tracts: Sequence[Held]) -> dict[str, list[tuple[int, int]]]:
+        """Of the writers that are known, the tracts: who publishes half of a round has the rest come then."""
+        all_of_them = sum(tract.stop - tract.first for tract in tracts) <= MOST
+        begun: dict[str, list[tuple[int, int]]] = {}
         for tract in tracts:
-            writer, _, count = tract.name.rpartition(".")
-            if count.isdecimal() and counts.get(writer) == int(count):
-                begun[writer].append((tract.first, tract.stop))
-                blocks[writer].difference_update(range(tract.first, tract.stop))
-        self._names = {
-            f"{writer}.{counts[writer] + 1}": Next(tuple(sorted(blocks[writer])), tuple(begun[writer]))
-            for writer in blocks
-        }
+            writer = tract.name.rpartition(".")[0]
+            if writer in counts or (all_of_them and writer in self._last):
+                begun.setdefault(writer, []).append((tract.first, tract.stop))
+        return begun
 
     def _news(self, journal: bytes, known: int) -> list[News] | None:
         """What others published since `known`; None where the journal does not say."""

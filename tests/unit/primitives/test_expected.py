@@ -62,7 +62,8 @@ def test_what_is_written_in_rounds_comes_by_a_plain_command(processes):
     [
         (lambda writer: fill(writer, 99, 1, WRITTEN), "EVALSHA"),
         (lambda writer: fill(writer, 99, 15, 2), "EVALSHA"),
-        (lambda writer: [fill(writer, value) for value in (98, 99)], "EVALSHA"),
+        (lambda writer: [fill(writer, value) for value in (98, 99)], "EVALSHA ECHO"),
+        (lambda writer: [fill(writer, value) for value in range(90, 100)], "EVALSHA"),
         (lambda writer: [fill(writer, value, value - 90, 1) for value in range(90, 96)], "EVALSHA"),
         # Of those blocks, but put together by the script: it is asked for from now on.
         (lambda writer: (writer.view.__setitem__(5, 99), writer.release()), "ECHO"),
@@ -73,11 +74,15 @@ def test_what_is_written_in_rounds_comes_by_a_plain_command(processes):
 def test_what_was_not_expected_is_seen_all_the_same(processes, write, then):
     writer, reader = processes(bytes(SIZE * BLOCK))
     learned(reader, lambda turn: fill(writer, turn))
+    found = []
     for _ in range(2):
         write(writer)
         reader.acquire()
         assert bytes(reader.view) == bytes(writer.view)
-        assert commands(reader)[0] == then
+        found.append(commands(reader)[0])
+    # As many as came at a time are expected to come again, if they are a few.
+    first, _, again = then.partition(" ")
+    assert found == [first, again or first]
 
 
 def test_of_two_writers_of_one_block_both_are_seen(processes):
