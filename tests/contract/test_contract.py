@@ -51,6 +51,7 @@ PROGRAMS = {
     "interrupted.py": CROSSWISE,
     "killed_holders.py": CROSSWISE,
     "last_words.py": BOTH,
+    "left_threads.py": BOTH,
     "listeners.py": CROSSWISE,
     "locks.py": BOTH,
     "logged.py": CROSSWISE,

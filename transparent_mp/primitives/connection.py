@@ -32,6 +32,7 @@ from transparent_mp.primitives import memory, pickling, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.arrived import Content
 from transparent_mp.primitives.shared_end import Shared
+from transparent_mp.primitives.streaming import Stream
 from transparent_mp.primitives.watching import Watch
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.link import Command
@@ -138,6 +139,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         early, self._shared.early = self._shared.early, None
         if early is not None:
             early.end()
+        if self._shared.stream is not None:
+            self._shared.stream.give_back()
 
     # Bound here: what outlives `__main__` is closed when this module's names are gone already.
     def _close(self, _close_fd: Any = os.close, _no_fd: int = -1) -> None:
@@ -147,6 +150,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
             shared.flow.close()
             if shared.early is not None:
                 shared.early.close()
+            if shared.stream is not None:
+                shared.stream.end()
             if shared.watch is not None:
                 shared.watch.close()
         if handle not in (None, _no_fd):
@@ -250,12 +255,16 @@ class Connection(_StockConnection):  # type: ignore[misc]
         # The replies that have been taken, until nothing is lost with them.
         found: list[Any] = []
         try:
-            return self._taken(session, shared, deadline, found, [] if taken is None else taken)
+            content = self._taken(session, shared, deadline, found, [] if taken is None else taken)
+            if shared.stream is not None:
+                shared.stream.left()
+            return content
         except (StoreError, EOFError):
             raise
         except BaseException:
             # A signal handler's, when the message was taken already.
-            session.store.restore(shared.inbound, found)
+            if shared.stream is None or not shared.stream.restored(found):
+                session.store.restore(shared.inbound, found)
             raise
 
     def _taken(
@@ -264,7 +273,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         looks = shared.sent.looks(session.store)
         early = shared.early is not None and shared.early.take(timeout, found, looks)
-        if not early:
+        if not early and not shared.streamed(found):
             if deadline is not None:
                 timeout = max(0.0, deadline - time.monotonic())
             if (watch := self.watch) is not None:
@@ -303,10 +312,17 @@ class Connection(_StockConnection):  # type: ignore[misc]
             self.watch.taken()
         return unpack(session, shared.inbound, message, shared.hold.seen) if message else None
 
+    def stream(self) -> None:
+        """From here on several messages may be fetched at once, to be taken one after the other."""
+        shared, session = self._shared, sessions.current()
+        if shared is not None and shared.stream is None and session.uid == session.client:
+            shared.stream = Stream(session, shared.inbound)
+
     def length(self) -> int:
         """Messages that wait at this shared end."""
         assert self._shared is not None
-        return int(sessions.current().store.ask("LLEN", self._shared.inbound))
+        there = sessions.current().store.ask("LLEN", self._shared.inbound)
+        return int(there) + len(self._shared.stream or ())
 
     def _poll(self, timeout: float | None) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -20,7 +20,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable, NamedTuple
 
-from transparent_mp.primitives import main_globals, overlay, own_modules, packing, submodules
+from transparent_mp.primitives import main_globals, overlay, own_modules, packing, submodules, unchanged
 from transparent_mp.primitives.packing import Apart, Bounded, Kept, Left, Solo, TooLargeError
 from transparent_mp.primitives.reduction import DYNAMIC, ForkPickler, is_of_main
 
@@ -250,13 +250,25 @@ class _Attempt:
         """What a module has changed since it was imported, and what of that waits to be used."""
         late: dict[str, Kept] = dict(overlay.awaited().get(module, {}))
         data = {name: value for name, value in data.items() if not self._left_of(module, name, value, late)}
-        pack = self._solo.pack if self._keep is None else self._solo.pack_small
         try:
-            return pack(data), late
+            return self._pack_data(module, data), late
         except Exception:  # noqa: BLE001 - one of them; the import's own value will do for that one
             small = {name: value for name, value in data.items() if self._packs(module, name, value, late)}
         # Together they may be large still; the bound is a matter of cost only.
         return self._solo.pack(small), late
+
+    def _pack_data(self, module: str, data: dict[str, Any]) -> Apart:
+        if self._keep is None:
+            return self._solo.pack(data)
+
+        def pack() -> unchanged.Packed:
+            solo = Solo(self._references)
+            return solo.pack_small(data), solo.names, solo.mentioned
+
+        found, names, mentioned = unchanged.packed(module, data, self._references, pack)
+        self._solo.names |= names
+        self._solo.mentioned |= mentioned
+        return found
 
     def _pack_made(self, module: types.ModuleType) -> Apart:
         data = {name: value for name, value in vars(module).items() if not name.startswith("__")}

@@ -12,6 +12,7 @@ It does not find or load modules; the worker's importer does.
 """
 
 from __future__ import annotations
+import __future__
 
 import contextlib
 import functools
@@ -44,10 +45,12 @@ except ImportError as error:
 _PACKAGE = __name__.partition(".")[0]
 _NOT_OWN = (_PACKAGE, "__main__", "__mp_main__", "sitecustomize", "usercustomize")
 #: Types whose objects a fresh import makes just as well, and whose identity its code relies on.
-_FRESH = (
+_FRESH = frozenset((
     object, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, re.Pattern, logging.Logger,
     logging.RootLogger, type(threading.Lock()), type(threading.RLock()), threading.local,
-)  # fmt: skip
+    # `annotations`, in most modules.
+    type(__future__.annotations),
+))  # fmt: skip
 #: Types whose objects nobody can tell apart from an equal one.
 _ATOMS = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None), type(...))
 #: Folders of what is installed.
@@ -180,6 +183,11 @@ def homes(own: dict[str, dict[str, Any]]) -> dict[int, tuple[str, str]]:
 def imported(name: str) -> types.ModuleType:
     """The module, imported if need be; not the parent that `__import__` would give."""
     return sys.modules.get(name) or importlib.import_module(name)
+
+
+def none_by_value() -> bool:
+    """Whether functions and classes of all modules are pickled by reference now, where they can be."""
+    return not _cloudpickle.list_registry_pickle_by_value()
 
 
 def importable(obj: Any) -> bool:

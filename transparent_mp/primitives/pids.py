@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 
 from transparent_mp.originals import original
-from transparent_mp.primitives import forked
 
 _getpid, _getppid = original("os", "getpid"), original("os", "getppid")
 
@@ -123,4 +122,5 @@ def _after_fork_in_child() -> None:
     _Own.pid = None
 
 
-forked.in_child(_after_fork_in_child)
+# Not by `forked`, which would be one more module at each interpreter's start.
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -149,6 +149,7 @@ class Queue(_StockQueue):  # type: ignore[misc]
         taken: list[bool] = []
         given: list[bool] = []
         try:
+            self._reader.stream()
             content = self._reader.take(timeout, taken)
             if content is None:
                 raise Empty

@@ -99,6 +99,7 @@ def leave() -> None:
     if isinstance(session, OwnedSession):
         # Has run by now as a rule; it does its work once.
         util._exit_function()  # type: ignore[attr-defined]
+        session.store.ending.begin()
         session.end()
         opening.give_up()
 

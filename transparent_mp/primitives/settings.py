@@ -39,7 +39,7 @@ class _Row(NamedTuple):
     set: Callable[[Any], Any]
     #: Whether it may hold anything of the program's, which takes more than a pickle.
     any_object: bool = False
-    #: Whether who is copied for several processes goes on as it was, and each sets it for itself.
+    #: Whether who is copied goes on as it was, and each copy sets it for itself, if it is not so already.
     own: bool = False
 
 
@@ -102,9 +102,9 @@ def apply_common(values: dict[str, bytes]) -> list[Own]:
     rest: list[Own] = []
     for row in _TABLE:
         given = values if row.any_object else plain
-        if row.name in given and (row.any_object or row.own):
+        if row.name in given and (row.any_object or (row.own and row.get() != given[row.name])):
             rest.append((row, given[row.name]))
-        elif row.name in given:
+        elif row.name in given and not row.own:
             _set(row, given[row.name])
     return rest
 

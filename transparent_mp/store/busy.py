@@ -10,18 +10,25 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from transparent_mp import collector
+from transparent_mp.errors import StoreError
+from transparent_mp.store.ending import Ending
 
 
 class Exchange:
     """Entered with the store's lock held. What an interrupted one leaves, the store's next one takes away."""
 
-    __slots__ = ()
+    __slots__ = ("_ending",)
+
+    def __init__(self, ending: Ending) -> None:
+        self._ending = ending
 
     def __enter__(self) -> None:
         collector.hold_off(self)
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         collector.go_on(self)
+        if isinstance(error, StoreError):
+            self._ending.meet()
 
 
 def unless_taken(lock: Any, work: Callable[[], bool]) -> bool:

@@ -14,6 +14,7 @@ from typing import Callable
 
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.store.admission import Admission
+from transparent_mp.store.ending import Ending
 from transparent_mp.store.line import Line
 from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.refusals import LOST_KEYS, Kind, explained, lacks_scripts, refusal
@@ -53,6 +54,7 @@ class Dialler:
         # Whether the session has admitted a line of this process; why nothing can be done any more.
         self._met = False
         self._gone: StoreError | None = None
+        self.ending = Ending()
         # All on which somebody may wait.
         self._lock = threading.Lock()
         self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
@@ -68,6 +70,7 @@ class Dialler:
     def check(self) -> None:
         """Raise what has been found to be the end."""
         if self._gone is not None:
+            self.ending.meet()
             raise type(self._gone)(*self._gone.args)
 
     def readmit(self, line: Line) -> None:
@@ -104,6 +107,7 @@ class Dialler:
                 line.link = link
                 return
             except StoreError as error:
+                self.ending.meet()
                 # Nobody waits for an address at which nobody has ever listened.
                 waits = isinstance(error, StoreAwayError) and (self._met or error.starting)
                 if not waits or time.monotonic() + pause > deadline:

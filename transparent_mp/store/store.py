@@ -88,12 +88,14 @@ class Store:
         # Whether this thread is in the middle: a finaliser or handler of it gets a link aside. Asked of the
         # lock, as a mark of our own would stay behind a handler that raises just before it is removed.
         self._amid: Callable[[], bool] = cast(Any, lock)._is_owned
+        self.amid = self._amid
         self._later = Casts()
         self._closed = False
         self._dialler.reset()
+        self.ending = self._dialler.ending
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
-        self._exchange = Exchange()
+        self._exchange = Exchange(self.ending)
 
     def admit(self, admission: Admission) -> None:
         """From here on every line is one of a session."""
@@ -211,7 +213,7 @@ class Store:
 
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""
-        if self._amid():
+        if self._amid() or (self._line is None and not self._later):
             return
         with self._lock, self._exchange:
             self._settle()
@@ -281,6 +283,7 @@ class Store:
             poll, fd = line.poll(other, alone), line.fileno()
             left = None if deadline is None else deadline - time.monotonic()
             happened = line.link.spin.wait(poll, left)  # type: ignore[union-attr]
+            self.ending.park()
             if not happened or fd in dict(happened):
                 return bool(happened)
             self.mend()
@@ -380,6 +383,7 @@ class Store:
 
     def _check(self) -> None:
         if self._closed:
+            self.ending.meet()
             raise StoreError("this process has left its session; nothing can be sent any more")
         self._dialler.check()
 

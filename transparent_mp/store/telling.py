@@ -17,7 +17,7 @@ import hiredis
 from transparent_mp.errors import StoreError
 from transparent_mp.hidden import Address
 from transparent_mp.store.connect import connect
-from transparent_mp.store.link import Command, handlers_errors_only
+from transparent_mp.store.link import Command, from_handler
 
 #: One read of answers.
 _READ = 4096
@@ -49,10 +49,13 @@ class Telling:
     def tell(self, command: Command) -> None:
         """Say it, if that can be done at once."""
         words = hiredis.pack_command(tuple(str(word) if isinstance(word, int) else word for word in command))
-        with handlers_errors_only():
+        try:
             if self._sock.send(words) < len(words):
                 # Whoever comes next would go on in the middle of it.
                 self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError as error:
+            if from_handler(error):
+                raise
 
     def look(self) -> None:
         """Take what was answered."""

@@ -33,7 +33,7 @@ from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import sees_the_same
 from transparent_mp.store.content import pack, unpack_whole
-from transparent_mp.store.link import Arg
+from transparent_mp.store.link import Arg, Command
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session, approach, begin, join, new_id
 from transparent_mp.store.telling import Telling
@@ -43,6 +43,10 @@ from transparent_mp.worker.programs import Program
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
 
+#: Stands for the number of a process that is not known yet.
+_PID = -(2**62)
+#: Length of a frame up to which it is whole; larger contents are stored apart.
+WHOLE = 64 * 1024
 #: Exit code when the process could not even be made: as for an interpreter that fails to start.
 UNMADE = 1
 
@@ -89,10 +93,20 @@ class Copied(Prepared):
     """The same in a template, and in its copies. `roam` has one run on any processor."""
 
     def __init__(
-        self, session: Session, shelf: Shelf, common: bytes, telling: Telling | None, roam: Callable[[], None]
+        self,
+        session: Session,
+        worker: str,
+        shelf: Shelf,
+        sample: bytes,
+        common: bytes,
+        telling: Telling | None,
+        roam: Callable[[], None],
     ) -> None:
-        """`telling`: on which each tells of its end."""
+        """`sample`: the frame of one of them; `telling`: on which each tells of its end."""
+        # It does not look for what lies beside its frame.
+        self._sample = sample if len(sample) < WHOLE else b""
         self._common, self._telling, self._roam = common, telling, roam
+        self._exit = exit_of(session, _PID, 0, worker)
         # What it imports, its copies need not tell.
         self._channel: Running | None = None
         preload.tell_ahead(self._say)
@@ -108,6 +122,10 @@ class Copied(Prepared):
         """In a copy: do what needs no frame; returns where its sockets go."""
         self._channel = channel
         approach(self.session, ticket)
+        _partake(self.session, channel)
+        if self._sample:
+            # For nothing but that the memory that is written to is this process's own from now on.
+            _opened(self.session, *decode(self._sample))
         self._roam()
         return self._sockets
 
@@ -121,10 +139,11 @@ class Copied(Prepared):
             gc.enable()
         return self
 
-    def tells(self, limited: lifetime.Lifetime | None) -> Telling | None:
-        """On what it tells of its end: not if that is none, or the client has its files to see to."""
-        passes_on = limited is not None and limited.passes_on
-        return None if passes_on or self._has_files else self._telling
+    def report(self, pid: int) -> tuple[Telling, Command] | None:
+        """What it tells of its end, and on what; None if the client has its files to see to first."""
+        if self._telling is None or self._has_files:
+            return None
+        return self._telling, tuple([pid if word is _PID else word for word in self._exit])
 
     def _say(self, words: list[str]) -> None:
         if self._channel is not None:
@@ -157,13 +176,11 @@ def run(
             os._exit(0)
         head, body = decode(frame)
         session = _session(ticket, head, copied)
-        session.store.hold(channel.hold)
-        session.depot, session.shelf = shelf.depot, shelf.content
-        untold.become_own(channel.untold)
-        held.become_own(channel.held)
-        sessions.attach(session)
-        _, body = ahead.split(body)
-        content = unpack_whole(session, "process:" + session.uid, body)
+        if copied is None:
+            session.depot, session.shelf = shelf.depot, shelf.content
+            _partake(session, channel)
+            sessions.attach(session)
+        content = _opened(session, head, body)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
         common, obj = pickle.loads(content)
         if copied is None:
@@ -172,7 +189,7 @@ def run(
             prepared = copied.become(head["pid"], common)
         process = prepared.program.process(obj)
         surroundings.place_sockets(process._config, sockets)
-        first = sharing.held()
+        first = sharing.held() if limited is not None else []
         code = _run(prepared.method, process, parent_sentinel)
         # Nothing is worth collecting any more.
         gc.disable()
@@ -185,8 +202,8 @@ def run(
         channel.say(preload.imported(had))
         if not code:
             _flush()
-            telling = None if copied is None else copied.tells(limited)
-            channel.leave(telling, exit_of(session, head["pid"], code, ticket["worker"]) if telling else ())
+            passes_on = limited is not None and limited.passes_on
+            channel.leave(None if copied is None or passes_on else copied.report(head["pid"]))
     except StoreError as error:
         sys.stderr.write(f"transparent_mp: a process ends: {error}\n")
     except BaseException:  # noqa: BLE001  the process ends here, whatever it was
@@ -194,6 +211,17 @@ def run(
     finally:
         _flush()
         os._exit(code)
+
+
+def _partake(session: Session, channel: Running) -> None:
+    """Let the supervisor have what outlives this process."""
+    session.store.hold(channel.hold)
+    untold.become_own(channel.untold)
+    held.become_own(channel.held)
+
+
+def _opened(session: Session, head: Head, body: bytes) -> Buffer:
+    return unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1])
 
 
 def _session(ticket: dict[str, Any], head: Head, copied: Copied | None) -> Session:

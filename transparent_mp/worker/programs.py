@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import pickle
 import sys
-from collections.abc import Iterator
 from multiprocessing import process, util
 from typing import Any
 
@@ -82,7 +81,7 @@ class Program:
             sys.meta_path.insert(0, OwnFinder(finder, own))
         self._settings: dict[str, bytes] = {}
         self._own_settings: list[settings.Own] = []
-        with _inheriting():
+        with _Inheriting():
             data = pickle.loads(prepared)
             if method == "fork":
                 _inherit(data)
@@ -96,7 +95,7 @@ class Program:
         """In who is copied for several: import what the process object refers to, as far as possible, and set
         what they inherit.
         """
-        with _inheriting():
+        with _Inheriting():
             for name in self._referred:
                 with contextlib.suppress(Exception):
                     # Whoever unpickles it meets the same.
@@ -110,21 +109,23 @@ class Program:
 
     def process(self, obj: bytes) -> Any:
         """The process object, in an interpreter that is ready to run it."""
-        with _inheriting():
+        with _Inheriting():
             self._set_common()
             settings.apply_own(self._own_settings)
             return pickle.loads(obj)
 
 
-@contextlib.contextmanager
-def _inheriting() -> Iterator[None]:
+class _Inheriting:
     # By this the standard library tells a program that starts processes while it is being imported, and
     # managers' proxies that what is inherited is counted by the parent.
-    current: Any = process.current_process()
-    current._inheriting = True
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        current: Any = process.current_process()
+        current._inheriting = True
+        self._current = current
+
+    def __exit__(self, *_exc: object) -> None:
+        current: Any = self._current
         del current._inheriting
 
 

@@ -49,7 +49,7 @@ _LEFT = "."
 #: A directory with one for each thread; the links that it has when there is one thread.
 _THREADS, _ALONE = "/proc/self/task", 3
 # A process of the program finds the client's files by these names.
-_stat, _listdir, _close = (original("os", name) for name in ("stat", "listdir", "close"))
+_stat, _fstat, _listdir, _close = (original("os", name) for name in ("stat", "fstat", "listdir", "close"))
 
 
 class Running:
@@ -114,9 +114,9 @@ class Running:
         return (*self._writers, self._parent_reader, self._frame_reader, self._words_writer)
 
     def _own_side(self) -> tuple[int, int, int]:
-        self._out_pipes = [os.fstat(fd) for fd in self._writers]
-        self._words_pipe = os.fstat(self._words_writer)
-        self._links_pipe = os.fstat(self._links_there.fileno())
+        self._out_pipes = [_fstat(fd) for fd in self._writers]
+        self._words_pipe = _fstat(self._words_writer)
+        self._links_pipe = _fstat(self._links_there.fileno())
         return (*self._writers, self._parent_reader)
 
     def parent_side(self, child: int) -> None:
@@ -138,36 +138,41 @@ class Running:
 
     def receive(self) -> bytes:
         """In the child: wait for its frame; b'' when there will be none."""
-        with open(self._frame_reader, "rb") as file:
-            return file.read()
+        found = bytearray()
+        while piece := os.read(self._frame_reader, READ):
+            found += piece
+        _close(self._frame_reader)
+        return bytes(found)
 
     def say(self, words: list[str]) -> None:
         """In the child: leave a word for the supervisor; what it cannot take at once is lost."""
+        if not words:
+            return
         # The program may have closed the descriptor, and may have a file of its own there.
         with handlers_errors_only():
-            if not os.path.samestat(os.fstat(self._words_writer), self._words_pipe):
+            if not os.path.samestat(_fstat(self._words_writer), self._words_pipe):
                 return
             os.set_blocking(self._words_writer, False)
             os.write(self._words_writer, "".join(f"{word} " for word in words).encode())
 
-    def leave(self, telling: Telling | None = None, report: Command = ()) -> None:
+    def leave(self, report: tuple[Telling, Command] | None = None) -> None:
         """In the child, which exits with 0 next: have its end seen before the kernel has taken its memory.
 
         Whoever sees it finds that nothing is open any more. Not if other threads may still do something, or
-        if there is much memory, which the next process may want. `report`: what is told of its end by
-        `telling`, where nothing is to be told before that.
+        if there is much memory, which the next process may want. `report`: what is told of its end, and on
+        what, where nothing is to be told before that.
         """
         words = self._words_writer
         stay = {1, 2, words}
         try:
-            if not os.path.samestat(os.fstat(words), self._words_pipe) or _stat(_THREADS).st_nlink != _ALONE:
+            if not os.path.samestat(_fstat(words), self._words_pipe) or _stat(_THREADS).st_nlink != _ALONE:
                 return
             if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SMALL:
                 return
-            if telling is not None and self._silent():
-                stay.add(telling.fileno())
+            if report is not None and self._silent():
+                stay.add(report[0].fileno())
             else:
-                telling = None
+                report = None
             fds = set(map(int, _listdir("/proc/self/fd"))).difference(stay)
         except OSError:
             # Its end is seen when it has ended.
@@ -178,8 +183,8 @@ class Running:
                 _close(fd)
         with contextlib.suppress(OSError):
             os.write(words, f"{_LEFT} ".encode())
-        if telling is not None:
-            telling.tell(report)
+        if report is not None:
+            report[0].tell(report[1])
         for fd in (1, 2):
             with contextlib.suppress(OSError):
                 _close(fd)
@@ -189,7 +194,7 @@ class Running:
         if not (self.untold.empty and self.held.empty):
             return False
         for fd, pipe in zip((1, 2), self._out_pipes):
-            if not os.path.samestat(os.fstat(fd), pipe) or self.waiting(fd):
+            if not os.path.samestat(_fstat(fd), pipe) or self.waiting(fd):
                 return False
         # What the supervisor has read before that, it has first said that it reads.
         return not self.waiting(self._links_there.fileno())
@@ -203,7 +208,7 @@ class Running:
         """In the child: have a connection kept beyond its death, so that what it sent arrives."""
         there = self._links_there
         with handlers_errors_only():
-            if os.path.samestat(os.fstat(there.fileno()), self._links_pipe):
+            if os.path.samestat(_fstat(there.fileno()), self._links_pipe):
                 socket.send_fds(there, [b"link"], [fd])
 
     def links(self) -> list[socket.socket]:

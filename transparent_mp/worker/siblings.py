@@ -29,12 +29,13 @@ _CALLS = {"x86_64": (56, 3), "aarch64": (220, 4)}
 
 
 _set_affinity = original("os", "sched_setaffinity")
+_here: Callable[[], int] | None = getattr(ctypes.CDLL(None), "sched_getcpu", None)
 
 
 class _Calls(NamedTuple):
-    #: Number of the processor that this runs on, or -1; those that it may run on.
-    here: Callable[[], int]
+    #: The processors that this may run on, and how it is scheduled.
     everywhere: set[int]
+    policy: int
     #: Keeps the interpreter's lock, unlike most that ctypes calls.
     clone: Any
     before: Any
@@ -56,8 +57,8 @@ def calls() -> _Calls | None:
     syscall.restype = ctypes.c_long
     api = ctypes.pythonapi
     return _Calls(
-        getattr(ctypes.CDLL(None), "sched_getcpu", lambda: -1),
         original("os", "sched_getaffinity")(0),
+        os.sched_getscheduler(0),
         lambda: syscall(*args),
         api.PyOS_BeforeFork,
         api.PyOS_AfterFork_Parent,
@@ -65,32 +66,34 @@ def calls() -> _Calls | None:
     )
 
 
-def fork(by: _Calls) -> int:
-    """As os.fork, but the child's collector of cycles is off, and it stays on this processor until it calls
-    `roam`. Raises OSError.
+def draw_near(child: int) -> None:
+    """Have a process that is to fork do so where this one runs, which is about to wait.
 
-    The kernel would put it on another one as soon as this one is busy, as it is with the fork. There it would
-    share the time of the process that has just begun, while this one, whose caller waits next, is idle.
+    The kernel would have it, or what it forks, on the processor of who has just begun to run.
     """
-    here = by.here()
-    with contextlib.suppress(OSError):
-        _set_affinity(0, {here} if here in by.everywhere else by.everywhere)
-    child = -1
-    try:
-        child = _fork(by)
-    finally:
-        if child:
-            roam(by)
-    return child
+    here = _here() if _here is not None else -1
+    if here >= 0:
+        with contextlib.suppress(OSError):
+            _set_affinity(child, {here})
+
+
+def give_way(by: _Calls) -> None:
+    """Have this process and what it forks take no processor from others, until they `roam`."""
+    if by.policy == os.SCHED_OTHER:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def roam(by: _Calls) -> None:
-    """In the child: run wherever this process may."""
+    """In what was forked: run as any process does, and wherever this may."""
     with contextlib.suppress(OSError):
         _set_affinity(0, by.everywhere)
+        if by.policy == os.SCHED_OTHER:
+            os.sched_setscheduler(0, by.policy, os.sched_param(0))
 
 
-def _fork(by: _Calls) -> int:
+def fork(by: _Calls) -> int:
+    """As os.fork, but the child's collector of cycles is off. Raises OSError."""
     collects = gc.isenabled()
     # Between the calls the interpreter holds locks that what a collection runs may want.
     gc.disable()

@@ -7,8 +7,8 @@
     DRAINING  the session is over or lost: children killed    -> EXITED
     EXITED    left
 
-Children are forked ahead, whenever there is nothing else to do (`spares`): they have done everything that
-needs no process to be known, and wait for a frame. A process that comes while there is none is forked for.
+Children are forked ahead (`spares`): they have done all that needs no process to be known, and wait for a
+frame. A process that comes while there is none is forked for.
 
 It waits in one place for: frames in its control list (a pop that is always outstanding), ends and
 output of children, the lifeline, and what is due by the clock (`Times`). It never unpickles: children do.
@@ -73,9 +73,8 @@ _MOVES = {
 
 
 class Supervisor:
-    """One worker's supervisor. `lifeline` is an fd whose end means that the client is gone, or -1.
-
-    `life`: seconds that the worker may live, or None.
+    """One worker's supervisor. `lifeline` is an fd whose end means that the client is gone, or -1; `life` the
+    seconds that the worker may live, or None.
     """
 
     def __init__(
@@ -268,8 +267,8 @@ class Supervisor:
         for fd in running.outputs:
             self._selector.register(fd, selectors.EVENT_READ, self._on_output)
         if self._ticket.get("witness"):
-            host = self._membership.host
-            self._membership.tell("started", name=head["name"], pid=running.pid, worker=self._name, host=host)
+            who = {"name": head["name"], "pid": running.pid, "worker": self._name}
+            self._membership.tell("started", **who, host=self._membership.host)
 
     def _has(self, more: bool) -> None:
         """Whether modules were imported: the children that lack them are replaced."""
@@ -329,6 +328,7 @@ class Supervisor:
 
     def _on_child(self, _woken: Any) -> None:
         drain(self._woken)
+        self._spares.settle()
         ended = reap()
         for pid, running in list(self._running.items()):
             if running.child in ended:
@@ -341,8 +341,7 @@ class Supervisor:
 
     def _ended(self, pid: int, running: Running, code: int) -> None:
         for fd in list(running.outputs):
-            # What was written before the end is passed on before the end is told, and no more: a child of its
-            # own may write on and on.
+            # Passed on before the end is told, and no more than that: a child of its own may write on and on.
             waiting = running.waiting(fd)
             while waiting > 0 and (passed_on := self._pump(running, fd)):
                 waiting -= passed_on

@@ -78,6 +78,8 @@ def place_for_sockets(place: str) -> str:
 
 def place_sockets(config: dict[str, Any], place: str) -> None:
     """Have a process use that directory for its sockets, unless its parent's is on this machine."""
+    if not place and "tempdir" not in config:
+        return
     try:
         original("os", "stat")(config.get("tempdir") or "")
     except OSError:

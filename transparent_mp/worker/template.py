@@ -19,6 +19,7 @@ from __future__ import annotations
 import enum
 import fcntl
 import functools
+import gc
 import os
 import pickle
 import select
@@ -104,6 +105,11 @@ class Template:
 
     def fork(self) -> Running | None:
         """A copy of it, waiting for its frame; None if there can be none now."""
+        running = self.order()
+        return running if running is not None and self.arrived(running) else None
+
+    def order(self) -> Running | None:
+        """A copy, for `arrived` to tell of before another is ordered; None if there can be none now."""
         if not self._free:
             return None
         slot = self._free.pop()
@@ -112,16 +118,26 @@ class Template:
         running = Running(self._slots[slot], self.like)
         running.on_close = functools.partial(self._closed, slot)
         try:
+            siblings.draw_near(self.child)
             socket.send_fds(self._here, [bytes([slot])], running.passed_on())
-            child = int(self._answer(PATIENCE) or b"0")
         except OSError:
-            child = 0
-        running.parent_side(child)
-        if child:
+            self.close()
+        running.parent_side(0)
+        if self.state is not State.GONE:
             return running
         running.close()
-        self.close()
         return None
+
+    def arrived(self, running: Running) -> bool:
+        """Whether the copy that was ordered is there, and waits for its frame."""
+        try:
+            running.child = 0 if self.state is State.GONE else int(self._answer(PATIENCE) or b"0")
+        except OSError:
+            running.child = 0
+        if not running.child:
+            running.close()
+            self.close()
+        return bool(running.child)
 
     def close(self) -> None:
         """It reads the end of its orders and leaves."""
@@ -193,6 +209,8 @@ def _be(
     child.die_with_supervisor()
     child.stand_alone()
     calls, asked, written = siblings.calls(), _Asked(), _swallow_output()
+    # What ends later would give its descriptor's number to one that stays open.
+    gc.collect()
     before = _open_here()
     if calls is None:
         return None
@@ -229,11 +247,12 @@ def _prepare(
     session.depot, session.shelf = shelf.depot, shelf.content
     sessions.attach(session)
     common, _ = pickle.loads(unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1]))
-    return child.Copied(session, shelf, common, telling, roam)
+    return child.Copied(session, ticket["worker"], shelf, frame, common, telling, roam)
 
 
 def _serve(orders: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:
     """Fork as it is ordered; returns in each copy."""
+    siblings.give_way(calls)
     # It has no part in the session, and is alone.
     forks.leave_out(True)
     while True:

@@ -16,7 +16,7 @@ from multiprocessing import connection, sharedctypes, synchronize
 import pytest
 from injecting import Interrupted, each_point
 
-from transparent_mp.primitives import memory, queues
+from transparent_mp.primitives import memory, queues, streaming
 
 # A connection that was interrupted while it was made is closed by nobody but the collector.
 pytestmark = pytest.mark.filterwarnings(
@@ -266,6 +266,34 @@ def test_an_item_that_is_taken(share, interrupt, kind, timeout):
         return queue
 
     interrupt(make, lambda queue: queue.get(timeout=timeout), lambda queue: flows(queue, "x"))
+
+
+@pytest.mark.parametrize("here", [0, 2])
+def test_an_item_that_is_taken_of_several_at_once(ours, share, interrupt, monkeypatch, here):
+    monkeypatch.setattr(ours, "client", ours.uid)
+    # What is here stays.
+    monkeypatch.setattr(streaming.Stream, "_look", lambda _: None)
+    monkeypatch.setattr(streaming, "QUICK", HANGS)
+
+    def make():
+        queue = share(queues.Queue)
+        for item in "abcde":
+            queue.put(item)
+        queue._reader.stream()
+        stream = queue._reader._shared.stream
+        stream.left()
+        stream._row = streaming.ROW
+        if here:
+            assert queue.get() == "a"
+            assert len(stream) == 4
+        return queue
+
+    def check(queue):
+        queue.put(LAST)
+        got = "".join(iter(queue.get, LAST))
+        assert got in (("bcde", "cde") if here else ("abcde", "bcde"))
+
+    interrupt(make, lambda queue: queue.get(timeout=HANGS), check)
 
 
 def test_a_queue_that_is_looked_at(share, interrupt):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from transparent_mp import background
 from transparent_mp.config import Config
 from transparent_mp.errors import ConfigError
 from transparent_mp.primitives import session as sessions
+from transparent_mp.store.ending import Ending
 from transparent_mp.store.session import OwnedSession
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -21,6 +23,7 @@ class Opened(OwnedSession):
     def __init__(self, order):
         self.order = order
         self.uid = "opened"
+        self.store = SimpleNamespace(ending=Ending())
 
     def end(self):
         self.order.append("ended")

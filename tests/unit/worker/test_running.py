@@ -290,7 +290,7 @@ def told(before: Callable[[Running], object], heard: bytes = b"") -> bytes:
             before(running)
             os.close(goes)
             os.read(go_on, 1)
-            running.leave(Telling(near), ("TOLD",))
+            running.leave((Telling(near), ("TOLD",)))
         os._exit(0)
     near.close()
     os.close(go_on)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -117,3 +118,25 @@ def test_where_nobody_says_where_the_number_is_there_is_none(monkeypatch: pytest
 def test_on_a_machine_whose_calls_are_not_known_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(siblings.platform, "machine", lambda: "z80")
     assert siblings.calls() is None
+
+
+def test_its_collector_is_off() -> None:
+    assert gc.isenabled()
+    assert forked_by_a_child(lambda: 1 if gc.isenabled() else 7) == 7
+
+
+def test_who_has_given_way_and_was_drawn_near_lets_its_copies_run_as_before() -> None:
+    everywhere, policy = os.sched_getaffinity(0), os.sched_getscheduler(0)
+
+    def body() -> int:
+        by = siblings.calls()
+        assert by is not None
+        siblings.give_way(by)
+        siblings.draw_near(0)
+        near = os.sched_getaffinity(0) < everywhere or len(everywhere) == 1
+        gives_way = os.sched_getscheduler(0) == os.SCHED_BATCH or policy != os.SCHED_OTHER
+        siblings.roam(by)
+        same = (os.sched_getaffinity(0), os.sched_getscheduler(0)) == (everywhere, policy)
+        return 7 if near and gives_way and same else 1
+
+    assert forked_by_a_child(body) == 7

@@ -23,12 +23,24 @@ class FakeTemplate:
         self.frame = frame
         self.is_ready = self.forks = True
         self.closed = False
+        self.ordered: FakeRunning | None = None
 
     def ready(self) -> bool:
         return self.is_ready
 
     def fork(self) -> FakeRunning | None:
+        assert self.ordered is None
         return FakeRunning(self.like) if self.forks else None
+
+    def order(self) -> FakeRunning | None:
+        assert self.ordered is None
+        self.ordered = self.fork()
+        return self.ordered
+
+    def arrived(self, running: FakeRunning) -> bool:
+        assert running is self.ordered
+        self.ordered = None
+        return self.forks
 
     def close(self) -> None:
         self.closed = True
@@ -55,6 +67,7 @@ class Made:
     def idle(self) -> None:
         self.spares.prepare()
         self.spares.prepare()
+        self.spares.settle()
 
 
 @pytest.fixture
@@ -133,3 +146,42 @@ def test_a_spare_that_has_ended_is_replaced(made: Made) -> None:
     made.spares.ended([ahead.child])
     assert ahead.closed
     assert made.spares.take("", b"") is not ahead
+
+
+def ordered(made: Made) -> FakeRunning:
+    """A copy that was ordered and may not be there yet."""
+    made.run("a", ROW + 1)
+    made.spares.take("a", b"")
+    made.spares.prepare()
+    coming = made.templates[0].ordered
+    assert coming is not None
+    return coming
+
+
+def test_nobody_waits_for_a_template_s_fork_before_it_is_wanted(made: Made) -> None:
+    coming = ordered(made)
+    made.spares.prepare()
+    assert made.templates[0].ordered is coming
+    assert made.spares.take("a", b"") is coming
+
+
+def test_one_that_does_not_come_is_done_without(made: Made) -> None:
+    coming = ordered(made)
+    made.templates[0].forks = False
+    taken = made.spares.take("a", b"")
+    assert taken is not coming
+    assert taken.like == ""
+
+
+def test_one_that_was_ordered_is_known_before_the_ends_of_children_are(made: Made) -> None:
+    coming = ordered(made)
+    made.spares.settle()
+    made.spares.ended([coming.child])
+    assert coming.closed
+
+
+def test_what_was_ordered_is_dropped_with_the_others(made: Made) -> None:
+    coming = ordered(made)
+    made.spares.drop()
+    assert coming.closed
+    assert made.templates[0].closed

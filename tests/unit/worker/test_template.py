@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import pickle
@@ -52,10 +53,10 @@ def begin(session: OwnedSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Be
     shelf, uid, begun = Shelf(), new_id(), []
     _, body = pack(session, "process:" + uid, pickle.dumps((b"common", b"object")))
     frame = encode({"kind": "run", "uid": uid}, ahead.NO_WORD + body)
-    ticket = dict(session.ticket(), log="warning")
+    ticket = dict(session.ticket(), log="warning", worker="w")
 
     def begin(prepare: Callable[[Any], Any]) -> Template:
-        def copied(given: Any, _shelf: Shelf, common: bytes, *_rest: Any) -> Any:
+        def copied(given: Any, _worker: str, _shelf: Shelf, _frame: bytes, common: bytes, *_rest: Any) -> Any:
             assert common == b"common"
             return SimpleNamespace(made=prepare(given))
 
@@ -177,6 +178,30 @@ def test_what_is_not_memory_alone_makes_it_unfit(begin: Begin, body: Callable[[A
     made = begin(body)
     assert settled(made) is State.GONE
     assert not made.ready()
+
+
+class Garbage:
+    """A file that is open until the collector comes."""
+
+    def __init__(self) -> None:
+        self.me = self
+        self.file = os.open(os.devnull, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+
+def test_a_file_in_the_place_of_garbage_makes_it_unfit(begin: Begin) -> None:
+    def collect_and_keep(session: Any) -> None:
+        gc.collect()
+        keep_a_file(session)
+
+    gc.disable()
+    try:
+        Garbage()
+        assert settled(begin(collect_and_keep)) is State.GONE
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
