@@ -97,15 +97,15 @@ MUTANTS = {
     "whole blocks": Mutant("primitives/diff.py", "    if 0 not in differs:\n", "    if differs:\n"),
     "twin as it was": Mutant("primitives/replica.py", "            self._twin.set(first, now)\n", ""),
     "twin without theirs": Mutant(
-        "primitives/replica.py",
-        "self._twin.set(block, diff.merge(view, old, theirs, kept, alone))",
-        "diff.merge(view, old, theirs, kept, alone)",
+        "primitives/merging.py",
+        "self.twin.set(block, diff.merge(view, old, theirs, kept, self._alone))",
+        "diff.merge(view, old, theirs, kept, self._alone)",
     ),
     "theirs over mine": Mutant("primitives/diff.py", "    mine = view.tobytes()\n", "    mine = twin\n"),
     # What is on its way.
     "what is away is not kept": Mutant(
-        "primitives/replica.py",
-        "        for part in self._away:\n            for entry",
+        "primitives/merging.py",
+        "        for part in self.away:\n            for entry",
         "        for part in ():\n            for entry",
     ),
     "a gap is not seen": Mutant(
@@ -116,10 +116,12 @@ MUTANTS = {
         "store/lua/publish_large.lua", "alone = tonumber(other) <= known", "alone = true"
     ),
     "nobody else wrote": Mutant(
-        "store/lua/publish_large.lua", "other = last or '0' end", "other = other or '0' end"
+        "store/lua/publish_large.lua", "return was[1] or '0'", "return was[2] or '0'"
     ),
     "who wrote last wrote all": Mutant(
-        "store/lua/fetch.lua", "by == reader and other or last", "by == reader and 0 or last"
+        "store/lua/fetch.lua",
+        "by == but and other or last) > known then\n      local block",
+        "by == but and 0 or last) > known then\n      local block",
     ),
     # Small segments.
     "masks are small blocks": Mutant(

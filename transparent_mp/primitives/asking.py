@@ -70,4 +70,4 @@ def _asking(session: Session, replicas: Sequence[Replica], under_way: bool) -> C
 def going_on(session: Session, replica: Replica, after: int) -> Command:
     """The command that fetches what anybody changed since a version, where an answer stopped short."""
     keys, question = replica.question(session, after)
-    return script("fetch", keys, ("", 0, *question))
+    return script("fetch", keys, (session.uid, "own", *question))

@@ -54,10 +54,10 @@ def merge(numpy: Any, view: memoryview, twin: memoryview, theirs: bytes) -> None
 
 
 def spans(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Neighbouring blocks together, from the first to the one behind the last."""
+    """Neighbouring blocks together, from the first to the one behind the last; cut at multiples of MOST."""
     first = stop = -1
     for block in blocks:
-        if block == stop and stop - first < MOST:
+        if block == stop and block % MOST:
             stop += 1
             continue
         if stop > first:

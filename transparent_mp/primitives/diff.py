@@ -6,6 +6,8 @@ An *entry* says what one writer changed in one block, and names exactly the byte
     (block, "=", bytes)      all of the block
     (block, "m...", bytes)   the block as the writer sees it, and a mask with a bit for each byte
                              that the writer changed, the highest first
+    (block, Tract, bytes)    all of several blocks, from that one on (`tracts`)
+    (block, LEFT, b"")       nothing; the tract that begins there is one no longer
 
 A byte between two changed ones never counts as changed: another process may be writing it.
 
@@ -19,11 +21,23 @@ import re
 import sys
 from binascii import unhexlify
 from collections.abc import Iterable, Iterator
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from transparent_mp.errors import UntrustedPayloadError
 
-Entry = tuple[int, Union[int, str, bytes], bytes]
+
+class Tract(NamedTuple):
+    """Neighbouring blocks that are published together."""
+
+    blocks: int
+    #: What they were.
+    old: bytes
+    #: Of each block, as in an entry; none where the store knows what they were.
+    masks: tuple[bytes, ...]
+
+
+Entry = tuple[int, Union[int, str, bytes, Tract], bytes]
+LEFT = "-"
 
 #: Bytes of a block, the unit in which the store keeps a segment. Larger: more is fetched for a
 #: changed byte; smaller: more entries for a changed megabyte.
@@ -54,13 +68,16 @@ _FROM_DIGITS = bytes(255 if chr(byte) == "1" else 0 for byte in range(256))
 
 
 def check(answer: list[Any], size: int) -> None:
-    """Raise UntrustedPayloadError unless blocks and their bytes, in turn, lie in a segment of that size."""
+    """Raise UntrustedPayloadError unless blocks and their bytes, in turn, lie in a segment of that size.
+
+    Those of a tract are longer than a block.
+    """
     last = max(0, size - 1) // BLOCK
     for block, data in zip(answer[::2], answer[1::2]):
         if block.__class__ is int and 0 <= block <= last:
             if data is None:
                 continue
-            if data.__class__ is bytes and len(data) <= min(BLOCK, size - block * BLOCK):
+            if data.__class__ is bytes and len(data) <= size - block * BLOCK:
                 continue
         raise UntrustedPayloadError(FOREIGN)
 
@@ -80,6 +97,17 @@ def entries(block: int, old: bytes, new: bytes) -> list[Entry]:
         start, stop = before + run.start(), before + run.end()
         found.append((block, start, new[start:stop]))
     return found
+
+
+def within(entry: Entry, block: int) -> Iterable[Entry]:
+    """What an entry says of one block."""
+    first, where, data = entry
+    if isinstance(where, Tract):
+        if not first <= block < first + where.blocks:
+            return ()
+        part = slice((block - first) * BLOCK, (block - first + 1) * BLOCK)
+        return entries(block, where.old[part], data[part])
+    return (entry,) if first == block and where != LEFT else ()
 
 
 def covered(entry: Entry, size: int) -> bytes:

@@ -14,16 +14,20 @@ Nothing is taken from an answer unless all is there. It sends nothing itself: `r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives.diff import FOREIGN
+from transparent_mp.primitives.tracts import Held, held
 
 #: Blocks that are asked for at a time. More: a larger answer; fewer: the script has larger ones.
 MOST = 2048
 #: Blocks of several writers, put together by the script, that are asked for whether they changed or not.
 FIXED = 16
+#: Publications of a writer that are asked for at a time, where as many came before; and single blocks up to
+#: which more than one is, since those that are not there are answered, too.
+AHEAD, FEW = 4, 64
 #: Questions under way of which is known what they asked for.
 UNDER_WAY = 16
 #: Characters of a publication's blocks in the journal. More: fewer publications in it.
@@ -39,10 +43,40 @@ class News(NamedTuple):
     blocks: tuple[int, ...]
 
 
+class Next(NamedTuple):
+    """What a writer is likely to publish next: single blocks, and tracts."""
+
+    blocks: tuple[int, ...]
+    tracts: tuple[tuple[int, int], ...]
+
+    def has(self, blocks: Iterable[int]) -> bool:
+        rest = set(blocks).difference(self.blocks)
+        for first, stop in self.tracts:
+            rest.difference_update(range(first, stop))
+        return not rest
+
+
+#: Blocks, and tracts by their first one, with the names under which they were asked for.
+Asked = tuple[list[tuple[int, str]], list[tuple[int, str]]]
+
+
 class Expected:
     """What one reader expects of one segment."""
 
-    __slots__ = ("_asked", "_fixed", "_latest", "_mixed", "_names", "_number", "_size", "reader", "trusted")
+    __slots__ = (
+        "_ahead",
+        "_asked",
+        "_fixed",
+        "_last",
+        "_latest",
+        "_mixed",
+        "_names",
+        "_number",
+        "_size",
+        "reader",
+        "trusted",
+        "writers",
+    )
 
     def __init__(self, size: int) -> None:
         """`size`: blocks of the segment."""
@@ -52,61 +86,88 @@ class Expected:
         self._mixed = False
         #: Whose publications are no news.
         self.reader = ""
-        # The next name of a writer -> its blocks.
-        self._names: dict[str, tuple[int, ...]] = {}
+        #: Processes that were seen to write.
+        self.writers: set[str] = set()
+        # The next name of a writer -> what it is likely to have.
+        self._names: dict[str, Next] = {}
+        # Writer -> number of its last publication that was seen.
+        self._last: dict[str, int] = {}
+        # How many publications of a writer came at a time, of late.
+        self._ahead = 1
         # Those whose bytes lay under no name.
         self._fixed: set[int] = set()
         # Number of a question -> blocks and names that it asked for.
-        self._asked: dict[int, list[tuple[int, str]]] = {}
+        self._asked: dict[int, Asked] = {}
         self._number = 0
         # Version of the last publication that was looked at.
         self._latest = 0
 
     def question(self) -> tuple[int, list[str]]:
-        """A number, and the fields that are asked for: what is known of each block, then its bytes."""
-        places = [(block, name) for name, blocks in self._names.items() for block in blocks]
+        """A number, and the fields that are asked for: what is known of blocks, their bytes, and tracts."""
+        places = [(block, name) for name, one in self._names.items() for block in one.blocks]
         places += [(block, "") for block in self._fixed]
+        tracts = [(first, name) for name, one in self._names.items() for first, _stop in one.tracts]
         number = self._number = self._number + 1
-        self._asked[number] = places
+        self._asked[number] = (places, tracts)
         self._asked.pop(number - UNDER_WAY, None)
         claims = [f"b:{block}" for block, _name in places]
-        return number, claims + [f"{block}:{name}" if name else f"{block}" for block, name in places]
+        return number, claims + [f"{at}:{name}" if name else f"{at}" for at, name in places + tracts]
 
-    def answer(self, number: int, found: list[Any], journal: Any, known: int) -> list[Any] | None:
-        """Blocks and bytes of all that others changed since `known`; None when not all of it is here."""
-        news = self._news(journal or b"", known)
+    def answer(self, number: int, found: list[Any], meta: Sequence[Any], known: int) -> list[Any] | None:
+        """Blocks and bytes of all that others changed since `known`; None when not all of it is here.
+
+        `meta`: the journal, and the tracts.
+        """
+        journal, tracts = meta[0] or b"", self._held(meta[1])
+        news = self._news(journal, known)
         asked = self._asked.get(number)
-        self._is_later(journal or b"")
+        self._is_later(journal)
         fixed = len(self._fixed)
-        answer = None if news is None or asked is None else self._taken(news, asked, found, known)
+        answer = None if news is None or asked is None else self._taken(news, tracts, asked, found, known)
         # What the script has put together is asked for the next time.
         self.trusted = answer is not None or len(self._fixed) > fixed
-        self._expect(news)
+        self._expect(news, tracts)
         return answer
 
-    def learn(self, journal: Any, known: int) -> None:
+    def learn(self, meta: Sequence[Any], known: int) -> None:
         """Of news that the script gave."""
+        journal, tracts = meta[0], self._held(meta[1])
         news = self._news(journal, known)
         # Of an answer in pieces each has it.
         if news == [] or not self._is_later(journal):
             return
         self.trusted = news is not None and all(
-            set(self._names.get(one.name, ())).issuperset(one.blocks) for one in news
+            one.name in self._names and self._names[one.name].has(one.blocks) for one in news
         )
-        self._expect(news)
+        self._expect(news, tracts)
 
     def _is_later(self, journal: bytes) -> bool:
         latest, self._latest = self._latest, int(journal.partition(b" ")[0] or 0)
         return self._latest > latest
 
+    def _held(self, text: Any) -> list[Held]:
+        found = list(held(text))
+        if any(one.stop > self._size for one in found):
+            raise UntrustedPayloadError(FOREIGN)
+        return found
+
     def _taken(
-        self, news: list[News], asked: list[tuple[int, str]], found: list[Any], known: int
+        self, news: list[News], tracts: list[Held], asked: Asked, found: list[Any], known: int
     ) -> list[Any] | None:
-        claims = {block: claim for (block, _name), claim in zip(asked, found)}
-        contents = dict(zip(asked, found[len(asked) :]))
+        places, begins = asked
+        claims = {block: claim for (block, _name), claim in zip(places, found)}
+        contents = dict(zip(places + begins, found[len(places) :]))
         answer: list[Any] = []
+        blocks = {block for one in news for block in one.blocks}
+        for tract in tracts:
+            blocks.difference_update(range(tract.first, tract.stop))
+            if (tract.other if tract.writer == self.reader else tract.last) > known:
+                data = contents.get((tract.first, tract.name))
+                if data is None:
+                    return None
+                answer += (tract.first, data)
         fixed: set[int] = set()
-        for block in {block for one in news for block in one.blocks}:
+        for block in blocks:
             claim = claims.get(block)
             if claim is None:
                 return None
@@ -126,19 +187,41 @@ class Expected:
         self._fixed |= fixed
         return None if fixed else answer
 
-    def _expect(self, news: Iterable[News] | None) -> None:
-        counts: dict[str, int] = {}
+    def _expect(self, news: Iterable[News] | None, tracts: Sequence[Held]) -> None:
+        counts: dict[str, set[int]] = {}
         blocks: dict[str, set[int]] = {}
         for one in news or ():
             writer, _, count = one.name.rpartition(".")
-            if int(count) > counts.get(writer, -1):
-                counts[writer], blocks[writer] = int(count), set()
-            if int(count) == counts[writer]:
-                blocks[writer].update(one.blocks)
-        self._names = {f"{writer}.{counts[writer] + 1}": tuple(sorted(blocks[writer])) for writer in blocks}
+            counts.setdefault(writer, set()).add(int(count))
+            blocks.setdefault(writer, set()).update(one.blocks)
+        self.writers.update(writer.partition(".")[0] for writer in counts)
         self._mixed = self._mixed or len(self._fixed) > FIXED
         if self._mixed or sum(map(len, blocks.values())) > MOST:
             self.trusted, self._names, self._fixed = False, {}, set()
+            return
+        self._ahead = min(AHEAD, max([self._ahead - 1, 1, *map(len, counts.values())]))
+        self._last.update({writer: max(found) for writer, found in counts.items()})
+        begun = self._begun(counts, tracts)
+        self._names = {}
+        for writer in {**blocks, **begun}:
+            rest, spans = blocks.get(writer, set()), begun.get(writer, ())
+            for first, stop in spans:
+                rest.difference_update(range(first, stop))
+            following = Next(tuple(sorted(rest)), tuple(spans))
+            # A tract that is not there costs no claim.
+            ahead = max(self._ahead, 2 if spans else 1) if len(rest) <= FEW else 1
+            last = self._last[writer]
+            self._names.update({f"{writer}.{last + step}": following for step in range(1, ahead + 1)})
+
+    def _begun(self, counts: Container[str], tracts: Sequence[Held]) -> dict[str, list[tuple[int, int]]]:
+        """Of the writers that are known, the tracts: who publishes half of a round has the rest come then."""
+        all_of_them = sum(tract.stop - tract.first for tract in tracts) <= MOST
+        begun: dict[str, list[tuple[int, int]]] = {}
+        for tract in tracts:
+            writer = tract.name.rpartition(".")[0]
+            if writer in counts or (all_of_them and writer in self._last):
+                begun.setdefault(writer, []).append((tract.first, tract.stop))
+        return begun
 
     def _news(self, journal: bytes, known: int) -> list[News] | None:
         """What others published since `known`; None where the journal does not say."""

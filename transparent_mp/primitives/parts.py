@@ -1,17 +1,18 @@
 """Parts: what one publication found changed in a segment, and the commands that bring it to the store.
 
 Of a small segment the bytes go with the script that publishes them. Whole blocks of a large one are put
-beside it by a plain command, under a name that nobody else gives and that is given once, and the script sees
-numbers only: bytes through a script cost ten times as much. So a command that comes late, or once
-more, changes nothing but what the script takes, or has taken, from under that name.
+beside it by a plain command, those of a tract (`tracts`) as one string, under a name that nobody else gives
+and that is given once, and the script sees numbers only: bytes through a script cost ten times as much. So a
+command that comes late, or once more, changes nothing but what the script takes, or has taken, from under
+that name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from transparent_mp.primitives.diff import BLOCK, Entry
+from transparent_mp.primitives.diff import BLOCK, LEFT, Entry, Tract
 from transparent_mp.primitives.expected import spec
 from transparent_mp.store.link import Arg, Command
 from transparent_mp.store.scripts import script
@@ -35,6 +36,15 @@ class Part(NamedTuple):
     name: str
 
 
+def blocks(part: Part) -> Iterator[int]:
+    """Those that it changes."""
+    for first, where, _data in part.entries:
+        if isinstance(where, Tract):
+            yield from range(first, first + where.blocks)
+        elif where != LEFT:
+            yield first
+
+
 def publishing(session: Session, keys: Sequence[str], oid: str, parts: Sequence[Part]) -> Sequence[Command]:
     """The commands that publish them, in this order. `keys`: of the segment (store/lua/publish_large.lua)."""
     args: list[Arg] = [session.uid, str(session.ttl), oid]
@@ -42,9 +52,10 @@ def publishing(session: Session, keys: Sequence[str], oid: str, parts: Sequence[
         for part in parts:
             args += (str(part.number), str(part.known), str(len(part.entries)))
             for block, where, data in part.entries:
-                args += (str(block), str(where) if isinstance(where, int) else where, data)
+                # A small segment has no tracts.
+                args += (str(block), where if isinstance(where, (str, bytes)) else str(where), data)
         return (script("publish", keys[:2], args),)
-    args.append(spec(entry[0] for part in parts for entry in part.entries))
+    args += (spec(block for part in parts for block in blocks(part)), BLOCK)
     beside: list[Arg] = []
     masked: list[Arg] = []
     for part in parts:
@@ -54,8 +65,14 @@ def publishing(session: Session, keys: Sequence[str], oid: str, parts: Sequence[
             if isinstance(where, int):
                 args += (block, where, data)
                 continue
+            if where == LEFT:
+                args += (block, LEFT, b"")
+                continue
             beside += (f"{block}:{part.name}", data)
-            if isinstance(where, bytes):
+            if isinstance(where, Tract):
+                args += (block, f"t{where.blocks} {len(masks)}" if where.masks else f"T{where.blocks}", b"")
+                masks += [mask.ljust(MASK, b"\0") for mask in where.masks]
+            elif isinstance(where, bytes):
                 args += (block, f"M{len(masks)}", b"")
                 masks.append(where[1:].ljust(MASK, b"\0"))
             else:

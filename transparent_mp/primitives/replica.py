@@ -22,11 +22,12 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Callable, Protocol
 
 from transparent_mp.primitives import bulk, diff
-from transparent_mp.primitives.alone import is_alone
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.expected import Expected
+from transparent_mp.primitives.merging import Merging
 from transparent_mp.primitives.parts import Part, publishing
 from transparent_mp.primitives.sharing import Hold
+from transparent_mp.primitives.tracts import WRITERS, Tracts
 from transparent_mp.primitives.twins import LargeTwin, SmallTwin
 from transparent_mp.store.link import Arg, Command
 from transparent_mp.store.session import Session
@@ -68,8 +69,8 @@ class Replica:
 
     __slots__ = (
         "__weakref__", "_asks", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_name", "_numbers",
-        "_publications", "_publish_last", "_quiet", "_seen", "_twin", "_unsent", "_view", "bringers", "ended",
-        "expected", "fresh", "hold", "known", "lock", "oid", "small",
+        "_publications", "_publish_last", "_quiet", "_seen", "_tracts", "_twin", "_unsent", "_view",
+        "bringers", "ended", "expected", "fresh", "hold", "known", "lock", "oid", "small",
     )  # fmt: skip
 
     def __init__(
@@ -115,6 +116,8 @@ class Replica:
         self._quiet = 0
         #: What a large one may be asked for by a plain command.
         self.expected = Expected(self._blocks)
+        # Those that this process writes.
+        self._tracts = Tracts()
         # Of what is published: the first number given, and how many publications there were.
         self._name = ""
         self._publications = 0
@@ -185,7 +188,7 @@ class Replica:
         """
         if not self.small:
             number, fields = self.expected.question()
-            return ("ECHO", number), (*self._meta(session), "j", *fields)
+            return ("ECHO", number), (*self._meta(session), "j", "t", *fields)
         if not self._asks[0]:
             meta = self._meta(session)
             whole = (*meta, *map(str, range(self._blocks)))
@@ -203,7 +206,7 @@ class Replica:
             self._quiet += 1
             return answer
         if not self.small:
-            found = self.expected.answer(question, reply[6:], reply[5], self.known)
+            found = self.expected.answer(question, reply[7:], reply[5:7], self.known)
             answer[4] = version if found is None else 0
             return answer + (found or [])
         self._quiet = 0
@@ -228,9 +231,9 @@ class Replica:
             answer = _numbered(blocks)
             diff.check(answer, len(self._view))
             if len(blocks) == 1:
-                self._merge_block(0, blocks[0], is_alone())
+                self._merging().block(0, blocks[0])
             else:
-                self._merge_blocks(answer)
+                self._merging().all(answer)
         if version > self.known and version >= self._seen:
             self._seen = self.known = version
         return news
@@ -245,9 +248,9 @@ class Replica:
         `after`: how far the answers before it reached, of which it is the next piece.
         """
         reached, latest, applied, begins = answer[1:5]
-        if len(answer) > 5 and answer[-2] == -1:
-            *answer, _, journal = answer
-            self.expected.learn(journal, self.known)
+        if len(answer) > 7 and answer[-3] == -1:
+            *answer, _, journal, tracts = answer
+            self.expected.learn((journal, tracts), self.known)
         away = self._away
         while away and away[0].number <= applied:
             away.popleft()
@@ -259,7 +262,12 @@ class Replica:
             return self.known
         if len(answer) > 5:
             diff.check(answer[5:], len(self._view))
-            self._merge_blocks(answer[5:])
+            for block, data in zip(answer[5::2], answer[6::2]):
+                stop = block + 1 + max(0, len(data or b"") - 1) // BLOCK
+                # What is gone on with has our own, too.
+                if not after or self._twin.get(block, stop) != data:
+                    self._tracts.touched(block, stop)
+            self._merging().all(answer[5:])
         self._seen = latest
         if reached < latest:
             return int(reached)
@@ -278,6 +286,7 @@ class Replica:
         self._memory.isolate()
         self._asks = (b"", (), ())
         self.expected = Expected(self._blocks)
+        self._tracts = Tracts()
         self._away.clear()
         self._unsent.clear()
         for block in self._twin.changed():
@@ -286,75 +295,38 @@ class Replica:
     def _changes(self, whole: bool) -> Iterator[tuple[list[Entry], int]]:
         """What differs from the twin, some neighbouring blocks at a time, and how many they are."""
         numpy = diff.loaded_numpy() if self._blocks >= bulk.WORTH else None
+        tracts = None if self.small or whole or len(self.expected.writers) > WRITERS else self._tracts
         changed = iter(self._twin.changed())
         if numpy is not None and self.small and next(changed, None) is not None:
             # To look which block it is takes as long as to compare them all.
             changed = iter(range(self._blocks))
         for first, stop in bulk.spans(changed):
+            around = tracts.around(first, stop) if tracts is not None else None
+            first, stop = around or (first, stop)
             now = self._view[first * BLOCK : stop * BLOCK].tobytes()
             old = self._twin.get(first, stop)
-            if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not whole:
-                found = bulk.entries(numpy, first, old, now)
-            else:
-                found = []
-                for at in range(0, len(now), BLOCK):
-                    block, was, has = first + at // BLOCK, old[at : at + BLOCK], now[at : at + BLOCK]
-                    if was != has:
-                        found += [(block, "=", has)] if whole else diff.entries(block, was, has)
+            if around and now == old:
+                # All of it went with the part before this.
+                continue
+            tract = tracts.again(first, stop, old, now) if tracts is not None and around else None
+            found = [tract] if tract else self._entries(numpy, first, old, now, whole)
+            if tracts is not None and not tract:
+                found = tracts.seen(first, stop, found, old, now)
             self._twin.set(first, now)
             yield found, stop - first
 
-    def _merge_blocks(self, answer: list[Any]) -> None:
-        """Blocks and their bytes, in no order."""
-        alone = is_alone()
-        found = dict(zip(answer[::2], answer[1::2]))
-        if len(found) >= bulk.WORTH:
-            numpy = diff.loaded_numpy()
-            away = {entry[0] for part in self._away for entry in part.entries}
-            for first, stop in bulk.spans(sorted(found.keys() - away)):
-                if stop - first >= bulk.WORTH and self._merge_span(first, stop, found, numpy, alone):
-                    for block in range(first, stop):
-                        del found[block]
-        for block, data in found.items():
-            self._merge_block(block, data, alone)
+    def _entries(self, numpy: Any, first: int, old: bytes, now: bytes, whole: bool) -> list[Entry]:
+        if numpy is not None and len(now) >= bulk.WORTH * BLOCK and not whole:
+            return bulk.entries(numpy, first, old, now)
+        found: list[Entry] = []
+        for at in range(0, len(now), BLOCK):
+            block, was, has = first + at // BLOCK, old[at : at + BLOCK], now[at : at + BLOCK]
+            if was != has:
+                found += [(block, "=", has)] if whole else diff.entries(block, was, has)
+        return found
 
-    def _merge_span(
-        self, first: int, stop: int, found: dict[int, bytes | None], numpy: Any, alone: bool
-    ) -> bool:
-        """Neighbouring blocks at once; False where that is of no use."""
-        same = (alone or self.fresh) and self._twin.same(first, stop)
-        if not same and numpy is None:
-            return False
-        view = self._view[first * BLOCK : stop * BLOCK]
-        theirs = b"".join([(found[block] or b"").ljust(BLOCK, b"\0") for block in range(first, stop)])
-        # The last block may be short.
-        theirs = theirs[: len(view)]
-        if same:
-            view[:] = theirs
-            self._twin.set(first, theirs)
-        else:
-            bulk.merge(numpy, view, self._twin.view(first, stop), theirs)
-        return True
-
-    def _merge_block(self, block: int, data: bytes | None, alone: bool) -> None:
-        view = self._slice(block)
-        size = len(view)
-        if self.fresh:
-            view[:] = theirs = (data or b"").ljust(size, b"\0")
-            self._twin.set(block, theirs)
-            return
-        busy = 0
-        for part in self._away:
-            for entry in part.entries:
-                if entry[0] == block:
-                    busy |= int.from_bytes(diff.covered(entry, size), "little")
-        theirs = (data or b"").ljust(size, b"\0")
-        old = self._twin.get(block, block + 1)
-        if theirs == old:
-            # What was changed here meanwhile stays, and the rest is so already.
-            return
-        kept = busy.to_bytes(size, "little") if busy else b""
-        self._twin.set(block, diff.merge(view, old, theirs, kept, alone))
+    def _merging(self) -> Merging:
+        return Merging(self._view, self._twin, self._away, self.fresh)
 
     def _command(
         self, session: Session, entries: list[Entry], thread: int, first: int
@@ -364,6 +336,7 @@ class Replica:
             self._publications += 1
             self._name = self._name or str(number)
         name = "" if self.small else f"{session.uid}.{self._name}.{self._publications}"
+        entries[:0] = self._tracts.left()
         part = Part(number, self.known, entries, thread, first or number, name)
         # What goes along with the first command of a publication reaches the store before the others.
         commands = self._publishing(session, (*(() if first else self._along()), part))

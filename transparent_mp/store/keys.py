@@ -60,6 +60,8 @@ object keys (O = tmp:{SESSION.OID}); an object has one or two sides
                             f: last version of another than w; s:UID: number of UID's last part; e:UID: where
                             the last of its fetches under way ended; b:BLOCK -> "n f w NAME" of the block;
                             j: journal of a large one, "n NAME BLOCKS;", the latest first, 1,500 characters;
+                            t: its tracts, "FIRST STOP n f w NAME STATE;", whose blocks have no b, and whose
+                            bytes are at FIRST:NAME; STATE as in publish_large;
                             publish, fetch, writers -> fetch, readers
     O:v            hash     the state of an event (set) or barrier (broken; acting: waiter); set_event,
                             arrive, open_barrier, end_waits. Of a lock, whose holder has ended: name, pid,

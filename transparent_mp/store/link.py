@@ -85,8 +85,14 @@ class Link:
             buffers.append(small[0] if len(small) == 1 else b"".join(small))
         self._torn = True
         try:
-            # Each by itself: a system call more is nothing beside the bytes of a large one.
-            for buffer in buffers:
+            # Each by itself: a system call more is nothing beside the bytes of a large one. But the store is
+            # not to be woken for the first few of them.
+            for buffer in buffers[:-1]:
+                if type(self._sock) is socket.socket:
+                    self._sock.sendall(buffer, _MORE_COMES)
+                else:
+                    self._sock.sendall(buffer)
+            for buffer in buffers[-1:]:
                 self._sock.sendall(buffer)
         except OSError as error:
             if from_handler(error):
@@ -300,6 +306,8 @@ def garbled(address: str, answer: str) -> StoreError:
     )
 
 
+#: Where a system lacks it, it means nothing.
+_MORE_COMES = getattr(socket, "MSG_MORE", 0)
 _TEXT = frozenset((str, int, float))
 _STRINGS = frozenset((bytes, str))
 _BUFFERS = frozenset((bytearray, memoryview))

@@ -113,7 +113,7 @@ def test_changed_blocks_looks_into_its_stretches_only():
         [-1, b"x"],
         [2, b"x"],
         [2, None],
-        [0, b"x" * (BLOCK + 1)],
+        [0, b"x" * (BLOCK + 101)],
         [1, b"x" * 101],
         ["0", b"x"],
         [0, "x"],

@@ -3,13 +3,19 @@ from __future__ import annotations
 import pytest
 
 from transparent_mp.errors import UntrustedPayloadError
-from transparent_mp.primitives import expected
+from transparent_mp.primitives import expected, tracts
 from transparent_mp.primitives.diff import BLOCK
 from transparent_mp.primitives.expected import FIXED, MOST, UNDER_WAY, Expected, spec
 from transparent_mp.primitives.replica import FETCH_BLOCKS, PUBLISH_BLOCKS
 
 #: Blocks of a segment that is not small, and those that are written in rounds.
 SIZE, WRITTEN = 20, 6
+
+
+@pytest.fixture(autouse=True)
+def without_tracts(monkeypatch):
+    """Blocks by themselves: what is written together has its own tests."""
+    monkeypatch.setattr(tracts, "LEAST", SIZE + 1)
 
 
 def fill(process, value, first=0, count=WRITTEN):
@@ -48,7 +54,7 @@ def test_what_is_written_in_rounds_comes_by_a_plain_command(processes):
         assert bytes(reader.view) == bytes(writer.view)
         # Nothing new: nothing comes.
         _number, found = reader.acquire()
-        assert not any(found[6 + WRITTEN :])
+        assert not any(found[7 + WRITTEN :])
 
 
 @pytest.mark.parametrize(
@@ -56,7 +62,8 @@ def test_what_is_written_in_rounds_comes_by_a_plain_command(processes):
     [
         (lambda writer: fill(writer, 99, 1, WRITTEN), "EVALSHA"),
         (lambda writer: fill(writer, 99, 15, 2), "EVALSHA"),
-        (lambda writer: [fill(writer, value) for value in (98, 99)], "EVALSHA"),
+        (lambda writer: [fill(writer, value) for value in (98, 99)], "EVALSHA ECHO"),
+        (lambda writer: [fill(writer, value) for value in range(90, 100)], "EVALSHA"),
         (lambda writer: [fill(writer, value, value - 90, 1) for value in range(90, 96)], "EVALSHA"),
         # Of those blocks, but put together by the script: it is asked for from now on.
         (lambda writer: (writer.view.__setitem__(5, 99), writer.release()), "ECHO"),
@@ -67,11 +74,15 @@ def test_what_is_written_in_rounds_comes_by_a_plain_command(processes):
 def test_what_was_not_expected_is_seen_all_the_same(processes, write, then):
     writer, reader = processes(bytes(SIZE * BLOCK))
     learned(reader, lambda turn: fill(writer, turn))
+    found = []
     for _ in range(2):
         write(writer)
         reader.acquire()
         assert bytes(reader.view) == bytes(writer.view)
-        assert commands(reader)[0] == then
+        found.append(commands(reader)[0])
+    # As many as came at a time are expected to come again, if they are a few.
+    first, _, again = then.partition(" ")
+    assert found == [first, again or first]
 
 
 def test_of_two_writers_of_one_block_both_are_seen(processes):
@@ -146,7 +157,7 @@ def test_a_reader_that_fell_behind_the_journal_is_given_everything(processes):
 def test_no_more_is_asked_for_than_an_answer_should_bring():
     one = Expected(2 * MOST)
     for version in (1, 2, 3):
-        one.learn(b"%d w.1.%d 0-%d;" % (version, version, MOST), version - 1)
+        one.learn((b"%d w.1.%d 0-%d;" % (version, version, MOST), b""), version - 1)
     assert not one.trusted
     assert one.question()[1] == []
 
@@ -169,7 +180,7 @@ def test_an_answer_in_pieces_is_learned_from_once(processes):
 def test_of_a_piece_that_comes_again_nothing_is_learned():
     one = Expected(2 * MOST)
     for version in (1, 2, 2):
-        one.learn(b"%d w.1.%d 0-9;" % (version, version), version - 1)
+        one.learn((b"%d w.1.%d 0-9;" % (version, version), b""), version - 1)
     assert one.trusted
 
 
@@ -188,14 +199,14 @@ def test_of_a_piece_that_comes_again_nothing_is_learned():
 )
 def test_a_journal_of_something_else_is_refused(journal):
     with pytest.raises(UntrustedPayloadError):
-        Expected(10).learn(journal, 0)
+        Expected(10).learn((journal, b""), 0)
 
 
 @pytest.mark.parametrize("claim", [b"x", b"", b"1 2", b"\xff", 7, b"y x w 1"])
 def test_a_claim_of_something_else_is_refused(claim):
     one = Expected(10)
     for version in (1, 2):
-        one.learn(b"%d w.1.%d 0;" % (version, version), version - 1)
+        one.learn((b"%d w.1.%d 0;" % (version, version), b""), version - 1)
     number, _fields = one.question()
     with pytest.raises(UntrustedPayloadError):
-        one.answer(number, [claim, b"data"], b"3 w.1.3 0;", 2)
+        one.answer(number, [claim, b"data"], (b"3 w.1.3 0;", b""), 2)

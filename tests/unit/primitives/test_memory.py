@@ -539,6 +539,22 @@ def test_one_command_asks_for_all_segments(processes):
     one.view[1] = 5
     one.release()
     (answers,) = other.acquire()
-    # Behind the block of the large one, its journal.
-    assert [len(answer) for answer in answers] == [7, 9]
+    # Behind the block of the large one, its journal and its tracts.
+    assert [len(answer) for answer in answers] == [7, 10]
     assert (other.view[1], theirs.view[BLOCK]) == (5, 3)
+
+
+def test_an_answer_in_pieces_knows_what_of_its_reader_was_applied(processes, monkeypatch):
+    monkeypatch.setattr(replica, "FETCH_BLOCKS", 2)
+    one, other = processes(b"." * (12 * BLOCK))
+    other.view[0] = 1
+    other.release()
+    # It stops short.
+    answer = one.session.store.call(*one.engine.fetch())
+    one.view[0] = 2
+    one.release()
+    other.view[0] = 3
+    other.release()
+    one.engine.merge(answer)
+    one.acquire()
+    assert one.view[0] == other.view[0] == 3

@@ -22,12 +22,14 @@ from hypothesis.stateful import (
 )
 from plain_memory import Plain
 
-from transparent_mp.primitives import bulk, diff, replica, twins
+from transparent_mp.primitives import bulk, diff, merging, parts, replica, tracts, twins
 from transparent_mp.primitives.brings import Brings
 from transparent_mp.primitives.memory import Engine
 
 #: Small, so that a hundred bytes are several blocks and a few blocks an answer that stops short.
 BLOCK, PUBLISH_BLOCKS, FETCH_BLOCKS, RUNS, STRIDE = 16, 2, 2, 1, 32
+#: And two or three of them a tract, soon.
+MOST, ROUNDS = 4, 1
 
 
 class OracleStore:
@@ -116,6 +118,27 @@ class Processes(RuleBasedStateMachine):
         start %= len(view)
         for at in range(start, min(len(view), start + length), step):
             view[at] = self.model[e].local[at] = (value + at) % 256
+
+    @rule(
+        e=engines,
+        first=st.integers(0, 6),
+        count=st.integers(1, 4),
+        but=st.integers(0, 7),
+        value=st.integers(0, 255),
+    )
+    def write_whole_blocks(self, e, first, count, but, value):
+        """All bytes of them but every tenth, say."""
+        view = self.replicas[e]._view
+        for at in range(first * BLOCK, min(len(view), (first + count) * BLOCK)):
+            if at % 8 != but:
+                view[at] = self.model[e].local[at] = (value + at) % 256
+
+    @rule(e=engines, first=st.sampled_from((0, 1, 4)), value=st.integers(0, 255), times=st.integers(1, 4))
+    def write_the_same_blocks_and_release(self, e, first, value, times):
+        self.acquire(e)
+        for turn in range(times):
+            self.write_whole_blocks(e, first, 3, 0, value + turn)
+            self.release(e, 1)
 
     @rule(e=engines, thread=threads)
     def publish(self, e, thread):
@@ -229,8 +252,15 @@ class Processes(RuleBasedStateMachine):
 
 @pytest.fixture
 def small(monkeypatch):
-    for module in (diff, replica, twins):
+    for module in (diff, merging, parts, replica, tracts, twins):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
+    for module in (bulk, tracts):
+        monkeypatch.setattr(module, "MOST", MOST)
+    monkeypatch.setattr(tracts, "ROUNDS", ROUNDS)
+    monkeypatch.setattr(tracts, "PATIENCE", ROUNDS)
+    monkeypatch.setattr(tracts, "STEP", 3)
+    monkeypatch.setattr(tracts, "OFTEN", 1)
+    monkeypatch.setattr(tracts, "LEAST", 2)
     monkeypatch.setattr(diff, "RUNS", RUNS)
     monkeypatch.setattr(diff, "STRIDE", STRIDE)
     monkeypatch.setattr(replica, "PUBLISH_BLOCKS", PUBLISH_BLOCKS)

@@ -5,10 +5,17 @@ import threading
 import pytest
 
 from transparent_mp.errors import StoreReplyError
+from transparent_mp.primitives import tracts
 from transparent_mp.primitives.diff import BLOCK
 
 #: Blocks of a segment that is not small.
 SIZE = 12
+
+
+@pytest.fixture(autouse=True)
+def without_tracts(monkeypatch):
+    """Blocks by themselves: what is written together has its own tests."""
+    monkeypatch.setattr(tracts, "LEAST", SIZE + 1)
 
 
 @pytest.fixture
