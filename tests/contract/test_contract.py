@@ -75,6 +75,7 @@ PROGRAMS = {
     "queues_ahead.py": CROSSWISE,
     "relatives.py": CROSSWISE,
     "remote_managers.py": CROSSWISE,
+    "rounds_of_memory.py": CROSSWISE,
     "signals.py": CROSSWISE,
     "surroundings.py": ALL,
     "unbuffered.py": BOTH,
