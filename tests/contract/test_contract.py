@@ -73,6 +73,7 @@ PROGRAMS = {
     "queue_ends.py": CROSSWISE,
     "queues.py": BOTH,
     "queues_ahead.py": CROSSWISE,
+    "queues_streamed.py": CROSSWISE,
     "relatives.py": CROSSWISE,
     "remote_managers.py": CROSSWISE,
     "rounds_of_memory.py": CROSSWISE,

@@ -256,8 +256,8 @@ class Connection(_StockConnection):  # type: ignore[misc]
         found: list[Any] = []
         try:
             content = self._taken(session, shared, deadline, found, [] if taken is None else taken)
-            if shared.stream is not None:
-                shared.stream.left()
+            if shared.stream is not None and content is not None:
+                shared.stream.left(len(content))
             return content
         except (StoreError, EOFError):
             raise

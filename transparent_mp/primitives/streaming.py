@@ -1,12 +1,13 @@
 """Messages of a queue fetched several at once, for a client that takes one after the other.
 
 Who takes them one by one waits a round trip for each. A client that takes them quickly fetches what lies
-there, up to as many as it has just taken in a row, and gives back what it has not taken when it does
-something else: another process that waits for one gets it a few milliseconds later.
+there, up to as many as it has just taken in a row.
 
     asked     by a command whose answer brings them, whoever reads that: an interrupted wait loses none
     here      nobody else can have them; taken one by one, in their order
-    back      at the head of the list, which the next wait there comes behind
+    back      at the head of the list: before whatever another process waits for (a message, a lock given up,
+              a start), so that what it then takes is what comes next; and when none was taken for a few
+              milliseconds
 
 Only the client, whose end is the session's: what is here is not lost with a process that is killed. Not while
 shared memory follows each message, whose fetches go with the pop, nor once an fd is asked for, which tells
@@ -39,6 +40,9 @@ QUICK = 0.0002
 #: Messages in a row from which on more are fetched, and how many at most. Larger: more may be held back from
 #: others for as long as this process lets no thread run.
 ROW, MOST = 32, 64
+#: Bytes fetched at once, as far as those before tell. Larger: the store keeps more for an answer that is
+#: lost.
+ROOM = 256 * 1024
 #: Seconds between looks whether something has been taken since. A process that computes is not asked.
 LOOK_EVERY = 0.005
 _NEVER = object()
@@ -58,9 +62,12 @@ class Stream:
         self._next = iter(self._here.popleft, _NEVER)
         self._row = self._number = 0
         self._left = 0.0
+        self._size = 1
         # Takes from the list that are still to come before it is asked for several, after it had none.
         self._pause = self._pauses = 0
         self._watched = self._ended = False
+        # Whether some were asked for that have not come; whether some are on their way back.
+        self._asked = self._returning = False
         self._holding = threading.Event()
 
     def take(self, found: list[Any]) -> bool:
@@ -71,7 +78,7 @@ class Stream:
         self._row = self._row + 1 if time.monotonic() - self._left < QUICK else 0
         if self._locked(self._taken, found):
             return True
-        if self._row < ROW or memory.fetch():
+        if self._row < ROW or self._size > ROOM // 2 or memory.fetch():
             return False
         if self._pause:
             self._pause -= 1
@@ -82,8 +89,10 @@ class Stream:
         self._pause = self._pauses
         return self._locked(self._taken, found)
 
-    def left(self) -> None:
-        """A message goes to the program."""
+    def left(self, size: int) -> None:
+        """A message of that size goes to the program."""
+        # Of larger ones at once, of smaller ones by and by.
+        self._size = max(size, self._size - (self._size >> 4))
         self._left = time.monotonic()
 
     def restored(self, found: list[Any]) -> bool:
@@ -97,10 +106,18 @@ class Stream:
         """Nothing is here any more, and who waits for it finds it in the list."""
         if self._watched and self._pid == os.getpid():
             self._locked(self._given_back)
+            self._session.store.settle()
+
+    def release(self) -> None:
+        """The same behind which the next command is sent; they are not taken in a row."""
+        self._row = 0
+        if self._here or self._asked:
+            self._locked(self._given_back)
 
     def end(self) -> None:
         """The same of an end that is closed; for a finaliser, which takes no lock."""
         self._ended = True
+        _streams.discard(self)
         self._holding.set()
         if self._pid == os.getpid() and (messages := self._all()):
             self._session.store.soon(*self._back(messages))
@@ -114,6 +131,10 @@ class Stream:
 
     def _taken(self, found: list[Any]) -> bool:
         if not self._here:
+            if self._returning:
+                # The next wait is on another link, and must not be the first there.
+                self._session.store.settle()
+                self._returning = False
             return False
         # In one step that no signal handler can divide.
         found.extend(islice(self._next, 1))
@@ -127,17 +148,17 @@ class Stream:
 
     def _given_back(self) -> bool:
         store = self._session.store
-        store.settle()
+        if self._asked:
+            store.settle()
         given: list[bool] = []
         messages = self._all()
         try:
             if messages:
+                self._returning = True
                 store.cast(*self._back(messages), given=given)
         finally:
             if not given:
                 self._here.extendleft(reversed(messages))
-        # Who waits for the next one does so on another link, and must not be the first there.
-        store.settle()
         return True
 
     def _all(self) -> list[bytes]:
@@ -156,8 +177,11 @@ class Stream:
             self._watched = True
             background.start(self._look)
         store = self._session.store
+        _streams.add(self)
+        self._asked = True
         try:
-            store.cast(("LPOP", self._key, min(self._row, MOST)), on_reply=self._came)
+            count = min(self._row, MOST, ROOM // max(1, self._size))
+            store.cast(("LPOP", self._key, count), on_reply=self._came)
         finally:
             self._holding.set()
         store.waits += 1
@@ -167,6 +191,8 @@ class Stream:
         if isinstance(messages, list):
             # Told twice it finds none the second time; in one step, as above.
             self._here.extend(islice(iter(functools.partial(messages.pop, 0), _NEVER), len(messages)))
+        # What is interrupted is told again.
+        self._asked = False
 
     def _look(self) -> None:
         while not self._ended:
@@ -178,3 +204,17 @@ class Stream:
                 if number == self._number and not self._ended:
                     self._holding.clear()
                     self._given_back()
+
+
+#: Those that have asked for several messages.
+_streams: set[Stream] = set()
+
+
+def _release() -> None:
+    for stream in tuple(_streams):
+        stream.release()
+
+
+memory.on_release(_release)
+# What is here is the parent's.
+os.register_at_fork(after_in_child=_streams.clear)

@@ -4,6 +4,7 @@
     add       a result, which is held back from here on
     clear     everything was told
     told      what stands there, for who has seen the process end
+    listen    its supervisor reads what it prints, which may be on its way from then on
 
 A result stands there from before the next task begins until the store has it. It is told twice at worst,
 and the second time changes nothing (lua/done.lua). A whole machine that vanishes takes it along.
@@ -30,6 +31,8 @@ _ENTRY = struct.Struct(f"<{TAG}sI")
 _END = struct.Struct("<I")
 #: An aligned word, which is written at once.
 _END_AT = 4
+#: The last byte: whether something was read of what the process has printed.
+_LISTENED_AT = SIZE - 1
 
 
 class Untold:
@@ -53,7 +56,7 @@ class Untold:
         """Note the result of the task of that tag; False when it has no room."""
         start = self._end + _ENTRY.size
         end = start + len(content)
-        if end > SIZE:
+        if end > _LISTENED_AT:
             return False
         _ENTRY.pack_into(self._memory, self._end, tag, len(content))
         self._memory[start:end] = bytes(content)
@@ -63,6 +66,16 @@ class Untold:
     def renew(self) -> None:
         """By who has made it: it is to be another process's."""
         _HEAD.pack_into(self._memory, 0, 0, 0)
+        self._memory[_LISTENED_AT] = 0
+
+    def listen(self) -> None:
+        """By who has made it, before it reads what the process has printed."""
+        self._memory[_LISTENED_AT] = 1
+
+    @property
+    def listened(self) -> bool:
+        """Whether something of that may be on its way."""
+        return bool(self._memory[_LISTENED_AT])
 
     def clear(self) -> None:
         if self._end != self._first:

@@ -90,7 +90,7 @@ class Prepared:
 
 
 class Copied(Prepared):
-    """The same in a template, and in its copies. `roam` has one run on any processor."""
+    """The same in a template, and in its copies. `tread`: see `way`; `roam` has one run on any processor."""
 
     def __init__(
         self,
@@ -100,12 +100,13 @@ class Copied(Prepared):
         sample: bytes,
         common: bytes,
         telling: Telling | None,
+        tread: Callable[[], None],
         roam: Callable[[], None],
     ) -> None:
         """`sample`: the frame of one of them; `telling`: on which each tells of its end."""
         # It does not look for what lies beside its frame.
         self._sample = sample if len(sample) < WHOLE else b""
-        self._common, self._telling, self._roam = common, telling, roam
+        self._common, self._telling, self._tread, self._roam = common, telling, tread, roam
         self._exit = exit_of(session, _PID, 0, worker)
         # What it imports, its copies need not tell.
         self._channel: Running | None = None
@@ -123,9 +124,10 @@ class Copied(Prepared):
         self._channel = channel
         approach(self.session, ticket)
         _partake(self.session, channel)
-        if self._sample:
+        if self._sample and not channel.has_frame():
             # For nothing but that the memory that is written to is this process's own from now on.
             _opened(self.session, *decode(self._sample))
+            self._tread()
         self._roam()
         return self._sockets
 

@@ -106,7 +106,7 @@ class Running:
         out, err, self._parent_reader, self._frame_reader, self._words_writer = fds[:5]
         self._writers = out, err
         self._links_there = socket.socket(fileno=fds[5])
-        # The program's time-out is not for this one.
+        # The program's time-out for sockets is not for this one.
         self._links_there.setblocking(False)
         return self, self._own_side()
 
@@ -135,6 +135,10 @@ class Running:
         with contextlib.suppress(BrokenPipeError), open(self._frame_writer, "wb") as file:
             file.write(frame)
         self._frame_writer = -1
+
+    def has_frame(self) -> bool:
+        """In the child: whether something of its frame is there."""
+        return bool(self.waiting(self._frame_reader))
 
     def receive(self) -> bytes:
         """In the child: wait for its frame; b'' when there will be none."""
@@ -197,7 +201,7 @@ class Running:
             if not os.path.samestat(_fstat(fd), pipe) or self.waiting(fd):
                 return False
         # What the supervisor has read before that, it has first said that it reads.
-        return not self.waiting(self._links_there.fileno())
+        return not self.untold.listened
 
     def has_left(self) -> bool:
         """In the supervisor, when there is no more output: whether it is about to exit with 0."""
@@ -232,8 +236,7 @@ class Running:
         if not self._heard and fd in self.outputs:
             # First: the child may look whether something is there just behind the read.
             self._heard = True
-            with contextlib.suppress(OSError):
-                self._links_here.send(b"heard")
+            self.untold.listen()
         try:
             return os.read(fd, READ)
         except BlockingIOError:

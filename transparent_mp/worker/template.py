@@ -42,7 +42,7 @@ from transparent_mp.store.content import unpack_whole
 from transparent_mp.store.link import Link
 from transparent_mp.store.session import stand_by
 from transparent_mp.store.telling import Telling
-from transparent_mp.worker import child, siblings
+from transparent_mp.worker import child, siblings, way
 from transparent_mp.worker.running import Running, Shared
 from transparent_mp.worker.shelf import Shelf
 
@@ -247,7 +247,7 @@ def _prepare(
     session.depot, session.shelf = shelf.depot, shelf.content
     sessions.attach(session)
     common, _ = pickle.loads(unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1]))
-    return child.Copied(session, ticket["worker"], shelf, frame, common, telling, roam)
+    return child.Copied(session, ticket["worker"], shelf, frame, common, telling, way.tread, roam)
 
 
 def _serve(orders: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:

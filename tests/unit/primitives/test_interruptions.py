@@ -281,7 +281,7 @@ def test_an_item_that_is_taken_of_several_at_once(ours, share, interrupt, monkey
             queue.put(item)
         queue._reader.stream()
         stream = queue._reader._shared.stream
-        stream.left()
+        stream.left(1)
         stream._row = streaming.ROW
         if here:
             assert queue.get() == "a"

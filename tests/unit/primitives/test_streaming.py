@@ -9,8 +9,8 @@ from multiprocessing import connection
 
 import pytest
 
+from transparent_mp.primitives import memory, streaming
 from transparent_mp.primitives import session as sessions
-from transparent_mp.primitives import streaming
 
 LONG = 60
 MANY = 3 * streaming.MOST
@@ -109,6 +109,29 @@ def test_and_in_its_place(held):
     assert taken + held.others(MANY - len(taken)) == list(range(MANY))
 
 
+@pytest.mark.parametrize("release", ["send", "put", "set", "release", "start"])
+def test_who_is_told_to_go_on_takes_what_comes_next(held, release):
+    end, lock, event, queue = mp.Pipe()[0], mp.Lock(), mp.Event(), mp.Queue()
+    for one in (end, lock, event, queue):
+        held.pickled(one, held.other.uid)
+    operations = {
+        "send": lambda: end.send(1),
+        "put": lambda: queue.put(1),
+        "set": event.set,
+        "release": lock.release,
+        "start": memory.publish,
+    }
+    if release == "release":
+        lock.acquire()
+    held.put(range(MANY))
+    taken = held.in_a_row()
+    operations[release]()
+    assert len(held.stream) == 0
+    sessions.current().store.settle()
+    assert taken + held.others(10) == list(range(len(taken) + 10))
+    assert held.take(MANY - len(taken) - 10) == list(range(len(taken) + 10, MANY))
+
+
 def test_who_gives_back_is_not_overtaken_by_its_own_next_wait(pair, monkeypatch):
     monkeypatch.setattr(streaming, "LOOK_EVERY", 0.0)
     pair.put(range(10 * MANY))
@@ -167,6 +190,17 @@ def test_a_list_that_is_slow_to_fill_is_asked_seldom(held, monkeypatch):
         held.put([item])
         assert held.take(1) == [item]
     assert 0 < len(asked) < 10
+
+
+@pytest.mark.parametrize(("size", "most"), [(streaming.ROOM // 4, 4), (streaming.ROOM, 0)])
+def test_of_larger_ones_fewer_are_here(held, size, most):
+    # No more than may be on the way.
+    held.put([bytes(size - 1000)] * (streaming.ROW + 12))
+    here = set()
+    for _ in range(streaming.ROW + 12):
+        assert len(held.mine.get(timeout=LONG)) == size - 1000
+        here.add(len(held.stream))
+    assert max(here) == max(0, most - 1)
 
 
 def test_what_was_here_is_the_parents_after_a_fork(held):

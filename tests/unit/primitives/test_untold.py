@@ -71,3 +71,14 @@ def test_nobody_reads_one_unless_told_so(left):
         assert module.own() is left
     finally:
         module.become_own(None)
+
+
+def test_who_is_listened_to_knows_it_until_the_memory_is_another_s() -> None:
+    left = Untold()
+    assert not left.listened
+    left.listen()
+    left.begin(["name"])
+    assert left.listened
+    left.renew()
+    assert not left.listened
+    left.close()

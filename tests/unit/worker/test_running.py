@@ -51,6 +51,22 @@ def test_a_frame_larger_than_a_pipe() -> None:
     running.close()
 
 
+def test_a_child_sees_that_its_frame_is_there() -> None:
+    running = Running()
+    child = os.fork()
+    if child == 0:
+        running.child_side()
+        code = 1 if running.has_frame() else 7
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(code if running.has_frame() else 2)
+    running.parent_side(child)
+    os.waitpid(child, os.WUNTRACED)
+    running.give(7, b"frame")
+    os.kill(child, signal.SIGCONT)
+    assert exit_code(child) == 7
+    running.close()
+
+
 def test_what_is_waiting_is_counted() -> None:
     running = Running()
     child = forked(running)
@@ -338,3 +354,23 @@ def test_a_child_of_which_more_is_to_be_told_first_does_not(before: Callable[[Ru
 
 def test_nor_one_whose_words_may_be_on_their_way() -> None:
     assert told(writes, heard=b"words") == b""
+
+
+def test_that_its_output_is_read_after_its_end_leaves_its_connections() -> None:
+    near, far = socket.socketpair()
+    running = Running()
+    child = os.fork()
+    if child == 0:
+        running.child_side()
+        running.hold(near.fileno())
+        os._exit(7)
+    running.parent_side(child)
+    near.close()
+    assert exit_code(child) == 7
+    assert read_out(running) == b""
+    (link,) = running.links()
+    link.send(b"sent")
+    assert far.recv(4) == b"sent"
+    link.close()
+    far.close()
+    running.close()
