@@ -76,6 +76,7 @@ PROGRAMS = {
     "queues_streamed.py": CROSSWISE,
     "relatives.py": CROSSWISE,
     "remote_managers.py": CROSSWISE,
+    "rounds_of_memory.py": CROSSWISE,
     "signals.py": CROSSWISE,
     "surroundings.py": ALL,
     "unbuffered.py": BOTH,

@@ -300,7 +300,10 @@ class Replica:
         if numpy is not None and self.small and next(changed, None) is not None:
             # To look which block it is takes as long as to compare them all.
             changed = iter(range(self._blocks))
-        for first, stop in bulk.spans(changed):
+        spans = bulk.spans(changed)
+        if tracts is not None:
+            spans = (piece for span in spans for piece in tracts.cut(*span))
+        for first, stop in spans:
             around = tracts.around(first, stop) if tracts is not None else None
             first, stop = around or (first, stop)
             now = self._view[first * BLOCK : stop * BLOCK].tobytes()

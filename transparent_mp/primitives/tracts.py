@@ -15,7 +15,7 @@ It publishes nothing itself: `replica` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import ne
 from typing import Any, NamedTuple
 
@@ -30,6 +30,9 @@ LEAST = 4
 ROUNDS, PATIENCE = 1, 1024
 #: Other writers of a segment up to which there are any. More: each publication reads of more tracts.
 WRITERS = 8
+#: Blocks of a span that others write as well, or of which little is written, up to which the rest is made a
+#: tract: a part has edges.
+EDGES = 2
 #: Bytes between those that are looked at to see whether a tract was written whole, so many that they fall on
 #: every byte of a double in turn; of how many of them one has to be another; and how often in turn less of a
 #: tract may be, as when it is published in the background while it is being written.
@@ -52,13 +55,27 @@ class Watched:
 class Tracts:
     """Those of one process in one segment. No span that it is told of crosses a multiple of `bulk.MOST`."""
 
-    __slots__ = ("_left", "_needed", "_watched")
+    __slots__ = ("_apart", "_left", "_needed", "_watched")
 
     def __init__(self) -> None:
         # Number of MOST blocks -> the first block of a span in them -> what is known of it.
         self._watched: dict[int, dict[int, Watched]] = {}
+        # Blocks of what was watched that others have written, or of which little was.
+        self._apart: set[int] = set()
         self._needed = ROUNDS
         self._left: list[int] = []
+
+    def cut(self, first: int, stop: int) -> Iterable[tuple[int, int]]:
+        """A span in pieces: cut where tracts begin and end, and around a few blocks that are of none."""
+        edges: set[int] = set()
+        for start, one in self._watched.get(first // MOST, {}).items():
+            if one.held:
+                edges.update((start, one.stop))
+        apart = self._apart.intersection(range(first, stop)) if self._apart else ()
+        if len(apart) <= EDGES:
+            edges.update(edge for block in apart for edge in (block, block + 1))
+        points = sorted(edge for edge in edges if first < edge < stop)
+        return zip([first, *points], [*points, stop])
 
     def around(self, first: int, stop: int) -> tuple[int, int] | None:
         """The tract of which these blocks are a part."""
@@ -81,6 +98,9 @@ class Tracts:
         found = watched.setdefault(first, Watched(stop))
         if found.stop != stop or found.held or not _whole(entries, stop - first):
             self._forget(watched, first, stop)
+            sparse = {block for block, where, _ in entries if where.__class__ is int}
+            if len(sparse) <= EDGES:
+                self._apart |= sparse
             return entries
         found.rounds += 1
         if found.rounds <= self._needed:
@@ -96,7 +116,10 @@ class Tracts:
         """Others have written some of these blocks."""
         if self._watched:
             for number in range(first // MOST, (stop - 1) // MOST + 1):
-                self._forget(self._watched.get(number, {}), first, stop)
+                watched = self._watched.get(number, {})
+                for start, one in watched.items():
+                    self._apart.update(range(max(first, start), min(stop, one.stop)))
+                self._forget(watched, first, stop)
 
     def left(self) -> list[Entry]:
         """Entries that tell the store of those that were left since the last time."""

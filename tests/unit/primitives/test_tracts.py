@@ -198,13 +198,13 @@ def test_all_of_it_goes_with_a_part_that_was_written(processes):
     assert (one.view[5 * BLOCK + 7], one.view[3 * BLOCK]) == (9, 60 + turn)
 
 
-def test_one_that_moves_is_another(processes):
+def test_one_that_moves_stays_and_has_something_beside_it(processes):
     one, other = processes(bytes(BYTES))
     rounds(one)
     rounds(one, 1, times=2 * ROUNDS + 1)
     assert words(one) == ["L"]
     agree(one, other)
-    assert sorted(name.partition(":")[0] for name in contents(one)) == ["0", "1"]
+    assert sorted(name.partition(":")[0] for name in contents(one)) == ["0", str(WRITTEN)]
 
 
 def test_none_crosses_a_boundary_and_many_come_in_pieces(processes, monkeypatch):
@@ -327,3 +327,29 @@ def test_its_own_bytes_are_nobody_elses(processes, monkeypatch):
     agree(one, other)
     fill(one, 77)
     assert [command[0] for command in published(one)] == ["HMSET", "PEXPIRE", "EVALSHA"]
+
+
+def test_what_lies_beside_a_tract_is_not_of_it(processes):
+    one, other = processes(bytes(BYTES))
+    rounds(one)
+    for turn in range(3):
+        fill(one, 40 + turn)
+        one.view[WRITTEN * BLOCK + 3] = turn + 1
+        one.release()
+        assert words(one) == ["L"]
+        agree(one, other)
+
+
+def test_a_block_that_two_write_is_of_no_tract(processes):
+    one, other = processes(bytes(BYTES))
+    for turn in range(1, 9):
+        fill(one, turn)
+        other.view[WRITTEN * BLOCK - 1] = turn
+        other.view[WRITTEN * BLOCK : (SIZE - 1) * BLOCK] = bytes((turn,)) * ((SIZE - 1 - WRITTEN) * BLOCK)
+        one.release()
+        other.release()
+        agree(one, other)
+        assert one.view[WRITTEN * BLOCK - 1] == turn
+    # The last of the one, and what it writes before.
+    assert words(one) == ["L", "L"]
+    assert sorted(int(name.partition(":")[0]) for name in contents(one)) == [0, WRITTEN - 1, WRITTEN]
