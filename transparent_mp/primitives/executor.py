@@ -130,7 +130,6 @@ class CallResults(ResultQueue):
     def __init__(self, calls: CallQueue) -> None:
         super().__init__(calls.tasks, _name_of)
         self._calls = calls
-        self._reader = self
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The very object that stands for the calls: a process has one of it.
@@ -140,6 +139,11 @@ class CallResults(ResultQueue):
         result = super().get()
         self._calls.came(_name_of(result))
         return result
+
+    @property
+    def _reader(self) -> CallResults:
+        # No attribute: the descriptors would stay open until the collector comes.
+        return self
 
     def fileno(self) -> int:
         return int(self.tasks.ours.fileno())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import select
+import weakref
 from concurrent.futures.process import _CallItem, _ResultItem
 from types import SimpleNamespace
 
@@ -20,8 +22,8 @@ class Executor:
     """Its two queues, one process, and what its stock queue of calls was told."""
 
     def __init__(self, player, pickled):
-        self.failed = []
-        instead = SimpleNamespace(_maxsize=2, _on_queue_feeder_error=lambda *what: self.failed.append(what))
+        self.failed = failed = []
+        instead = SimpleNamespace(_maxsize=2, _on_queue_feeder_error=lambda *what: failed.append(what))
         self.calls = CallQueue(instead)
         self.results = CallResults(self.calls)
         self.process = player()
@@ -131,6 +133,17 @@ def test_the_fd_tells_of_results_and_they_come_together(executor):
     executor.run(3)
     assert executor.readable(20)
     assert executor.results.recv().work_id == 3
+
+
+def test_what_nobody_has_any_more_is_gone_without_the_collector(executor):
+    executor.readable()
+    left = weakref.ref(executor.results)
+    gc.disable()
+    try:
+        executor.results = None
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_an_fd_that_told_too_much(executor):
