@@ -146,11 +146,10 @@ class Link:
             self._parse()
         while len(self.arrived) < count:
             # What TLS has read already no poll sees.
-            if type(self._sock) is socket.socket and not self.spin.look(self._poller()):
-                self._fill()
+            sleeps = type(self._sock) is socket.socket and not self.spin.look(self._poller())
+            self._fill()
+            if sleeps:
                 self.spin.slept()
-            else:
-                self._fill()
             self._parse()
 
     def _parse(self) -> None:

@@ -87,8 +87,7 @@ class Store:
         self._lock = lock = threading.RLock()
         # Whether this thread is in the middle: a finaliser or handler of it gets a link aside. Asked of the
         # lock, as a mark of our own would stay behind a handler that raises just before it is removed.
-        self._amid: Callable[[], bool] = cast(Any, lock)._is_owned
-        self.amid = self._amid
+        self.amid: Callable[[], bool] = cast(Any, lock)._is_owned
         self._later = Casts()
         self._closed = False
         self._dialler.reset()
@@ -114,7 +113,7 @@ class Store:
         try:
             if given is not None:
                 given.append(True)
-            if self._amid():
+            if self.amid():
                 cast.clear()
                 replies = self.aside(*commands)
                 if on_reply is not None:
@@ -156,7 +155,7 @@ class Store:
 
     def call(self, *commands: Command) -> list[Reply]:
         """Send in one write, wait, and return the replies. Raises StoreReplyError for an error among them."""
-        replies = self.aside(*commands) if self._amid() else self._call(commands)
+        replies = self.aside(*commands) if self.amid() else self._call(commands)
         if self._later:
             self._flush()
         return popping.unless_refused(replies)
@@ -213,7 +212,7 @@ class Store:
 
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""
-        if self._amid() or (self._line is None and not self._later):
+        if self.amid() or (self._line is None and not self._later):
             return
         with self._lock, self._exchange:
             self._settle()
@@ -242,7 +241,7 @@ class Store:
 
     def take(self, key: str, then: Sequence[Command], found: list[Reply]) -> list[Reply]:
         """As pop() of an element that is there, in the order of the casts: [element or None, *replies]."""
-        if self._amid():
+        if self.amid():
             found += self.aside(("LPOP", key), *then)
         else:
             taking = popping.Taking(self, key, 1 + len(then), found)
@@ -276,7 +275,7 @@ class Store:
         deadline = None if timeout is None else time.monotonic() + timeout
         while line.usable and not line.link.buffered():  # type: ignore[union-attr]
             # Who waits in the middle of an exchange cannot see to it.
-            shared = None if self._amid() or self._line is line else self._line
+            shared = None if self.amid() or self._line is line else self._line
             other = shared.link if shared is not None else None
             if other is not None and not other.usable:
                 other = None
@@ -291,7 +290,7 @@ class Store:
 
     def mend(self) -> None:
         """See to the shared line, whose connection has ended; not in the middle of an exchange on it."""
-        if self._amid():
+        if self.amid():
             return
         with self._lock, self._exchange:
             if self._line is not None and not self._closed:

@@ -59,6 +59,7 @@ class Telling:
 
     def look(self) -> None:
         """Take what was answered."""
+        # Nothing yet, or the connection has ended: then supervisors tell of the ends, as they do in any case.
         with contextlib.suppress(OSError):
             while len(self._sock.recv(_READ)) == _READ:
                 pass

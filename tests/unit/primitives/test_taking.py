@@ -99,29 +99,26 @@ def test_how_many_are_taken_at_once(seconds, trip, many):
     assert taker._several() == many
 
 
-def test_how_long_tasks_last_is_learned_at_once_when_one_is_long(pool):
+def typical_after(pool, seconds):
+    """What a process takes for typical when a task has lasted so long, where others had been short."""
     taker = pool.first.taker
     taker._typical = 0.0001
     pool.put("a", "b")
     pool.first.get()
     # It began a while ago.
-    taker._since = time.monotonic() - 1
+    taker._since = time.monotonic() - seconds
     pool.first.done("a")
     pool.first.get()
-    assert 1 <= taker._typical < 10
+    return taker._typical
+
+
+def test_how_long_tasks_last_is_learned_at_once_when_one_is_long(pool):
+    assert 1 <= typical_after(pool, 1) < 10
 
 
 def test_a_short_interruption_of_a_task_counts_by_and_by(pool, monkeypatch):
     monkeypatch.setattr(taking, "LONG", 1000.0)
-    taker = pool.first.taker
-    taker._typical = 0.0001
-    pool.put("a", "b")
-    pool.first.get()
-    # It began a while ago.
-    taker._since = time.monotonic() - 100
-    pool.first.done("a")
-    pool.first.get()
-    assert 50 <= taker._typical < 100
+    assert 50 <= typical_after(pool, 100) < 100
 
 
 def test_an_unpickled_task_is_a_begun_one(pool):

@@ -29,7 +29,7 @@ def test_a_handler_that_raises_as_one_begins_or_ends_leaves_nothing_behind(
             store.ask("SET", "a", 1)
     finally:
         sys.settrace(None)
-    assert not store._amid()
+    assert not store.amid()
     waits, seen = store.waits, []
     # On the shared line, as ever, and so behind what was cast there.
     store.cast(("INCR", "a"), on_reply=seen.append)
