@@ -13,7 +13,7 @@ import contextlib
 import select
 import socket
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any, Union
 
@@ -24,6 +24,8 @@ from transparent_mp.store.spin import Spin
 
 Arg = Union[bytes, bytearray, memoryview, str, int, float]
 Command = tuple[Arg, ...]
+#: One as it is written: bytes, or a list of words and large arguments, which ends with words.
+Packed = Any
 Reply = Any
 
 #: Arguments from this size on are written from where they lie. Smaller: more buffers for each
@@ -39,8 +41,8 @@ class Link:
     """A connected socket that speaks RESP2. `address` is for messages and holds no secret."""
 
     __slots__ = (
-        *("_poll", "_read_size", "_reader", "_sock", "_torn"),
-        *("address", "arrived", "name", "number", "spin"),
+        *("_poll", "_read_size", "_reader", "_sock"),
+        *("address", "arrived", "name", "number", "spin", "usable"),
     )
 
     def __init__(self, sock: socket.socket, address: str) -> None:
@@ -51,9 +53,9 @@ class Link:
         self._poll: select.poll | None = None
         #: For whoever waits on the link, with a poll of its own or by wait() and gather().
         self.spin = Spin()
-        # Set while bytes are between the socket and the reader: an exception that arrives there
-        # (a signal handler's) leaves the stream unusable.
-        self._torn = False
+        #: Whether it may be written to and read. Not while bytes are between the socket and the reader: an
+        #: exception that arrives there (a signal handler's) leaves it so.
+        self.usable = True
         #: Replies that were read and not taken yet.
         self.arrived: deque[Reply] = deque()
         #: The store's number and name for this connection (CLIENT INFO's id and addr), by which a wait can
@@ -64,26 +66,14 @@ class Link:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    @property
-    def usable(self) -> bool:
-        return not self._torn and self._sock.fileno() >= 0
-
     def send(self, commands: Iterable[Command]) -> None:
         """Write the commands with as few system calls as possible."""
-        buffers: list[Any] = []
-        small: list[bytes] = []
-        for command in commands:
-            plain = _STRINGS.issuperset(map(type, command))
-            if not plain:
-                command = _spelled(command)
-                plain = _BUFFERS.isdisjoint(map(type, command))
-            if plain and max(map(len, command)) < SCATTER:  # type: ignore[arg-type]
-                small.append(hiredis.pack_command(command))
-            else:
-                _pack_large(command, small, buffers)
-        if small:
-            buffers.append(small[0] if len(small) == 1 else b"".join(small))
-        self._torn = True
+        self.write([packed(command) for command in commands])
+
+    def write(self, packs: Sequence[Packed]) -> None:
+        """Write what packed() made of commands."""
+        buffers = packs if len(packs) == 1 and packs[0].__class__ is bytes else _joined(packs)
+        self.usable = False
         try:
             # Each by itself: a system call more is nothing beside the bytes of a large one. But the store is
             # not to be woken for the first few of them.
@@ -98,7 +88,7 @@ class Link:
             if from_handler(error):
                 raise
             raise self._lost(error) from error
-        self._torn = False
+        self.usable = True
 
     def read(self) -> Reply:
         """Return the next reply, waiting for it. An error reply is returned, not raised."""
@@ -122,7 +112,7 @@ class Link:
             return False
         # All of it in one call, for each of which the interpreter is let go of and wanted back.
         flags = socket.MSG_WAITALL if type(self._sock) is socket.socket else 0
-        self._torn = True
+        self.usable = False
         try:
             at = 0
             while at < len(into):
@@ -137,16 +127,20 @@ class Link:
         end = self._receive(2)
         while len(end) < 2:
             end += self._receive(1)
-        self._torn = False
+        self.usable = True
         return True
 
-    def gather(self, count: int) -> None:
-        """Wait until `count` replies have arrived. They stay in `arrived` until they are taken from it."""
+    def gather(self, count: int, *, here: bool = False) -> None:
+        """Wait until `count` replies have arrived. They stay in `arrived` until they are taken from it.
+
+        `here`: something has been seen to come.
+        """
         if self._reader.has_data():
             self._parse()
         while len(self.arrived) < count:
             # What TLS has read already no poll sees.
-            sleeps = type(self._sock) is socket.socket and not self.spin.look(self._poller())
+            sleeps = not here and type(self._sock) is socket.socket and not self.spin.look(self._poller())
+            here = False
             self._fill()
             if sleeps:
                 self.spin.slept()
@@ -207,11 +201,12 @@ class Link:
 
     def spoil(self) -> None:
         """End it as hang_up() does, and use it no more; its fd stays open for who waits on that."""
-        self._torn = True
+        self.usable = False
         self.hang_up()
 
     def close(self) -> None:
         """End the connection, for every process that has a copy of its socket."""
+        self.usable = False
         try:
             self.hang_up()
         finally:
@@ -223,17 +218,19 @@ class Link:
 
     def drop(self) -> None:
         """Close this process's copy; the connection is another's."""
+        self.usable = False
         self._sock.close()
 
     def _fill(self) -> None:
         data = self._receive(self._read_size)
-        self._feed(data)
+        self._reader.feed(data)
+        self.usable = True
         if len(data) == self._read_size:
             self._read_size = READ_LARGE
 
     def _receive(self, most: int) -> bytes:
         """What is there; a reply is torn until _feed() has it."""
-        self._torn = True
+        self.usable = False
         try:
             data = self._sock.recv(most)
         except OSError as error:
@@ -246,7 +243,7 @@ class Link:
 
     def _feed(self, data: bytes) -> None:
         self._reader.feed(data)
-        self._torn = False
+        self.usable = True
 
     def _lost(self, error: OSError | None) -> StoreAwayError:
         cause = "it closed the connection" if error is None else error.strerror or str(error)
@@ -307,7 +304,7 @@ def garbled(address: str, answer: str) -> StoreError:
 
 #: Where a system lacks it, it means nothing.
 _MORE_COMES = getattr(socket, "MSG_MORE", 0)
-_TEXT = frozenset((str, int, float))
+_TEXT = frozenset((str,))
 _STRINGS = frozenset((bytes, str))
 _BUFFERS = frozenset((bytearray, memoryview))
 #: Beside the standard library's `socket`, the modules in whose frames the errors begin of what we call.
@@ -328,10 +325,52 @@ def _spelled(command: Command) -> Command:
     return tuple([repr(arg) if arg.__class__ is int or arg.__class__ is float else arg for arg in command])
 
 
-def only_text(command: Command) -> bool:
-    """Whether no argument is bytes."""
-    # By one call, where a loop over ten arguments takes a microsecond.
-    return _TEXT.issuperset(map(type, command))
+class Ready(tuple[Arg, ...]):
+    """A command that is sent again and again: packed once. Its words are bytes and str."""
+
+    packed: bytes
+
+    def __new__(cls, words: Iterable[str | bytes]) -> Ready:
+        self = super().__new__(cls, words)
+        self.packed = hiredis.pack_command(self)
+        return self
+
+
+def packed(command: Command) -> Packed:
+    """As it is written: in one piece, but for large arguments, which are written from where they lie."""
+    if command.__class__ is Ready:
+        return command.packed
+    # By calls that loop in C, where a loop over ten arguments takes a microsecond.
+    if _TEXT.issuperset(map(type, command)):
+        return hiredis.pack_command(command)
+    plain = _STRINGS.issuperset(map(type, command))
+    if not plain:
+        command = _spelled(command)
+        plain = _BUFFERS.isdisjoint(map(type, command))
+    if plain and max(map(len, command)) < SCATTER:  # type: ignore[arg-type]
+        return hiredis.pack_command(command)
+    small: list[bytes] = []
+    buffers: list[Any] = []
+    _pack_large(command, small, buffers)
+    return [*buffers, b"".join(small)]
+
+
+def _joined(packs: Sequence[Packed]) -> list[Any]:
+    """The same of several; what is small in one piece with what is beside it."""
+    buffers: list[Any] = []
+    small: list[bytes] = []
+    for pack in packs:
+        if pack.__class__ is bytes:
+            small.append(pack)
+            continue
+        *before, last = pack
+        if before:
+            buffers += (b"".join((*small, before[0])), *before[1:])
+            small = []
+        small.append(last)
+    if small:
+        buffers.append(small[0] if len(small) == 1 else b"".join(small))
+    return buffers
 
 
 def may_change(arg: Arg) -> bool:
