@@ -25,7 +25,8 @@ from typing import Callable, NamedTuple, Optional
 
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.originals import original
-from transparent_mp.store.link import Arg, Command, Link, Packed, Reply, borrows, may_change, packed, silent
+from transparent_mp.store.commands import Packed, borrows, may_change, packed
+from transparent_mp.store.link import Arg, Command, Link, Reply, silent
 from transparent_mp.store.refusals import LOST_KEYS, Kind, explained, refusal
 from transparent_mp.store.replies import Several
 from transparent_mp.store.scripts import NO_LINE, numbered, script

@@ -1,4 +1,4 @@
-"""One connection to the store: commands packed and replies read directly on its socket.
+"""One connection to the store: commands written and replies read directly on its socket.
 
 redis-py makes, secures and authenticates the connection (`connect`); after that nothing stands
 between a primitive and the socket, since the pooled client costs three times the round trip.
@@ -15,22 +15,17 @@ import socket
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
-from typing import Any, Union
+from typing import Any
 
 import hiredis
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
+from transparent_mp.store.commands import Arg as Arg
+from transparent_mp.store.commands import Command as Command
+from transparent_mp.store.commands import Packed, joined, packed
 from transparent_mp.store.spin import Spin
 
-Arg = Union[bytes, bytearray, memoryview, str, int, float]
-Command = tuple[Arg, ...]
-#: One as it is written: bytes, or a list of words and large arguments, which ends with words.
-Packed = Any
 Reply = Any
-
-#: Arguments from this size on are written from where they lie. Smaller: more buffers for each
-#: write; larger: more bytes copied before they are written.
-SCATTER = 16 * 1024
 
 #: First and largest size of one read. The first fits most replies without allocating much; more than the
 #: largest is room that the kernel gives anew for each read, page by page, however little comes.
@@ -72,7 +67,7 @@ class Link:
 
     def write(self, packs: Sequence[Packed]) -> None:
         """Write what packed() made of commands."""
-        buffers = packs if len(packs) == 1 and packs[0].__class__ is bytes else _joined(packs)
+        buffers = packs if len(packs) == 1 and packs[0].__class__ is bytes else joined(packs)
         self.usable = False
         try:
             # Each by itself: a system call more is nothing beside the bytes of a large one. But the store is
@@ -304,9 +299,6 @@ def garbled(address: str, answer: str) -> StoreError:
 
 #: Where a system lacks it, it means nothing.
 _MORE_COMES = getattr(socket, "MSG_MORE", 0)
-_TEXT = frozenset((str,))
-_STRINGS = frozenset((bytes, str))
-_BUFFERS = frozenset((bytearray, memoryview))
 #: Beside the standard library's `socket`, the modules in whose frames the errors begin of what we call.
 _OURS = "transparent_mp."
 
@@ -316,89 +308,3 @@ class _More:
 
 
 _MORE = _More()
-
-
-def _spelled(command: Command) -> Command:
-    """With its numbers as text. hiredis spells them too, but a signal's handler that raises meanwhile makes
-    it read from nowhere: Python runs handlers before a `repr`, and hiredis takes that not to fail.
-    """
-    return tuple([repr(arg) if arg.__class__ is int or arg.__class__ is float else arg for arg in command])
-
-
-class Ready(tuple[Arg, ...]):
-    """A command that is sent again and again: packed once. Its words are bytes and str."""
-
-    packed: bytes
-
-    def __new__(cls, words: Iterable[str | bytes]) -> Ready:
-        self = super().__new__(cls, words)
-        self.packed = hiredis.pack_command(self)
-        return self
-
-
-def packed(command: Command) -> Packed:
-    """As it is written: in one piece, but for large arguments, which are written from where they lie."""
-    if command.__class__ is Ready:
-        return command.packed
-    # By calls that loop in C, where a loop over ten arguments takes a microsecond.
-    if _TEXT.issuperset(map(type, command)):
-        return hiredis.pack_command(command)
-    plain = _STRINGS.issuperset(map(type, command))
-    if not plain:
-        command = _spelled(command)
-        plain = _BUFFERS.isdisjoint(map(type, command))
-    if plain and max(map(len, command)) < SCATTER:  # type: ignore[arg-type]
-        return hiredis.pack_command(command)
-    small: list[bytes] = []
-    buffers: list[Any] = []
-    _pack_large(command, small, buffers)
-    return [*buffers, b"".join(small)]
-
-
-def _joined(packs: Sequence[Packed]) -> list[Any]:
-    """The same of several; what is small in one piece with what is beside it."""
-    buffers: list[Any] = []
-    small: list[bytes] = []
-    for pack in packs:
-        if pack.__class__ is bytes:
-            small.append(pack)
-            continue
-        *before, last = pack
-        if before:
-            buffers += (b"".join((*small, before[0])), *before[1:])
-            small = []
-        small.append(last)
-    if small:
-        buffers.append(small[0] if len(small) == 1 else b"".join(small))
-    return buffers
-
-
-def may_change(arg: Arg) -> bool:
-    """Whether it is memory that its owner may change."""
-    return arg.__class__ is bytearray or (arg.__class__ is memoryview and arg.obj.__class__ is not bytes)
-
-
-def borrows(command: Command) -> bool:
-    """Whether an argument is memory that lies elsewhere."""
-    # A loop: a generator for each command costs a microsecond and a half.
-    for arg in command:  # noqa: SIM110
-        if arg.__class__ is memoryview or arg.__class__ is bytearray:
-            return True
-    return False
-
-
-def _pack_large(command: Command, small: list[bytes], buffers: list[Any]) -> None:
-    small.append(b"*%d\r\n" % len(command))
-    for arg in command:
-        if isinstance(arg, (bytes, bytearray, memoryview)):
-            view = memoryview(arg).cast("B")
-        else:
-            view = memoryview(str(arg).encode())
-        small.append(b"$%d\r\n" % len(view))
-        if len(view) < SCATTER:
-            small.append(bytes(view))
-        else:
-            buffers.append(b"".join(small))
-            buffers.append(view)
-            small.clear()
-        small.append(b"\r\n")

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from typing import Callable, Optional
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
+from transparent_mp.store.commands import Ready
 from transparent_mp.store.line import STEPS, Line
-from transparent_mp.store.link import Command, Link, Ready, Reply
+from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.refusals import explained, lacks_scripts
 
 #: Elements, and bytes, in `taken` after which a pop removes those before it. Larger: more memory of the
