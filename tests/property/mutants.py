@@ -128,7 +128,7 @@ MUTANTS = {
         "store/lua/publish.lua", "where ~= '=' and tonumber(other) > known", "false", ("--small",)
     ),
     "nobody else wrote a small one": Mutant(
-        "store/lua/publish.lua", "by == writer and foreigner or last", "foreigner", ("--small",)
+        "store/lua/publish.lua", "by == writer and foreigner or another", "foreigner", ("--small",)
     ),
     "news without contents": Mutant(
         "primitives/replica.py",
