@@ -6,7 +6,6 @@ It does not know where the blocks come from, nor which versions they are of.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from transparent_mp.primitives import bulk, diff
@@ -16,17 +15,19 @@ from transparent_mp.primitives.parts import Part, blocks
 from transparent_mp.primitives.twins import LargeTwin, SmallTwin
 
 
-@dataclass
 class Merging:
-    """One merge. `away`: parts of ours that it may be older than."""
+    """One merge."""
 
-    view: memoryview
-    twin: SmallTwin | LargeTwin
-    away: Iterable[Part]
-    #: Whether nobody has the memory yet, and it is zeros.
-    fresh: bool
+    __slots__ = ("_alone", "away", "fresh", "twin", "view")
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self, view: memoryview, twin: SmallTwin | LargeTwin, away: Iterable[Part], *, fresh: bool
+    ) -> None:
+        """`away`: parts of ours that it may be older than. `fresh`: nobody has the memory, which is zeros."""
+        self.view = view
+        self.twin = twin
+        self.away = away
+        self.fresh = fresh
         self._alone = is_alone()
 
     def all(self, answer: list[Any]) -> None:
