@@ -123,9 +123,10 @@ class Variant:
 
 
 def measured(row: Row, variants: list[Variant], rounds: int, latency: float) -> dict[str, Any]:
-    """Values of one row by variant, taken in turns."""
+    """Values of one row by variant, taken in turns, and the raw round trips around each of ours, in ms."""
     values: dict[str, list[float]] = {variant.name: [] for variant in variants}
     ratios: list[float] = []
+    trips: list[float] = []
     errors: dict[str, str] = {}
 
     def note(variant: Variant, answer: dict[str, Any]) -> None:
@@ -135,6 +136,7 @@ def measured(row: Row, variants: list[Variant], rounds: int, latency: float) -> 
             values[variant.name].append(answer["value"])
             if "r" in answer:
                 ratios.append(answer["value"] / answer["r"])
+                trips.append(answer["r"])
 
     cold = row.name == "cold"
     if not cold:
@@ -155,7 +157,8 @@ def measured(row: Row, variants: list[Variant], rounds: int, latency: float) -> 
         "latency": latency,
         "median": {name: statistics.median(found) for name, found in values.items() if found},
         "values": values,
-        "r": statistics.median(ratios) if ratios and row.is_time else None,
+        "own_r": statistics.median(ratios) if ratios and row.is_time else None,
+        "trips": trips,
         "errors": errors,
     }
 
@@ -247,6 +250,7 @@ def main() -> None:
             results[row.name] = measured(row, running, options.rounds, options.latency)
             print(report.line(row, results[row.name], names), flush=True)
     about = {
+        "r_ms": report.raw(results),
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
         "rounds": options.rounds,
@@ -255,6 +259,7 @@ def main() -> None:
         "load": os.getloadavg()[0],
         "variants": names,
     }
+    print("\n" + report.targets(results, about["r_ms"]))
     report.write(options.out, about, results)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +19,50 @@ BAR = 46
 
 def head(variants: list[str]) -> str:
     columns = "".join(f"{name:>11}" for name in variants)
-    return f"{'':<44}{'':>5}{columns}{'x r':>8}  {'target':<8}"
+    return f"{'':<44}{'':>5}{columns}{'x own r':>9}"
 
 
 def line(row: Row, found: dict[str, Any], variants: list[str]) -> str:
+    """A row as it is measured; what became of its target is known when `r` is, at the run's end."""
     cells = "".join(f"{_figure(found['median'].get(name)):>11}" for name in variants)
-    ratio = f"{found['r']:.1f}" if found["r"] else ""
-    said = {True: "met", False: "MISSED", None: ""}[met(row, found)]
-    text = f"{row.what:<44}{row.unit:>5}{cells}{ratio:>8}  {found['target'] or '':<8}{said}"
+    ratio = f"{found['own_r']:.1f}" if found["own_r"] else ""
+    text = f"{row.what:<44}{row.unit:>5}{cells}{ratio:>9}"
     for name, error in found["errors"].items():
         text += f"\n    {name}: {error.splitlines()[0][:140]}"
     return text.rstrip()
 
 
-def met(row: Row, found: dict[str, Any]) -> bool | None:
+def raw(results: dict[str, Any]) -> float | None:
+    """`r` of a run: the median of all raw round trips taken in it, in ms."""
+    taken = [trip for found in results.values() for trip in found["trips"]]
+    return statistics.median(taken) if taken else None
+
+
+def targets(results: dict[str, Any], r: float | None) -> str:
+    """What became of the targets."""
+    lines = [f"{f'r of this run: {r * 1e3:.1f} us' if r else '':<44}{'':>5}{'ours':>11}{'x r':>8}  target"]
+    for name, found in results.items():
+        row = BY_NAME[name]
+        if (kept := met(row, found, r)) is not None:
+            ours = found["median"]["ours"]
+            ratio = f"{ours / r:.1f}" if r and row.is_time else ""
+            lines.append(
+                f"{row.what:<44}{row.unit:>5}{_figure(ours):>11}{ratio:>8}  {found['target']:<14}"
+                + ("met" if kept else "MISSED")
+            )
+    return "\n".join(lines)
+
+
+def met(row: Row, found: dict[str, Any], r: float | None) -> bool | None:
     """Whether the row's target holds; None without one, or when one side is not there."""
     medians = found["median"]
     if row.target is None or "ours" not in medians:
         return None
     target = row.target.at(found["latency"])
-    if target.of == "r":
-        return None if found["r"] is None else found["r"] <= target.factor
-    if target.of and target.of not in medians:
+    sides = {**medians, "": 1.0, **({"r": r} if r else {})}
+    if target.of not in sides or (target.trips and not r):
         return None
-    bound = target.factor * (medians[target.of] if target.of else 1)
-    if target.trips and found["r"]:
-        bound += target.trips * medians["ours"] / found["r"]
+    bound = target.factor * sides[target.of] + target.trips * (r or 0.0)
     return bool(medians["ours"] <= bound if row.is_time else medians["ours"] >= bound)
 
 

@@ -6,12 +6,15 @@ whose next item may need the result of the last.
 
 Who calls `apply` waits for the result anyway, so while no call is under way its task is put in the
 caller's own thread, which reads the result, too, if it may: waking another costs as much as a round trip.
+Not where a signal's handler may run in it, which might wait for a call of its own: who puts a call waits
+for nobody, and the pool's thread for who puts a task by himself.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,30 +42,42 @@ class Calls:
 
     def __init__(self, tasks: TaskQueue) -> None:
         self._tasks = tasks
-        #: Threads that wait for the result of what they put, and whether they would read it.
-        self.waiting: dict[int, bool] = {}
         self._calls: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        #: Calls that were put and whose tasks were not all put, with the one that was got last.
-        self._under_way = 0
+        # Held while a task is put by who has called.
+        self._putting = threading.Lock()
+        # One entry for each call that was put and whose tasks were not all put, with the one that was got
+        # last; appended to in one step that no handler can divide.
+        self._under_way: deque[None] = deque()
         self._got = False
 
     def put(self, call: Any) -> None:
-        reads = self.waiting.get(threading.get_ident())
-        with self._lock:
-            if reads is not None and not self._under_way and self._put_at_once(call[0], reads):
-                return
-            self._under_way += 1
-            self._calls.put(call)
+        self._under_way.append(None)
+        self._calls.put(call)
+
+    def put_own(self, task: Any) -> bool:
+        """Put a task at once, for who waits for its result and would read it; False: it has to be put()."""
+        tasks = self._tasks
+        with self._putting:
+            if self._under_way or tasks.too_many():
+                return False
+            try:
+                prepared = tasks.prepared(task)
+            except Exception:  # noqa: BLE001  whatever a program's __reduce__ raises
+                # The thread meets it again, and makes it the result.
+                return False
+            tasks.put_own(prepared)
+            return True
 
     def get(self) -> Any:
-        if self._calls.empty():
-            self._tasks.flush()
         if self._got:
-            with self._lock:
-                self._under_way -= 1
+            if self._calls.empty():
+                self._tasks.flush()
+            self._under_way.popleft()
         call = self._calls.get()
         self._got = True
+        with self._putting:
+            # Whoever has found nothing under way is done.
+            pass
         if call is None:
             return None
         tasks, set_length = call
@@ -70,18 +85,6 @@ class Calls:
 
     def empty(self) -> bool:
         return self._calls.empty()
-
-    def _put_at_once(self, tasks: Any, caller_reads: bool) -> bool:
-        if self._tasks.too_many():
-            return False
-        (task,) = tasks
-        try:
-            self._tasks.add(task, caller_reads=caller_reads)
-        except Exception:  # noqa: BLE001  whatever a program's __reduce__ raises
-            # The thread meets it again, and makes it the result.
-            return False
-        self._tasks.flush()
-        return True
 
     def _one_by_one(self, tasks: Any) -> Iterator[Any]:
         self._tasks.flush()

@@ -19,7 +19,6 @@ Classes that bring queues of their own (joblib's pools) keep them, and what plai
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import threading
 import weakref
@@ -53,37 +52,81 @@ def get_sentinels(self: Any) -> list[Any]:
 
 
 def apply(stock: Callable[..., Any]) -> Callable[..., Any]:
-    """Pool.apply; who calls it reads the result, if no other can come meanwhile."""
+    """Pool.apply; who calls it puts the task and reads the result, if no other is under way."""
+    plain = stock.__globals__["Pool"].apply_async
 
     @functools.wraps(stock)
     def apply_ours(self: Any, func: Any, args: Any = (), kwds: Any = {}) -> Any:  # noqa: B006  the stock's
-        tasks, calls, caller = self._inqueue, self._taskqueue, threading.get_ident()
-        if not isinstance(tasks, TaskQueue) or not isinstance(calls, Calls):
+        tasks, calls = self._inqueue, self._taskqueue
+        # A handler might wait for a result itself, which this thread has read and not given yet.
+        if not isinstance(calls, Calls) or self._state != stdlib.RUN or runs_handlers():
             return stock(self, func, args, kwds)
-        result: Any = None
+        if getattr(self.apply_async, "__func__", None) is not plain:
+            # A subclass has a say in what is put.
+            return stock(self, func, args, kwds)
+        cache = self._cache
+        result = Awaited(cache)
+        name = result.job, 0
         try:
-            # A handler might wait for a result itself, which this thread has read and not given yet.
-            calls.waiting[caller] = reads = not runs_handlers()
-            result = self.apply_async(func, args, kwds)
-            if reads and _is_one(result):
+            if not calls.put_own((result.job, 0, func, args, kwds)):
+                result.drop()
+                return stock(self, func, args, kwds)
+            try:
+                found = self._outqueue.read_own(name)
+                if found is not None and result.drop():
+                    result.found = found[2]
+            except (EOFError, OSError):
                 # The error of a store that is lost comes to every result by itself.
-                with contextlib.suppress(EOFError, OSError):
-                    self._outqueue.read_own((result._job, 0), lambda found: result._set(*found[1:]))
+                pass
         except BaseException:
-            if _is_one(result) and not tasks.lacks((result._job, 0)):
+            if not tasks.lacks(name):
                 # It was read, and is nobody's; who joins the pool waits for those that are noted there.
-                self._cache.pop(result._job, None)
+                result.drop()
             raise
         finally:
-            calls.waiting.pop(caller, None)
             tasks.hand_over()
         return result.get()
 
     return apply_ours
 
 
-def _is_one(result: Any) -> bool:
-    return type(result) is stdlib.ApplyResult
+class Awaited:
+    """A result in a pool's cache that only the caller of `apply` sees, who may have read it by himself."""
+
+    __slots__ = ("_cache", "_come", "found", "job")
+
+    def __init__(self, cache: Any) -> None:
+        #: Whether the task has succeeded, and what it has returned or raised.
+        self.found: tuple[bool, Any] | None = None
+        self.job = next(stdlib.job_counter)  # type: ignore[attr-defined]
+        self._cache = cache
+        self._come = threading.Lock()
+        self._come.acquire()
+        cache[self.job] = self
+
+    def _set(self, _number: int, found: tuple[bool, Any]) -> None:
+        """By the pool's thread, or who finds the store lost."""
+        if self.drop():
+            self.found = found
+            self._come.release()
+
+    def drop(self) -> bool:
+        """Whether nobody had given it; nobody is to from here on."""
+        try:
+            # It tells who waits for its last.
+            del self._cache[self.job]
+        except KeyError:
+            return False
+        return True
+
+    def get(self) -> Any:
+        if self.found is None:
+            self._come.acquire()
+        assert self.found is not None
+        success, value = self.found
+        if success:
+            return value
+        raise value
 
 
 class WhenEnding:

@@ -56,8 +56,8 @@ class ResultQueue:
     def get(self) -> Any:
         return self._next(None)
 
-    def read_own(self, name: Name, give: Callable[[Any], None]) -> None:
-        """For who waits for that task's result: read it, unless the thread whose work that is has to.
+    def read_own(self, name: Name) -> Any:
+        """For who waits for that task's result: read it; None where the thread whose work that is has to.
 
         What comes stays here until it is known to be that result, whatever a signal's handler raises.
         """
@@ -68,10 +68,10 @@ class ResultQueue:
                 session.store.pop(key, None, memory.fetch(), found=popped)
             message, *fetched = popped
             if not message or not is_whole(message) or not tasks.caller_reads(name):
-                return
+                return None
             content = unpack(session, key, message)
             if len(several.divided(content)) > 1:
-                return
+                return None
             memory.merge(fetched)
             try:
                 # From here on it is nobody else's: what its pickle takes over it takes over once.
@@ -81,13 +81,14 @@ class ResultQueue:
                 if found is None:
                     # The end, or what else the thread is told.
                     popped.append(message)
-                    return
+                    return None
                 if tasks.has_result(found):
-                    give(result)
+                    return result
             except BaseException:
                 if not popped:
                     tasks.has_result(name)
                 raise
+        return None
 
     def _next(self, await_any: Callable[[], None] | None) -> Any:
         while True:

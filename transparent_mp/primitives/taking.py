@@ -68,6 +68,8 @@ class Taker:
         shared = end._shared
         self._session = session
         self._list = shared.inbound
+        # As text, as which it is sent.
+        self._ttl = str(session.ttl)
         self._taken, self._begins = taken_keys(session.keys, shared.hold.oid, name)
         self._untold = untold.own()
         if self._untold is not None:
@@ -101,6 +103,10 @@ class Taker:
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """The next task. Raises queue.Empty, EOFError."""
+        if self._unsent and not self._more:
+            # No question goes along, and somebody waits for it.
+            with self._telling:
+                self._send()
         now = time.monotonic()
         if self._since:
             lasted = now - self._since
@@ -151,12 +157,12 @@ class Taker:
 
     def _done(self, tag: bytes, contents: Sequence[Any], *, more: bool) -> None:
         """The tasks from that tag on have these results. `more`: no question for the next ones follows."""
-        session, shared = self._session, self._end._shared
+        shared = self._end._shared
         content: Payload = contents[0] if len(contents) == 1 else several.joined(contents)
         ack = shared.flow.count(len(content))
         first, message = self._end.packed(content, ack)
         keys = self._taken, self._begins, shared.peers, shared.outbound
-        self._unsent += (*first, script("done", keys, (session.ttl, tag, len(contents), message)))
+        self._unsent += (*first, script("done", keys, (self._ttl, tag, str(len(contents)), message)))
         if more or ack or first:
             self._send()
         if ack:
@@ -220,7 +226,7 @@ class Taker:
         """The next task that is put."""
         self._send()
         commands = (
-            ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", 0),
+            ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", "0"),
             # Where one came alone the next may; a script takes longer to find that than the list's length.
             self._taking(self._several() - 1, waited=True) if self._crowded else ("LLEN", self._list),
             *memory.fetch(),
@@ -236,14 +242,14 @@ class Taker:
             self._give_back(stay=0)
             raise EOFError
         # What is moved for a process that is dead by then, unseen, was never begun.
-        begun = 2 if self._untold is not None and self._ahead else 1
-        self._session.store.cast(("SET", self._begins, begun, "PX", self._session.ttl))
+        begun = "2" if self._untold is not None and self._ahead else "1"
+        self._session.store.cast(("SET", self._begins, begun, "PX", self._ttl))
         return message  # type: ignore[no-any-return]
 
     def _taking(self, count: int, waited: bool) -> Command:
         keys = self._list, self._taken, self._begins, self._holders
-        begun = 1 if self._untold is None else 2
-        return script("take", keys, (count, self._session.ttl, int(waited), begun))
+        begun = "1" if self._untold is None else "2"
+        return script("take", keys, (str(count), self._ttl, str(int(waited)), begun))
 
     def _has(self, taken: Any) -> None:
         """What the script has moved, behind what is left; or what is left."""

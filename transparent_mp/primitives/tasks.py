@@ -26,6 +26,7 @@ import queue
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from multiprocessing import connection, context
 from typing import Any, Callable
 
@@ -88,13 +89,17 @@ class TaskQueue:
         self._since = 0.0
         self._held = HELD
         self._bytes = 0
-        self._changed = threading.Condition(threading.Lock())
+        # By itself where nobody is waited for: a condition's is entered by a function more.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         #: Tasks without a result: name -> tag and size of the message.
         self._open: dict[Name, tuple[bytes, int]] = {}
         self._open_bytes = 0
+        # Puts that wait until there are fewer.
+        self._waits = 0
         #: Processes that take, by the names of their lists.
         self._takers: set[str] = set()
-        # Moved with the lock of `_changed` held; what the thread is called by.
+        # Moved with the lock held; what the thread is called by.
         self._reader = Reader.READS
         self._called: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ends = False
@@ -124,28 +129,21 @@ class TaskQueue:
         if self.too_many():
             self.flush()
             with self._changed:
+                self._waits += 1
                 self._changed.wait_for(lambda: not self.too_many())
+                self._waits -= 1
 
-    def add(self, task: Any, *, caller_reads: bool = False) -> None:
-        """Put a task however many there are. `caller_reads`: the caller would read its result."""
-        shared = self.ours._shared
-        if shared is None:
-            raise OSError("handle is closed")
-        content, name = pickling.dumps(task), self._name_of(task)
-        stored: list[Command] = []
-        size = len(content)
-        if isinstance(content, Pieces) and name is not None:
-            stored, content = self._repeated.named(sessions.current(), name, content)
-            size = content.own
-        first, message = self.ours.packed(content)
+    def add(self, task: Any) -> None:
+        """Put a task however many there are."""
+        name, size, first, message = self.prepared(task)
         if name is not None:
-            with self._changed:
-                self._has_to_read(caller=caller_reads and not self._open)
+            with self._lock:
+                self._has_to_read()
                 self._open[name] = message[:TAG], size
                 self._open_bytes += size
-        self._first += (*stored, *first)
+        self._first += first
         self._messages.append(message)
-        self._bytes += len(content)
+        self._bytes += size
         now = time.monotonic()
         # The first of a burst goes at once, since processes wait for it; so does what ends one.
         enough = len(self._messages) >= BURST or self._bytes > WINDOW // 16
@@ -162,25 +160,51 @@ class TaskQueue:
         first, messages = self._first, self._messages
         self._first, self._messages, self._bytes = [], [], 0
         self._since = now or time.monotonic()
+        self._push(first, messages)
+
+    def prepared(self, task: Any) -> tuple[Name, int, Sequence[Command], bytes]:
+        """What it is known by, its size, what is sent before it, its message."""
+        shared = self.ours._shared
+        if shared is None:
+            raise OSError("handle is closed")
+        content, name = pickling.dumps(task), self._name_of(task)
+        size = len(content)
+        if not isinstance(content, Pieces) or name is None:
+            return (name, size, *self.ours.packed(content))
+        stored, content = self._repeated.named(sessions.current(), name, content)
+        first, message = self.ours.packed(content)
+        return name, content.own, (*stored, *first), message
+
+    def put_own(self, prepared: tuple[Name, int, Sequence[Command], bytes]) -> None:
+        """Put one of which none is at hand that could go along. Its caller would read its result."""
+        name, size, first, message = prepared
+        with self._lock:
+            self._has_to_read(caller=not self._open)
+            self._open[name] = message[:TAG], size
+            self._open_bytes += size
+        self._push(first, (message,))
+
+    def _push(self, first: Sequence[Command], messages: Sequence[bytes]) -> None:
         session, shared = sessions.current(), self.ours._shared
         shared.sent.begin(session.store)
-        push = script("push", (shared.peers, shared.outbound), (session.ttl, *messages))
+        push = script("push", (shared.peers, shared.outbound), (str(session.ttl), *messages))
         memory.cast(*first, push, on_reply=shared.sent)
 
     def has_result(self, name: Name) -> bool:
         """The result of a task has come; False when it had one."""
-        with self._changed:
+        with self._lock:
             _, size = self._open.pop(name, (b"", -1))
             if size < 0:
                 return False
             self._open_bytes -= size
-            self._changed.notify()
+            if self._waits:
+                self._changed.notify()
         self._repeated.done(name)
         return True
 
     def await_any(self) -> None:
         """Return when a result may come: a task has none yet, or the end was put. For one thread."""
-        with self._changed:
+        with self._lock:
             if self._open or self._ends:
                 return
             self._reader = Reader.WAITS
@@ -188,12 +212,12 @@ class TaskQueue:
 
     def caller_reads(self, name: Name) -> bool:
         """Whether who waits for that task's result is to read it, and nobody else's can come."""
-        with self._changed:
-            return self._reader is Reader.STANDS_BACK and len(self._open) == 1 and name in self._open
+        # What has become of it in the next moment no lock could tell.
+        return self._reader is Reader.STANDS_BACK and len(self._open) == 1 and name in self._open
 
     def hand_over(self) -> None:
         """Who has called reads no more results, or none itself."""
-        with self._changed:
+        with self._lock:
             if self._reader is Reader.STANDS_BACK:
                 self._reader = Reader.WAITS
                 if self._open or self._ends:
@@ -223,13 +247,13 @@ class TaskQueue:
         taken = taken_keys(session.keys, shared.hold.oid, taker)
         keys = shared.outbound, *taken, session.keys("keys")
         tags = session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished))))
-        with self._changed:
+        with self._lock:
             return [name for name, (known, _) in self._open.items() if known in tags] if tags else []
 
     def answer(self, result: Any) -> None:
         """Push a result that no process of the pool can; None is the end."""
         if result is None:
-            with self._changed:
+            with self._lock:
                 self._ends = True
                 self._has_to_read()
         self.theirs.post(pickling.dumps(result))

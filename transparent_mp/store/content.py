@@ -101,7 +101,11 @@ def unpack(session: Session, place: str, message: bytes, seen: Seen | None = Non
                 f"a message at {place!r} was received before: something else has put it there again, with "
                 "access to this Redis; it was not used"
             )
-        end = at + (1 + ID if message[at : at + 1].islower() else 1)
+        kind = message[at : at + 1]
+        if kind == b"I":
+            # Nearly every one.
+            return memoryview(message)[at + 1 :]
+        end = at + (1 + ID if kind.islower() else 1)
         kind, rest = message[at:end], memoryview(message)[end:]
         content: Payload = rest
         if kind[:1] in (b"B", b"b"):

@@ -42,6 +42,7 @@ class Seal:
 
     def tag(self, place: str, *parts: Buffer) -> bytes:
         """The tag of the concatenated parts at `place`."""
+        # Every message passes here twice.
         begun = self._begun.get(place)
         mac = self._begin(place) if begun is None else begun.copy()
         if sum(map(len, parts)) >= LONG:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import _thread
 import threading
 
 import pytest
@@ -18,13 +17,15 @@ class Tasks:
         self.full = False
 
     def put(self, task):
-        if task == "cannot be pickled":
-            raise TypeError
         self.told.append(task)
         self.threads.append(threading.get_ident())
 
-    def add(self, task, *, caller_reads):
-        assert caller_reads
+    def prepared(self, task):
+        if task == "cannot be pickled":
+            raise TypeError
+        return task
+
+    def put_own(self, task):
         self.put(task)
 
     def too_many(self):
@@ -34,10 +35,9 @@ class Tasks:
         self.told.append("flush")
 
 
-def apply(calls, *tasks):
-    calls.waiting[threading.get_ident()] = True
-    apply_async(calls, *tasks)
-    calls.waiting.clear()
+def apply(calls, task):
+    if not calls.put_own(task):
+        apply_async(calls, task)
 
 
 def apply_async(calls, *tasks):
@@ -92,7 +92,7 @@ def test_what_a_programs_iterator_gives_goes_one_by_one(calls, tasks):
 
 def test_who_waits_puts_by_himself(calls, tasks):
     apply(calls, 1)
-    assert tasks.told == [1, "flush"]
+    assert tasks.told == [1]
     assert calls.empty()
 
 
@@ -115,8 +115,26 @@ def test_what_cannot_be_put_at_once_is_left_to_the_thread(calls, tasks, task):
     assert [*calls.get()[0]] == [task]
 
 
-def test_a_call_of_another_thread_is_none_of_who_waits(calls, tasks):
-    calls.waiting[threading.get_ident()] = True
-    _thread.start_new_thread(apply_async, (calls, 1))
-    assert [*calls.get()[0]] == [1]
-    assert 1 not in tasks.told
+def test_who_puts_a_call_waits_for_nobody(calls, tasks):
+    # As a signal's handler does, in the middle of what it has interrupted.
+    tasks.put_own = lambda task: (apply_async(calls, 2), tasks.put(task))
+    apply(calls, 1)
+    assert tasks.told == [1]
+    assert [*calls.get()[0]] == [2]
+
+
+def test_the_thread_waits_for_who_puts_a_task_by_himself(calls, tasks):
+    got = []
+    thread = threading.Thread(target=lambda: got.append(calls.get()))
+
+    def put_own(task):
+        apply_async(calls, 2)
+        thread.start()
+        thread.join(0.05)
+        assert got == []
+        tasks.put(task)
+
+    tasks.put_own = put_own
+    apply(calls, 1)
+    thread.join(LONG)
+    assert len(got) == 1

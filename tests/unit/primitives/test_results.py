@@ -161,19 +161,16 @@ def test_the_end_is_heard_though_the_store_does_not_take_it(pool, reader, monkey
 @pytest.fixture
 def own(pool, reader):
     """Put a task whose result the caller reads; `read` does, and answers what it was given."""
-    given = []
 
     def put(name):
         if pool.tasks._reader is not Reads.WAITS:
             reader.start()
             reader.waits()
-        pool.tasks.add(name, caller_reads=True)
-        pool.tasks.flush()
+        pool.tasks.put_own(pool.tasks.prepared(name))
 
     def read(name):
-        pool.results.read_own(name, given.append)
+        found = pool.results.read_own(name)
         pool.tasks.hand_over()
-        found, given[:] = [*given], []
         return found
 
     put.read = read
@@ -188,7 +185,7 @@ def test_who_waits_for_its_own_result_reads_it_in_one_trip(pool, own, trips):
         own(name)
         pool.tasks.answer(name)
         trips()
-        assert own.read(name) == [name]
+        assert own.read(name) == name
         assert trips() == 1
         assert not pool.tasks.lacks(name)
 
@@ -201,7 +198,7 @@ def test_what_is_not_its_own_is_left_to_the_thread(pool, own, reader, result):
         pool.tasks.flush()
     pool.tasks.answer(result)
     pool.tasks.answer("a")
-    assert own.read("a") == []
+    assert own.read("a") is None
     assert reader.result() == result
     reader.start()
     assert reader.result() == "a"
@@ -213,7 +210,7 @@ def test_when_others_wait_for_results_too_the_thread_reads(pool, own, reader):
     pool.put("b")
     pool.tasks.answer("b")
     pool.tasks.answer("a")
-    assert own.read("a") == []
+    assert own.read("a") is None
     assert reader.result() == "b"
     reader.start()
     assert reader.result() == "a"
@@ -228,7 +225,7 @@ def test_what_others_put_while_it_reads_is_left_to_the_thread(pool, own, reader)
     pool.put("b")
     pool.tasks.answer("b")
     reading.join(LONG)
-    assert found == [[]]
+    assert found == [None]
     pool.tasks.answer("a")
     assert reader.result() == "b"
     reader.start()
@@ -240,10 +237,10 @@ def test_the_result_of_a_task_that_had_one_is_not_its_own(pool, own):
     own("a")
     pool.tasks.answer("a")
     pool.tasks.answer("a")
-    assert own.read("a") == ["a"]
+    assert own.read("a") == "a"
     own("b")
     pool.tasks.answer("b")
-    assert own.read("b") == ["b"]
+    assert own.read("b") == "b"
 
 
 def test_a_result_that_cannot_be_unpickled_is_who_waits_for_its_error(pool, own):
@@ -256,7 +253,7 @@ def test_a_result_that_cannot_be_unpickled_is_who_waits_for_its_error(pool, own)
     assert not pool.tasks.lacks("a")
     own("b")
     pool.tasks.answer("b")
-    assert own.read("b") == ["b"]
+    assert own.read("b") == "b"
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -264,15 +261,15 @@ def test_an_interrupted_one_leaves_its_result_to_the_thread_or_has_it(pool, own,
     own_session.store.unwatch(own_session.store.watch())
     count = 0
     for injector in each_point():
-        name, given = f"{count}", []
+        name, found = f"{count}", None
         own(name)
         pool.tasks.answer(name)
         with contextlib.suppress(Interrupted), injector:
-            pool.results.read_own(name, given.append)
+            found = pool.results.read_own(name)
         pool.tasks.hand_over()
         count += 1
         if pool.tasks.lacks(name):
-            assert given == [], injector.where
+            assert found is None, injector.where
             assert reader.result() == name, injector.where
             reader.start()
             reader.waits()
@@ -280,4 +277,4 @@ def test_an_interrupted_one_leaves_its_result_to_the_thread_or_has_it(pool, own,
     assert count > 10
     own("last")
     pool.tasks.answer("last")
-    assert own.read("last") == ["last"]
+    assert own.read("last") == "last"

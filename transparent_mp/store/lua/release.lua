@@ -8,7 +8,8 @@ local there = KEYS[3] and redis.call('EXISTS', KEYS[1], KEYS[3]) or redis.call('
 if there == 0 then return -1 end
 local count = redis.call('RPUSH', KEYS[2], '1')
 if count > tonumber(ARGV[1]) then
-  redis.call('RPOP', KEYS[2])
+  -- All tokens are alike.
+  redis.call('LPOP', KEYS[2])
   return 0
 end
 if there == 2 then redis.call('DEL', KEYS[3]) end
