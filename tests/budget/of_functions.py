@@ -1,4 +1,4 @@
-"""Counts the Python functions that an operation on shared primitives calls in its thread: {operation: calls}."""
+"""Counts the Python functions that an operation on shared primitives calls in its thread, and prints them."""
 
 from __future__ import annotations
 
