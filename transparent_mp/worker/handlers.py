@@ -1,8 +1,7 @@
 """What modules have registered with the interpreter to be called around a fork, without that of some of them.
 
-    Registered.here         the interpreter's lists
-    Registered.leave_out    take from them what some modules have registered
-    Left.back               put that there again, as it was
+    leave_out    take from the interpreter's lists what some modules have registered
+    Left.back    put it there again, as it was
 
 Each fork calls them before, and its child after it. What they see to (threads and locks that stayed with the
 parent, links, replicas) is not there in a process of one thread that has no part in the session, and to call
@@ -32,36 +31,28 @@ class Left(NamedTuple):
             one[:] = was
 
 
-class Registered(NamedTuple):
-    """The interpreter's lists; none where they are not found."""
-
-    lists: list[list[Any]]
-
-    @classmethod
-    def here(cls) -> Registered:
-        """Those of this process, whose objects until now are frozen, as by gc.freeze."""
-        return cls(_lists())
-
-    def leave_out(self, modules: Callable[[str], bool]) -> Left:
-        """Have nothing called, around the forks to come, that is of a module of such a name."""
-        left = Left(self.lists, [list(one) for one in self.lists])
-        for one in self.lists:
-            one[:] = [each for each in one if not modules(_module(each))]
-        return left
+def leave_out(modules: Callable[[str], bool], lists: list[list[Any]] | None = None) -> Left:
+    """Have nothing called, around the forks to come, that is of a module of such a name."""
+    lists = _LISTS if lists is None else lists
+    left = Left(lists, [list(one) for one in lists])
+    for one in lists:
+        one[:] = [each for each in one if not modules(_module(each))]
+    return left
 
 
 def _lists() -> list[list[Any]]:
     marks: list[Any] = [lambda: None for _ in range(3)]
     before, in_parent, in_child = marks
     os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
-    collects = gc.isenabled()
+    frozen, collects = gc.get_freeze_count(), gc.isenabled()
     # Those that are frozen are not looked through.
     gc.disable()
     gc.unfreeze()
     try:
         found = [one for one in gc.get_referrers(*marks) if type(one) is list and one is not marks]
     finally:
-        gc.freeze()
+        if frozen:
+            gc.freeze()
         if collects:
             gc.enable()
     for one in found:
@@ -72,3 +63,7 @@ def _lists() -> list[list[Any]]:
 def _module(registered: Any) -> str:
     """Of a function or method; '' of what a lock or other object of the interpreter does."""
     return str(getattr(getattr(registered, "__func__", registered), "__module__", None) or "")
+
+
+#: Looked for as early as possible: every object that there is, is looked at.
+_LISTS = _lists()

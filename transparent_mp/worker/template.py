@@ -217,7 +217,6 @@ def _be(template: Template, ticket: dict[str, Any], shelf: Shelf) -> tuple[Runni
     child.die_with_supervisor()
     child.stand_alone()
     calls, asked, written = siblings.calls(), _Asked(), _swallow_output()
-    registered = handlers.Registered.here()
     # What ends later would give its descriptor's number to one that stays open.
     gc.collect()
     before = _open_here()
@@ -237,7 +236,7 @@ def _be(template: Template, ticket: dict[str, Any], shelf: Shelf) -> tuple[Runni
     _close(written)
     prepared.approach(ticket)
     ordered.send(_READY)
-    running, stdout, stderr, parent = _serve(ordered, slots, calls, registered)
+    running, stdout, stderr, parent = _serve(ordered, slots, calls)
     for fd, source in ((1, stdout), (2, stderr)):
         os.dup2(source, fd)
         _close(source)
@@ -253,14 +252,12 @@ def _prepare(
     return child.Copied(session, ticket["worker"], shelf, template.common, template.telling, way.used(), roam)
 
 
-def _serve(
-    ordered: socket.socket, slots: list[Shared], calls: Any, registered: handlers.Registered
-) -> tuple[Running, int, int, int]:
+def _serve(ordered: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:
     """Fork as it is ordered; returns in each copy."""
     siblings.give_way(calls)
     # It has no part in the session, and is alone.
     forks.leave_out(True)
-    left = registered.leave_out(_is_seen_to)
+    left = handlers.leave_out(_is_seen_to)
     while True:
         order, fds, _, _ = socket.recv_fds(ordered, 1, SLOTS)
         if not order:

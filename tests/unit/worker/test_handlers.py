@@ -5,8 +5,9 @@ import os
 import threading
 from typing import Callable
 
+import pytest
+
 from transparent_mp.worker import handlers
-from transparent_mp.worker.handlers import Registered
 
 
 def in_a_child(body: Callable[[], bool]) -> bool:
@@ -53,13 +54,9 @@ def test_what_some_modules_have_registered_is_left_out_until_it_is_put_back() ->
     called, some = noted()
 
     def body() -> bool:
-        # As in a supervisor: what it has made is frozen.
-        gc.collect()
-        gc.freeze()
-        registered = Registered.here()
         if called_around_a_fork(called) != ["before", "in", "child"]:
             return False
-        left = registered.leave_out(some)
+        left = handlers.leave_out(some)
         if called_around_a_fork(called) != ["in", "child"]:
             return False
         left.back()
@@ -68,21 +65,26 @@ def test_what_some_modules_have_registered_is_left_out_until_it_is_put_back() ->
     assert in_a_child(body)
 
 
-def test_it_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("frozen", [True, False])
+def test_the_lists_are_found_and_left_as_they_were(frozen: bool) -> None:
     def body() -> bool:
+        gc.unfreeze()
+        if frozen:
+            # As in a supervisor.
+            gc.collect()
+            gc.freeze()
+        were = [list(one) for one in handlers._LISTS]
+        found = handlers._lists()
         # There is one of each.
-        first = Registered.here()
-        were = [list(one) for one in first.lists]
-        second = Registered.here()
-        same = all(one is another for one, another in zip(first.lists, second.lists))
-        return len(were) == 3 and same and were == second.lists and gc.isenabled()
+        same = {id(one) for one in found} == {id(one) for one in handlers._LISTS} and len(were) == 3
+        return same and were == handlers._LISTS and gc.isenabled() and bool(gc.get_freeze_count()) is frozen
 
     assert in_a_child(body)
 
 
 def test_the_standard_library_s_are_found_by_their_modules() -> None:
     def body() -> bool:
-        found = {handlers._module(each) for one in Registered.here().lists for each in one}
+        found = {handlers._module(each) for one in handlers._LISTS for each in one}
         return {"threading", "logging"} <= found
 
     assert in_a_child(body)
@@ -92,7 +94,7 @@ def test_where_the_lists_are_not_found_all_are_called() -> None:
     called, some = noted()
 
     def body() -> bool:
-        left = Registered([]).leave_out(some)
+        left = handlers.leave_out(some, [])
         found = called_around_a_fork(called) == ["before", "in", "child"]
         left.back()
         return found
