@@ -104,10 +104,6 @@ class Store:
             if self._line is not None:
                 self._dialler.readmit(self._line)
 
-    def inherit(self, admission: Admission) -> None:
-        """In the child of a fork whose parent has made this, and not used it: as `admit`."""
-        self._pid, self._dialler.admission = _getpid(), admission
-
     def cast(self, *commands: Command, on_reply: OnReply = None, given: list[bool] | None = None) -> None:
         """Send and go on. `on_reply` is given the last command's reply when it is read.
 
@@ -362,12 +358,15 @@ class Store:
     def _turn(self) -> Line:
         """The shared line, on which what finalisers wanted to send has gone ahead."""
         self._see_to_fork()
+        line = self._shared()
+        self._later.put(line)
+        return line
+
+    def _shared(self) -> Line:
         self._check()
         if self._line is None:
             self._line = Line(self._dial_shared)
-        line = self._line
-        self._later.put(line)
-        return line
+        return self._line
 
     def _see_to_fork(self) -> None:
         """Leave the parent's links alone in a child that uses them before anybody has called `reset`."""

@@ -17,7 +17,7 @@ from multiprocessing import context, process, util
 from typing import Any
 
 from transparent_mp.primitives import held, memory, untold
-from transparent_mp.store import admission, session, store, telling
+from transparent_mp.store import admission, inherited, session, store, telling
 from transparent_mp.worker import child, orders, programs, running
 from transparent_mp.worker.files import state
 
@@ -31,7 +31,8 @@ _ON_THE_WAY: tuple[tuple[Any, str], ...] = (
     (threading.Thread, "_stop _set_native_id"),
     (session, "begin"),
     (admission.Admission, "__init__"),
-    (store.Store, "inherit settle"),
+    (inherited.Inherited, "begin"),
+    (store.Store, "settle"),
     (child, "run _begun _run _leave_files _flush"),
     (child.Prepared, "_begin"),
     (child.Copied, "become report"),

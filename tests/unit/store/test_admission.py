@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from typing import Any, Callable
 
 from transparent_mp.store.admission import Admission
@@ -10,7 +9,6 @@ from transparent_mp.store.keys import ID, new_id
 from transparent_mp.store.line import Line
 from transparent_mp.store.scripts import loading
 from transparent_mp.store.session import OwnedSession
-from transparent_mp.store.store import Store
 
 
 def test_names_are_of_one_length_and_differ() -> None:
@@ -47,21 +45,3 @@ def test_links_are_noted_under_who_is_answerable_for_them(session: OwnedSession)
         assert session.store.ask("EXISTS", session.keys("links", owner), one.key, one.taken) == 0
         assert one.key.encode() not in session.store.ask("SMEMBERS", session.keys("keys"))
         one.close()
-
-
-def test_a_child_goes_on_with_what_its_parent_has_made_and_not_used(session: OwnedSession) -> None:
-    made = Store(lambda: connect(session.worker_url))
-    key = session.keys("told")
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            made.inherit(Admission(session.keys, session.ttl, new_id()))
-            # As a finaliser does, which nobody has told that there was a fork.
-            made.soon(("SET", key, 1))
-            made.settle()
-            code = 0
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert session.store.call(("GET", key), ("DEL", key))[0] == b"1"
