@@ -27,6 +27,7 @@ from transparent_mp.store import keeper
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.connect import connect, for_workers
 from transparent_mp.store.depot import Depot
+from transparent_mp.store.inherited import Inherited
 from transparent_mp.store.keeper import KEY_LEASES, dismiss
 from transparent_mp.store.keys import ID as ID
 from transparent_mp.store.keys import Keys
@@ -167,7 +168,8 @@ class Session:
 def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, str] = ("", "")) -> Session:
     """Take part in a session that another process opened; see `Session.member`."""
     session = _part(ticket, config, _store(ticket))
-    _enter(session, uid, member)
+    session.uid, session.member = uid, member
+    session.store.admit(Admission(session.keys, session.ttl, uid, member))
     return session
 
 
@@ -177,13 +179,16 @@ def stand_by(ticket: dict[str, Any], config: Config, asked: Callable[[], Link]) 
 
 
 def approach(session: Session, ticket: dict[str, Any]) -> None:
-    """Have a session that has stood by use the store."""
-    session.store = _store(ticket)
+    """Have a session that has stood by ready to use the store, in each of the children to come."""
+    session.store = _store(ticket, Inherited)
 
 
 def begin(session: Session, uid: str, member: tuple[str, str]) -> None:
-    """Take part with a session that has stood by, and uses the store by now."""
-    _enter(session, uid, member)
+    """In such a child: take part."""
+    session.uid, session.member = uid, member
+    store = session.store
+    assert isinstance(store, Inherited)
+    store.begin(Admission(session.keys, session.ttl, uid, member))
 
 
 def _part(ticket: dict[str, Any], config: Config, store: Store) -> Session:
@@ -203,14 +208,9 @@ def _part(ticket: dict[str, Any], config: Config, store: Store) -> Session:
     )
 
 
-def _store(ticket: dict[str, Any]) -> Store:
+def _store(ticket: dict[str, Any], kind: type[Store] = Store) -> Store:
     url = Address(ticket["url"])
-    return Store(lambda: connect(url), loading(), ticket["patience"], prepared=True)
-
-
-def _enter(session: Session, uid: str, member: tuple[str, str]) -> None:
-    session.uid, session.member = uid, member
-    session.store.admit(Admission(session.keys, session.ttl, uid, member))
+    return kind(lambda: connect(url), loading(), ticket["patience"], prepared=True)
 
 
 @dataclass(repr=False)

@@ -36,7 +36,8 @@ class Spares:
 
     def prepare(self) -> None:
         """There is time for it."""
-        if self._row >= ROW and self._like not in self._tried:
+        # Where the last template was dropped, the next process brings the frame of another.
+        if self._row >= ROW and self._frame and self._like not in self._tried:
             self._tried.add(self._like)
             self.settle()
             if self._template is not None:

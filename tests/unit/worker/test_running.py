@@ -10,7 +10,7 @@ from typing import Callable
 
 import pytest
 
-from transparent_mp.store.telling import Telling
+from transparent_mp.store.telling import Telling, packed
 from transparent_mp.worker import running as running_module
 from transparent_mp.worker.running import Running, reap
 
@@ -48,22 +48,6 @@ def test_a_frame_larger_than_a_pipe() -> None:
     child = forked(running)
     running.give(7, b"x" * 1_000_000)
     assert exit_code(child) == 100
-    running.close()
-
-
-def test_a_child_sees_that_its_frame_is_there() -> None:
-    running = Running()
-    child = os.fork()
-    if child == 0:
-        running.child_side()
-        code = 1 if running.has_frame() else 7
-        os.kill(os.getpid(), signal.SIGSTOP)
-        os._exit(code if running.has_frame() else 2)
-    running.parent_side(child)
-    os.waitpid(child, os.WUNTRACED)
-    running.give(7, b"frame")
-    os.kill(child, signal.SIGCONT)
-    assert exit_code(child) == 7
     running.close()
 
 
@@ -306,7 +290,7 @@ def told(before: Callable[[Running], object], heard: bytes = b"") -> bytes:
             before(running)
             os.close(goes)
             os.read(go_on, 1)
-            running.leave((Telling(near), ("TOLD",)))
+            running.leave((Telling(near), packed(("TOLD",))))
         os._exit(0)
     near.close()
     os.close(go_on)
