@@ -79,14 +79,22 @@ class CallQueue:
 
     def put(self, item: Any, **_: Any) -> None:
         """Who puts has asked whether it is full."""
-        if self._timed is None:
-            self._timed, self._since = _name_of(item), time.monotonic()
+        self._time(_name_of(item))
         try:
             self.tasks.put(item)
         except Exception as error:  # noqa: BLE001  whatever a program's __reduce__ raises
             self.tasks.has_result(_name_of(item))
             # The feeder thread's: the call's future gets the error.
             self._stock._on_queue_feeder_error(error, item)
+
+    def put_own(self, name: Any, prepared: Any) -> None:
+        """Put a call that was prepared, of which no other is out."""
+        self._time(name)
+        self.tasks.put_own(prepared)
+
+    def _time(self, name: Any) -> None:
+        if self._timed is None:
+            self._timed, self._since = name, time.monotonic()
 
     def put_nowait(self, item: Any) -> None:
         self.put(item)
