@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Callable
 
 from transparent_mp.primitives import session as sessions
@@ -14,18 +14,18 @@ from transparent_mp.store.store import Store
 
 #: Thread -> [waits, commands].
 _counts: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
-_send = Link.send
+_write = Link.write
 
 
-def _counting_send(self: Link, commands: Iterable[Any]) -> None:
-    sent = tuple(commands)
-    _counts[threading.get_ident()][1] += len(sent)
-    _send(self, sent)
+def _counting_write(self: Link, packs: Sequence[Any]) -> None:
+    # Every command is one of them, whoever sends it.
+    _counts[threading.get_ident()][1] += len(packs)
+    _write(self, packs)
 
 
 def begin() -> None:
     """Count from here on, in this process. Once more does nothing."""
-    Link.send = _counting_send  # type: ignore[method-assign]
+    Link.write = _counting_write  # type: ignore[method-assign]
     store = sessions.current().store
     store.__class__ = _CountingStore
 

@@ -52,6 +52,7 @@ PROGRAMS = {
     "killed_holders.py": CROSSWISE,
     "last_words.py": BOTH,
     "left_threads.py": BOTH,
+    "libraries.py": FORK,
     "listeners.py": CROSSWISE,
     "locks.py": BOTH,
     "logged.py": CROSSWISE,
@@ -84,7 +85,10 @@ PROGRAMS = {
 }
 
 #: What a program needs that is not in the environment of the tests; without it, it is not run.
-NEEDS = {"files_libraries.py": ("h5py", "pandas", "pyarrow")}
+NEEDS = {
+    "files_libraries.py": ("h5py", "pandas", "pyarrow"),
+    "libraries.py": ("gymnasium", "matplotlib", "pandas"),
+}
 
 #: Words in front of a program.
 FLAGS = {"unbuffered.py": ("-u",)}

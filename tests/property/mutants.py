@@ -56,13 +56,13 @@ MUTANTS = {
     ),
     "unlock": Mutant(
         "primitives/synchronize.py",
-        "go()\n            memory.cast(self._giving(sessions.current()), riders=self.riders, given=given)",
-        "go()\n            sessions.current().store.cast(self._giving(sessions.current()), given=given)",
+        "go()\n            memory.cast(self._giving, riders=self.riders, given=given)",
+        "go()\n            sessions.current().store.cast(self._giving, given=given)",
     ),
     "up": Mutant(
         "primitives/synchronize.py",
-        "if memory.call(self._giving(sessions.current()), riders=self.riders)[-1] == 0:",
-        "if sessions.current().store.call(self._giving(sessions.current()))[-1] == 0:",
+        "if memory.call(self._giving, riders=self.riders)[-1] == 0:",
+        "if sessions.current().store.call(self._giving)[-1] == 0:",
     ),
     "set": Mutant(
         "primitives/event.py",
@@ -128,7 +128,7 @@ MUTANTS = {
         "store/lua/publish.lua", "where ~= '=' and tonumber(other) > known", "false", ("--small",)
     ),
     "nobody else wrote a small one": Mutant(
-        "store/lua/publish.lua", "by == writer and foreigner or last", "foreigner", ("--small",)
+        "store/lua/publish.lua", "by == writer and foreigner or another", "foreigner", ("--small",)
     ),
     "news without contents": Mutant(
         "primitives/replica.py",

@@ -10,6 +10,7 @@ Does not know when a module is imported: `finder` does.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from transparent_mp.originals import forget, remember
@@ -108,11 +109,30 @@ def _place(module: ModuleType, row: Patch) -> _Place | None:
     except AttributeError as error:
         if row.optional:
             return None
+        if _is_of_a_library(module):
+            _tell(
+                f"{row.module} has no {row.name}, which transparent_mp replaces: left as this version has it"
+            )
+            return None
         version = ".".join(map(str, sys.version_info[:3]))
         raise ImportError(
             f"{row.module} of Python {version} has no {row.name}, which transparent_mp replaces: "
             "this Python is not supported; unset TRANSPARENT_MP to run the program without it"
         ) from error
+
+
+def _tell(text: str) -> None:
+    # More than start-up may import.
+    import logging
+
+    logging.getLogger("transparent_mp").warning(text)
+
+
+def _is_of_a_library(module: ModuleType) -> bool:
+    """Whether it comes with a package of its own: these change names from one version to the next."""
+    file = getattr(module, "__file__", None) or ""
+    library = os.path.dirname(os.__file__) + os.sep
+    return bool(file) and (not file.startswith(library) or "-packages" + os.sep in file[len(library) :])
 
 
 def _value(row: Patch, place: _Place) -> Any:

@@ -379,8 +379,9 @@ TABLE: tuple[Patch, ...] = (
           why="a storage would go as a file descriptor"),
     Patch("torch.multiprocessing.reductions", "reduce_tensor", _A + "torch:reduce_tensor", wraps=True,
           why="a CUDA tensor would go as a handle of this machine's GPU"),
-    Patch("torch.multiprocessing.reductions", "reduce_event", _A + "torch:reduce_event",
-          "as a CUDA tensor"),
+    # Torch 2.15 gave it the second name.
+    *(Patch("torch.multiprocessing.reductions", name, _A + "torch:reduce_event", optional=True,
+            why="as a CUDA tensor") for name in ("reduce_event", "_reduce_event")),
     Patch("torch.storage", "UntypedStorage._new_shared", _A + "torch:new_shared",
           "batches made in shared memory go by value, and workers may have no shared memory"),
     Patch("torch.storage", "UntypedStorage.share_memory_", _A + "torch:share_memory", wraps=True,

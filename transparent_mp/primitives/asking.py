@@ -9,7 +9,7 @@ It does not know when they are sent: `memory` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from transparent_mp.primitives.brings import Brings
 from transparent_mp.primitives.replica import Replica
@@ -43,17 +43,24 @@ def fetching(
     return tuple(commands)
 
 
-def accepted(replicas: Mapping[str, Replica], reply: Reply, brings: Brings | None) -> bool:
-    """Whether it answered a plain command about a small segment, and is merged. `replicas`: by id."""
-    if reply.__class__ is not list or reply[0].__class__ is not bytes:
-        return False
-    replica = replicas.get(reply[0].decode())
-    if replica is None or replica.ended or not replica.small:
-        return False
-    news = replica.accept(reply)
-    if news is not None and brings is not None:
-        brings.came(replica, news=news)
-    return news is not None
+def unaccepted(
+    replicas: Mapping[str, Replica], replies: Iterable[Reply], brings: Brings | None
+) -> list[Reply]:
+    """Those but the answers to plain commands about small segments, which it merges. `replicas`: by id."""
+    rest: list[Reply] = []
+    for reply in replies:
+        replica = None
+        if reply.__class__ is list and reply[0].__class__ is bytes:
+            replica = replicas.get(reply[0].decode())
+        if replica is None or replica.ended or not replica.small:
+            rest.append(reply)
+            continue
+        news = replica.accept(reply)
+        if news is None:
+            rest.append(reply)
+        elif brings is not None:
+            brings.came(replica, news=news)
+    return rest
 
 
 def _asking(session: Session, replicas: Sequence[Replica], under_way: bool) -> Command:

@@ -18,6 +18,7 @@ that follow at once: BrokenPipeError is raised by the first one after the store'
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import select
@@ -168,9 +169,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         self._check_closed()
         self._check_readable()
         found: Any = self._recv_bytes()
-        if type(found) is Content:
-            return found.unpickled()
-        return stock._ForkingPickler.loads(found.getbuffer())
+        return found.unpickled() if type(found) is Content else stock._ForkingPickler.loads(found.getbuffer())
 
     def _send_bytes(self, buf: Any) -> None:
         if self._shared is None:
@@ -271,7 +270,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         self, session: Session, shared: Shared, deadline: float | None, found: list[Any], taken: list[bool]
     ) -> Any:
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-        looks = shared.sent.looks(session.store)
+        looks = functools.partial(shared.sent.look, session.store)
         early = shared.early is not None and shared.early.take(timeout, found, looks)
         if not early and not shared.streamed(found):
             if deadline is not None:

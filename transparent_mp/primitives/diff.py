@@ -90,8 +90,11 @@ def entries(block: int, old: bytes, new: bytes) -> list[Entry]:
     # Few changes lie close together, and to strip is faster than to search.
     body = differs.lstrip(b"\0")
     before = len(differs) - len(body)
+    body = body.rstrip(b"\0")
+    if 0 not in body:
+        return [(block, before, new[before : before + len(body)])]
     found: list[Entry] = []
-    for run in _RUN.finditer(body.rstrip(b"\0")):
+    for run in _RUN.finditer(body):
         if len(found) == RUNS:
             return [(block, b"m" + _mask(differs), new)]
         start, stop = before + run.start(), before + run.end()

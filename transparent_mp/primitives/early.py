@@ -24,7 +24,7 @@ from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.primitives import memory
 from transparent_mp.primitives.brings import Brings
 from transparent_mp.store.link import Reply
-from transparent_mp.store.pops import NO_LOOKS, Looks, PopLine
+from transparent_mp.store.pops import Looks, PopLine
 from transparent_mp.store.store import Store
 
 
@@ -78,7 +78,7 @@ class Early:
             if not self._answers & (self._answers - 1):
                 self._ask_who_has_it()
 
-    def take(self, timeout: float | None, found: list[Reply], looks: Looks = NO_LOOKS) -> bool:
+    def take(self, timeout: float | None, found: list[Reply], looks: Looks = None) -> bool:
         """`found` has [element, *replies of `then`]; False when nothing is outstanding, or came in time."""
         if self._came is None:
             self.poll(timeout, looks)
@@ -98,7 +98,7 @@ class Early:
         self.brings.looked = True
         return self._came[1:]
 
-    def poll(self, timeout: float | None, looks: Looks = NO_LOOKS) -> bool:
+    def poll(self, timeout: float | None, looks: Looks = None) -> bool:
         """Whether the element is here within `timeout` seconds. False at once if nothing is outstanding."""
         if self._came is not None:
             return True

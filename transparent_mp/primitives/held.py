@@ -4,7 +4,7 @@
     objects         for who has seen the process end
 
     leave           by the supervisor: a lock that is not free was held by that process
-    looks           by who waits for a lock: whether such a one had it, and whether to wait on is of use
+    look            by who waits for a lock: whether such a one had it, and whether to wait on is of use
 
 A machine that vanishes takes it along. It changes nothing about a lock: as in the standard library one whose
 holder has died stays acquired.
@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 import mmap
 import re
-from collections.abc import Iterator
 from multiprocessing import process
 
 from transparent_mp.primitives import forked
@@ -113,12 +112,9 @@ def leave(session: Session, held: Held, pid: int, code: int, worker: str) -> lis
     ]
 
 
-def looks(session: Session, oid: str) -> Iterator[float]:
+def look(session: Session, oid: str, waited: float) -> float | None:
     """See `store.pops.Looks`: tells once that the lock's holder has died."""
-    pause, waited = AFTER, 0.0
-    while True:
-        yield pause
-        waited, pause = waited + pause, 2 * pause
+    if waited:
         found = session.store.ask("HMGET", session.keys.object(oid, "v"), "name", "pid", "worker", "code")
         if found[0] is not None:
             name, pid, worker, code = (part.decode(errors="replace") for part in found)
@@ -127,7 +123,9 @@ def looks(session: Session, oid: str) -> Iterator[float]:
                 "exit code %s: as in the standard library it stays locked, until another process releases it",
                 *(process.current_process().name, waited, name, pid, worker, code),
             )
-            return
+            return None
+    # Each time after twice as many.
+    return waited + AFTER
 
 
 def _after_fork_in_child() -> None:

@@ -35,11 +35,11 @@ from typing import Any, Callable
 
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import sharing
-from transparent_mp.primitives.asking import accepted, fetching, going_on
+from transparent_mp.primitives.asking import fetching, going_on, unaccepted
 from transparent_mp.primitives.brings import Brings
 from transparent_mp.primitives.exchange import Exchange
 from transparent_mp.primitives.replica import Memory, Replica
-from transparent_mp.primitives.riding import Lock, Segments
+from transparent_mp.primitives.riding import Lock, Segments, alive
 from transparent_mp.store.busy import unless_taken
 from transparent_mp.store.line import OnReply
 from transparent_mp.store.link import Command, Reply
@@ -130,10 +130,11 @@ class Engine:
 
         `riders`: those of the lock that is released. `given`: as Store.cast.
         """
-        store = self._current().store
+        store = (self._session or sessions.current()).store
         try:
             publication = self.publish(riders)
-            store.cast(*together(*publication, *commands), on_reply=on_reply, given=given)
+            releasing = together(*publication, *commands) if publication else commands
+            store.cast(*releasing, on_reply=on_reply, given=given)
         except BaseException:
             self.lost()
             raise
@@ -160,7 +161,8 @@ class Engine:
             self.published += 1
             for replica in self._chosen(riders):
                 commands += replica.publication(session, thread)
-        self._free_unused()
+        if self._unused:
+            self._free_unused()
         return commands
 
     def fetch(self, riders: Segments = (), brings: Brings | None = None) -> Sequence[Command]:
@@ -180,8 +182,7 @@ class Engine:
             return
         with self._lock:
             self.merged += 1
-            looked = False
-            rest = [reply for reply in replies if not accepted(self._by_oid, reply, brings)]
+            rest, looked = unaccepted(self._by_oid, replies, brings), False
             for replica, answer in self._answers(rest) if rest else ():
                 if not looked and replica.lacks(answer):
                     looked = True
@@ -235,9 +236,10 @@ class Engine:
         self._sent()
 
     def _sent(self) -> None:
+        thread = threading.get_ident()
         with self._lock:
-            for replica in self._replicas():
-                replica.sent(threading.get_ident())
+            for replica in alive(self.attached):
+                replica.sent(thread)
 
     def lost(self) -> None:
         """What publish() gave out may never have been sent: it goes along with the next."""
@@ -290,17 +292,19 @@ class Engine:
             self.exchange()
 
     def _replicas(self) -> list[Replica]:
-        replicas = _alive(self.attached)
+        replicas = alive(self.attached)
         if len(replicas) < len(self.attached):
             self.attached = tuple(weakref.ref(replica) for replica in replicas)
         return replicas
 
     def _chosen(self, riders: Segments) -> list[Replica]:
-        following = _alive(self.following)
+        if not self.following:
+            return alive(riders)
+        following = alive(self.following)
         if len(following) < len(self.following):
             self.following = tuple(weakref.ref(replica) for replica in following)
             self._replicas()
-        return following + _alive(riders) if riders else following
+        return following + alive(riders) if riders else following
 
     def _under_way(self) -> Segments:
         return tuple(
@@ -356,7 +360,7 @@ class Engine:
             after = replica.merge(answer, after)
 
     def _adopt(self) -> Session:
-        session = self._current()
+        session = self._session or sessions.current()
         if self._inherited:
             self._inherited = False
             for replica in self._replicas():
@@ -367,10 +371,6 @@ class Engine:
 
     def _current(self) -> Session:
         return self._session or sessions.current()
-
-
-def _alive(segments: Segments) -> list[Replica]:
-    return [replica for ref in segments if (replica := ref()) is not None and not replica.ended]
 
 
 _engine = Engine()

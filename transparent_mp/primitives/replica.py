@@ -29,6 +29,7 @@ from transparent_mp.primitives.parts import Part, publishing
 from transparent_mp.primitives.sharing import Hold
 from transparent_mp.primitives.tracts import WRITERS, Tracts
 from transparent_mp.primitives.twins import LargeTwin, SmallTwin
+from transparent_mp.store.commands import Ready
 from transparent_mp.store.link import Arg, Command
 from transparent_mp.store.session import Session
 
@@ -191,8 +192,8 @@ class Replica:
             return ("ECHO", number), (*self._meta(session), "j", "t", *fields)
         if not self._asks[0]:
             meta = self._meta(session)
-            whole = (*meta, *map(str, range(self._blocks)))
-            self._asks = (session.uid.encode(), whole if self._blocks == 1 else meta, whole)
+            whole = Ready((*meta, *map(str, range(self._blocks))))
+            self._asks = (session.uid.encode(), whole if self._blocks == 1 else Ready(meta), whole)
         likely = self._quiet < QUIET if brings is None else self.oid in brings
         return (self._asks[2] if likely else self._asks[1],)
 
@@ -339,7 +340,8 @@ class Replica:
             self._publications += 1
             self._name = self._name or str(number)
         name = "" if self.small else f"{session.uid}.{self._name}.{self._publications}"
-        entries[:0] = self._tracts.left()
+        if name:
+            entries[:0] = self._tracts.left()
         part = Part(number, self.known, entries, thread, first or number, name)
         # What goes along with the first command of a publication reaches the store before the others.
         commands = self._publishing(session, (*(() if first else self._along()), part))
@@ -363,7 +365,7 @@ class Replica:
         start = block * BLOCK
         return self._view[start : start + BLOCK]
 
-    def _meta(self, session: Session) -> Command:
+    def _meta(self, session: Session) -> tuple[str, ...]:
         return ("HMGET", self._names(session)[1], "o", "n", "w", "f", f"s:{session.uid}")
 
     def _names(self, session: Session) -> tuple[str, ...]:

@@ -14,6 +14,17 @@ from transparent_mp.primitives.replica import Replica
 Segments = tuple["weakref.ref[Replica]", ...]
 
 
+def alive(segments: Segments) -> list[Replica]:
+    """Those that nothing has collected."""
+    # A loop, since every operation on shared memory passes here: a comprehension is a call more.
+    found: list[Replica] = []
+    for ref in segments:
+        replica = ref()
+        if replica is not None and not replica.ended:
+            found.append(replica)
+    return found
+
+
 class Lock(Protocol):
     """What segments ride on."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from transparent_mp.store.pops import Looks
 from transparent_mp.store.store import Store
 
 #: Seconds after which a send looks for the answer to the one before. Smaller: a read for nearly every
@@ -46,8 +45,7 @@ class Sent:
         self._unanswered += 1
         self._last = now
 
-    def looks(self, store: Store) -> Looks:
-        """At the beginning of a wait for what comes back."""
+    def look(self, store: Store, _waited: float) -> None:
+        """At the beginning of a wait for what comes back; see `store.pops.Looks`."""
         if self._late and self._unanswered > 0:
             store.look()
-        yield from ()

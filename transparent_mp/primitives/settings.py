@@ -24,6 +24,7 @@ from typing import Any, Callable, NamedTuple
 
 from transparent_mp.primitives import limits, registered
 from transparent_mp.primitives.following import follow
+from transparent_mp.primitives.options import LIBRARIES, numpy_state, set_numpy, set_when_there
 from transparent_mp.primitives.reduction import ForkPickler
 
 log = logging.getLogger("transparent_mp")
@@ -287,34 +288,6 @@ def _set_logging(state: Any) -> None:
     logging.disable(state["disable"])
 
 
-def _numpy(numpy: Any) -> Any:
-    random: Any = sys.modules.get("numpy.random")
-    state = None
-    if hasattr(random, "get_state"):
-        kind, key, *rest = random.get_state()
-        # As bytes: an array would bring numpy along.
-        state = kind, key.dtype.str, key.tobytes(), rest
-    return {"random": state, "print": numpy.get_printoptions(), "errors": numpy.geterr()}
-
-
-def _set_numpy(state: Any) -> None:
-    def shown(numpy: Any) -> None:
-        numpy.set_printoptions(**state["print"])
-        numpy.seterr(**state["errors"])
-
-    def drawn(random: Any) -> None:
-        if state["random"] is not None:
-            kind, dtype, key, rest = state["random"]
-            random.set_state((kind, sys.modules["numpy"].frombuffer(key, dtype), *rest))
-
-    # The process may never need it, and its import takes longer than all else.
-    for name, then in (("numpy", shown), ("numpy.random", drawn)):
-        if name in sys.modules:
-            then(sys.modules[name])
-        else:
-            follow(name, then)
-
-
 def _policy(asyncio: Any) -> Any:
     current = asyncio.events._event_loop_policy
     return _NOTHING if current is None or type(current) is asyncio.DefaultEventLoopPolicy else type(current)
@@ -369,7 +342,11 @@ _TABLE = (
     _Row("time-out of sockets", _of("socket", lambda module: module.getdefaulttimeout()), _set_timeout),
     _Row("decimal context", _of("decimal", _decimal), _set_decimal),
     _Row("locale", _of("locale", lambda module: module.setlocale(module.LC_ALL)), _set_locale),
-    _Row("numpy", _of("numpy", _numpy), _set_numpy),
+    _Row("numpy", _of("numpy", numpy_state), set_numpy),
+    *(
+        _Row(one.module, _of(one.module, _unless_empty(one.get)), set_when_there(one), True)
+        for one in LIBRARIES
+    ),
     _Row("stdout", _stream("stdout"), lambda stream: setattr(sys, "stdout", stream), any_object=True),
     _Row("stderr", _stream("stderr"), lambda stream: setattr(sys, "stderr", stream), any_object=True),
     _Row("warnings", _filters, _set_filters),

@@ -16,6 +16,7 @@ with children of a plain os.fork either, and a shared one counts at most MOST_TO
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import weakref
@@ -27,9 +28,8 @@ from transparent_mp.primitives import forked, held, memory, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.riding import Segments
 from transparent_mp.store.link import Command, Reply
-from transparent_mp.store.pops import NO_LOOKS
+from transparent_mp.store.pops import Looks
 from transparent_mp.store.scripts import script
-from transparent_mp.store.session import Session
 
 RECURSIVE_MUTEX, SEMAPHORE = 0, 1
 
@@ -151,7 +151,7 @@ class SemLock:
         try:
             if ours:
                 self._let_go()
-            memory.cast(self._giving(sessions.current()), riders=self.riders, given=given)
+            memory.cast(self._giving, riders=self.riders, given=given)
         except StoreError:
             raise
         except BaseException:
@@ -159,7 +159,7 @@ class SemLock:
             if ours and self._acquired == acquired:
                 self._let_go()
             if not given:
-                memory.cast(self._giving(sessions.current()), riders=self.riders, given=given)
+                memory.cast(self._giving, riders=self.riders, given=given)
             raise
 
     def __enter__(self) -> bool:
@@ -201,11 +201,16 @@ class SemLock:
         return self._value > 0 or self._hold is not None
 
     def _become_shared(self, hold: sharing.Hold) -> None:
-        keys = sessions.current().keys
-        self._holders = keys.object(hold.oid, "h0")
-        self.tokens = keys.object(hold.oid, "q0")
-        self._state = keys.object(hold.oid, "v")
+        session = sessions.current()
+        self._holders, self.tokens, self._state = (
+            session.keys.object(hold.oid, at) for at in ("h0", "q0", "v")
+        )
         self._oid = hold.oid
+        most = min(self.maxvalue, MOST_TOKENS) if self.maxvalue < SEM_VALUE_MAX else SEM_VALUE_MAX
+        keys = (self._holders, self.tokens, self._state) if self._locks else (self._holders, self.tokens)
+        # What gives a token back.
+        self._giving: Command = script("release", keys, (str(most), str(session.ttl)))
+        self._looks: Looks = functools.partial(held.look, session, hold.oid) if self._locks else None
         if self._acquired and self._locks:
             self._noted = held.note(hold.oid)
         _known.semlocks[hold.holder, hold.oid] = self
@@ -227,8 +232,7 @@ class SemLock:
             if timeout is not None and timeout <= 0:
                 store.take(self.tokens, fetch, found)
             else:
-                looks = held.looks(sessions.current(), self._oid) if self._locks else NO_LOOKS
-                store.pop(self.tokens, timeout, fetch, looks, found)
+                store.pop(self.tokens, timeout, fetch, self._looks, found)
             token, *replies = found
             memory.merge(replies)
             if token is None:
@@ -245,17 +249,12 @@ class SemLock:
             raise
         return True
 
-    def _giving(self, session: Session) -> Command:
-        most = min(self.maxvalue, MOST_TOKENS) if self.maxvalue < SEM_VALUE_MAX else SEM_VALUE_MAX
-        keys = (self._holders, self.tokens, self._state) if self._locks else (self._holders, self.tokens)
-        return script("release", keys, (most, session.ttl))
-
     def _release_shared(self) -> None:
         # Whoever has acquired it may release it, so the answer is known; else it must be asked for.
         if self._acquired > 0 or self.maxvalue >= SEM_VALUE_MAX:
             self._give([], ours=True)
             return
-        if memory.call(self._giving(sessions.current()), riders=self.riders)[-1] == 0:
+        if memory.call(self._giving, riders=self.riders)[-1] == 0:
             raise ValueError("semaphore or lock released too many times")
         self._let_go()
 

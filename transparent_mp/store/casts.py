@@ -26,7 +26,16 @@ class Casts(deque[Cast]):
         while self:
             cast = self[0]
             if cast:
-                _put(line, cast)
+                commands, on_reply = cast[0]
+                last = line.kept[-1] if line.kept else None
+                try:
+                    line.put(commands, None, None if on_reply is None else Told(on_reply, line.failed))
+                except BaseException as error:
+                    # Of what was interrupted: it will be sent.
+                    if isinstance(error, StoreError) or (line.kept and line.kept[-1] is not last):
+                        cast.clear()
+                    raise
+                cast.clear()
             if self and self[0] is cast:
                 self.popleft()
 
@@ -34,19 +43,3 @@ class Casts(deque[Cast]):
         """See that one that was interrupted is sent, if it is neither here nor on its way."""
         if cast and not any(one is cast for one in self):
             self.append(cast)
-
-
-def _put(line: Line, cast: Cast) -> None:
-    commands, on_reply = cast[0]
-    last = line.kept[-1] if line.kept else None
-    try:
-        line.put(commands, None, None if on_reply is None else Told(on_reply, line.failed))
-    except StoreError:
-        cast.clear()
-        raise
-    except BaseException:
-        if line.kept and line.kept[-1] is not last:
-            # It will be sent.
-            cast.clear()
-        raise
-    cast.clear()

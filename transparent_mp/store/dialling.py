@@ -51,9 +51,10 @@ class Dialler:
 
     def reset(self) -> None:
         """In the child of a fork."""
-        # Whether the session has admitted a line of this process; why nothing can be done any more.
+        # Whether the session has admitted a line of this process.
         self._met = False
-        self._gone: StoreError | None = None
+        #: Why nothing can be done any more.
+        self.gone: StoreError | None = None
         self.ending = Ending()
         # All on which somebody may wait.
         self._lock = threading.Lock()
@@ -61,7 +62,7 @@ class Dialler:
 
     def lose(self, error: StoreError) -> None:
         """Nothing can be done any more, for that reason: whoever waits is told."""
-        self._gone = self._gone or error
+        self.gone = self.gone or error
         with self._lock:
             lines = list(self._lines)
         for line in lines:
@@ -69,9 +70,9 @@ class Dialler:
 
     def check(self) -> None:
         """Raise what has been found to be the end."""
-        if self._gone is not None:
+        if self.gone is not None:
             self.ending.meet()
-            raise type(self._gone)(*self._gone.args)
+            raise type(self.gone)(*self.gone.args)
 
     def readmit(self, line: Line) -> None:
         """Have the session admit the shared line, which was there before it."""
@@ -112,7 +113,7 @@ class Dialler:
                 waits = isinstance(error, StoreAwayError) and (self._met or error.starting)
                 if not waits or time.monotonic() + pause > deadline:
                     if self._met:
-                        self._gone = error
+                        self.gone = error
                     raise
             # Other threads' links are made meanwhile; nobody can tell us when a server listens again.
             time.sleep(pause)

@@ -27,7 +27,8 @@ class PopLines:
                 line = self._idle.pop()
             except IndexError:
                 break
-            if line.usable:
+            link = line.link
+            if link is not None and link.usable:
                 return line
             line.close()
         check()

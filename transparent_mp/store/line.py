@@ -25,7 +25,8 @@ from typing import Callable, NamedTuple, Optional
 
 from transparent_mp.errors import SessionLostError, StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.originals import original
-from transparent_mp.store.link import Arg, Command, Link, Reply, borrows, may_change, only_text, silent
+from transparent_mp.store.commands import Packed, borrows, may_change, packed
+from transparent_mp.store.link import Arg, Command, Link, Reply, silent
 from transparent_mp.store.refusals import LOST_KEYS, Kind, explained, refusal
 from transparent_mp.store.replies import Several
 from transparent_mp.store.scripts import NO_LINE, numbered, script
@@ -108,10 +109,11 @@ class Line:
             self._reconnect()
         number, kept_bytes = self.number, self.kept_bytes
         entries: list[_Kept] = []
+        packs: list[Packed] = []
         try:
-            entries = self._entries(commands, each, last)
+            entries = self._entries(commands, each, last, packs)
             self.kept.extend(entries)
-            self.link.send([entry.command for entry in entries])  # type: ignore[union-attr]
+            self.link.write(packs)  # type: ignore[union-attr]
         except StoreAwayError as error:
             self._reconnect(error)
         except BaseException:
@@ -152,8 +154,10 @@ class Line:
         try:
             if self.link is not None:
                 self.link.pull(timeout)
-            while self.kept and self.link is not None and self.link.arrived:
-                self._settle()
+            while self.kept and (link := self.link) is not None and link.arrived:
+                # An error among them may have all behind it sent again.
+                errors = StoreReplyError in map(type, link.arrived)
+                self._settle(1 if errors else min(len(self.kept), len(link.arrived)))
         except StoreAwayError as error:
             self._reconnect(error)
 
@@ -210,15 +214,15 @@ class Line:
             except StoreAwayError as error:
                 self._reconnect(error)
 
-    def _settle(self) -> None:
-        """Hand over the reply that has arrived first."""
+    def _settle(self, count: int = 1) -> None:
+        """Hand over the replies that have arrived first."""
         link = self.link
         if self._paired is not link:
             assert link is not None
             # In one step that no signal handler can divide: what has been read has left what is kept.
             self._pairs = zip(iter(self.kept.popleft, None), iter(link.arrived.popleft, _NEVER))
             self._paired = link
-        self._answered.extend(islice(self._pairs, 1))
+        self._answered.extend(islice(self._pairs, count))
         self._hand_over()
 
     def _hand_over(self) -> None:
@@ -325,7 +329,10 @@ class Line:
             return False
         return True
 
-    def _entries(self, commands: Sequence[Command], each: OnReply, last: OnReply) -> list[_Kept]:
+    def _entries(
+        self, commands: Sequence[Command], each: OnReply, last: OnReply, packs: list[Packed]
+    ) -> list[_Kept]:
+        """What is to be kept, and what of it is to be written, in `packs`."""
         entries: list[_Kept] = []
         steps: list[tuple[Command, OnReply]] = []
         end = len(commands) - 1
@@ -337,21 +344,21 @@ class Line:
                 steps.append((command, on_reply))
                 continue
             if steps:
-                entries.append(self._together(steps))
+                entries.append(self._together(steps, packs))
                 steps = []
             number = 0
             if self.key and name == "EVALSHA" and command[1] in numbered():
                 number = self.number = self.number + 1
                 command = (*command[:-_NO_LINE], self.key, str(number))
-            entries.append(self._keep(command, on_reply, number))
+            entries.append(self._keep(command, on_reply, number, packs))
         if steps:
-            entries.append(self._together(steps))
+            entries.append(self._together(steps, packs))
         return entries
 
-    def _together(self, steps: Sequence[tuple[Command, OnReply]]) -> _Kept:
+    def _together(self, steps: Sequence[tuple[Command, OnReply]], packs: list[Packed]) -> _Kept:
         number = self.number = self.number + 1
         whole = self._numbered([command for command, _ in steps])
-        return self._keep(whole, Several(steps, self.failed), number)
+        return self._keep(whole, Several(steps, self.failed), number, packs)
 
     def _numbered(self, steps: Sequence[Command]) -> Command:
         """Commands in one script, as the step of this number."""
@@ -360,10 +367,14 @@ class Line:
             words += (len(command), *command)
         return (*script("do", (), words)[:-_NO_LINE], self.key, str(self.number))
 
-    def _keep(self, command: Command, on_reply: OnReply, number: int) -> _Kept:
-        if only_text(command):
-            return _Kept(command, on_reply, number, 0)
+    def _keep(self, command: Command, on_reply: OnReply, number: int, packs: list[Packed]) -> _Kept:
+        pack = packed(command)
+        packs.append(pack)
         size, borrowed = 0, False
+        if pack.__class__ is bytes:
+            size = len(pack)
+            self.kept_bytes += size
+            return _Kept(command, on_reply, number, size)
         for arg in command:
             kind = arg.__class__
             if kind is bytes:

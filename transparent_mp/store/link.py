@@ -1,4 +1,4 @@
-"""One connection to the store: commands packed and replies read directly on its socket.
+"""One connection to the store: commands written and replies read directly on its socket.
 
 redis-py makes, secures and authenticates the connection (`connect`); after that nothing stands
 between a primitive and the socket, since the pooled client costs three times the round trip.
@@ -13,22 +13,19 @@ import contextlib
 import select
 import socket
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
-from typing import Any, Union
+from typing import Any
 
 import hiredis
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
+from transparent_mp.store.commands import Arg as Arg
+from transparent_mp.store.commands import Command as Command
+from transparent_mp.store.commands import Packed, joined, packed
 from transparent_mp.store.spin import Spin
 
-Arg = Union[bytes, bytearray, memoryview, str, int, float]
-Command = tuple[Arg, ...]
 Reply = Any
-
-#: Arguments from this size on are written from where they lie. Smaller: more buffers for each
-#: write; larger: more bytes copied before they are written.
-SCATTER = 16 * 1024
 
 #: First and largest size of one read. The first fits most replies without allocating much; more than the
 #: largest is room that the kernel gives anew for each read, page by page, however little comes.
@@ -39,8 +36,8 @@ class Link:
     """A connected socket that speaks RESP2. `address` is for messages and holds no secret."""
 
     __slots__ = (
-        *("_poll", "_read_size", "_reader", "_sock", "_torn"),
-        *("address", "arrived", "name", "number", "spin"),
+        *("_poll", "_read_size", "_reader", "_sock"),
+        *("address", "arrived", "name", "number", "spin", "usable"),
     )
 
     def __init__(self, sock: socket.socket, address: str) -> None:
@@ -51,9 +48,9 @@ class Link:
         self._poll: select.poll | None = None
         #: For whoever waits on the link, with a poll of its own or by wait() and gather().
         self.spin = Spin()
-        # Set while bytes are between the socket and the reader: an exception that arrives there
-        # (a signal handler's) leaves the stream unusable.
-        self._torn = False
+        #: Whether it may be written to and read. Not while bytes are between the socket and the reader: an
+        #: exception that arrives there (a signal handler's) leaves it so.
+        self.usable = True
         #: Replies that were read and not taken yet.
         self.arrived: deque[Reply] = deque()
         #: The store's number and name for this connection (CLIENT INFO's id and addr), by which a wait can
@@ -64,26 +61,14 @@ class Link:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    @property
-    def usable(self) -> bool:
-        return not self._torn and self._sock.fileno() >= 0
-
     def send(self, commands: Iterable[Command]) -> None:
         """Write the commands with as few system calls as possible."""
-        buffers: list[Any] = []
-        small: list[bytes] = []
-        for command in commands:
-            plain = _STRINGS.issuperset(map(type, command))
-            if not plain:
-                command = _spelled(command)
-                plain = _BUFFERS.isdisjoint(map(type, command))
-            if plain and max(map(len, command)) < SCATTER:  # type: ignore[arg-type]
-                small.append(hiredis.pack_command(command))
-            else:
-                _pack_large(command, small, buffers)
-        if small:
-            buffers.append(small[0] if len(small) == 1 else b"".join(small))
-        self._torn = True
+        self.write([packed(command) for command in commands])
+
+    def write(self, packs: Sequence[Packed]) -> None:
+        """Write what packed() made of commands."""
+        buffers = packs if len(packs) == 1 and packs[0].__class__ is bytes else joined(packs)
+        self.usable = False
         try:
             # Each by itself: a system call more is nothing beside the bytes of a large one. But the store is
             # not to be woken for the first few of them.
@@ -98,7 +83,7 @@ class Link:
             if from_handler(error):
                 raise
             raise self._lost(error) from error
-        self._torn = False
+        self.usable = True
 
     def read(self) -> Reply:
         """Return the next reply, waiting for it. An error reply is returned, not raised."""
@@ -122,7 +107,7 @@ class Link:
             return False
         # All of it in one call, for each of which the interpreter is let go of and wanted back.
         flags = socket.MSG_WAITALL if type(self._sock) is socket.socket else 0
-        self._torn = True
+        self.usable = False
         try:
             at = 0
             while at < len(into):
@@ -137,16 +122,20 @@ class Link:
         end = self._receive(2)
         while len(end) < 2:
             end += self._receive(1)
-        self._torn = False
+        self.usable = True
         return True
 
-    def gather(self, count: int) -> None:
-        """Wait until `count` replies have arrived. They stay in `arrived` until they are taken from it."""
+    def gather(self, count: int, *, here: bool = False) -> None:
+        """Wait until `count` replies have arrived. They stay in `arrived` until they are taken from it.
+
+        `here`: something has been seen to come.
+        """
         if self._reader.has_data():
             self._parse()
         while len(self.arrived) < count:
             # What TLS has read already no poll sees.
-            sleeps = type(self._sock) is socket.socket and not self.spin.look(self._poller())
+            sleeps = not here and type(self._sock) is socket.socket and not self.spin.look(self._poller())
+            here = False
             self._fill()
             if sleeps:
                 self.spin.slept()
@@ -207,11 +196,12 @@ class Link:
 
     def spoil(self) -> None:
         """End it as hang_up() does, and use it no more; its fd stays open for who waits on that."""
-        self._torn = True
+        self.usable = False
         self.hang_up()
 
     def close(self) -> None:
         """End the connection, for every process that has a copy of its socket."""
+        self.usable = False
         try:
             self.hang_up()
         finally:
@@ -223,17 +213,19 @@ class Link:
 
     def drop(self) -> None:
         """Close this process's copy; the connection is another's."""
+        self.usable = False
         self._sock.close()
 
     def _fill(self) -> None:
         data = self._receive(self._read_size)
-        self._feed(data)
+        self._reader.feed(data)
+        self.usable = True
         if len(data) == self._read_size:
             self._read_size = READ_LARGE
 
     def _receive(self, most: int) -> bytes:
         """What is there; a reply is torn until _feed() has it."""
-        self._torn = True
+        self.usable = False
         try:
             data = self._sock.recv(most)
         except OSError as error:
@@ -246,7 +238,7 @@ class Link:
 
     def _feed(self, data: bytes) -> None:
         self._reader.feed(data)
-        self._torn = False
+        self.usable = True
 
     def _lost(self, error: OSError | None) -> StoreAwayError:
         cause = "it closed the connection" if error is None else error.strerror or str(error)
@@ -307,9 +299,6 @@ def garbled(address: str, answer: str) -> StoreError:
 
 #: Where a system lacks it, it means nothing.
 _MORE_COMES = getattr(socket, "MSG_MORE", 0)
-_TEXT = frozenset((str, int, float))
-_STRINGS = frozenset((bytes, str))
-_BUFFERS = frozenset((bytearray, memoryview))
 #: Beside the standard library's `socket`, the modules in whose frames the errors begin of what we call.
 _OURS = "transparent_mp."
 
@@ -319,47 +308,3 @@ class _More:
 
 
 _MORE = _More()
-
-
-def _spelled(command: Command) -> Command:
-    """With its numbers as text. hiredis spells them too, but a signal's handler that raises meanwhile makes
-    it read from nowhere: Python runs handlers before a `repr`, and hiredis takes that not to fail.
-    """
-    return tuple([repr(arg) if arg.__class__ is int or arg.__class__ is float else arg for arg in command])
-
-
-def only_text(command: Command) -> bool:
-    """Whether no argument is bytes."""
-    # By one call, where a loop over ten arguments takes a microsecond.
-    return _TEXT.issuperset(map(type, command))
-
-
-def may_change(arg: Arg) -> bool:
-    """Whether it is memory that its owner may change."""
-    return arg.__class__ is bytearray or (arg.__class__ is memoryview and arg.obj.__class__ is not bytes)
-
-
-def borrows(command: Command) -> bool:
-    """Whether an argument is memory that lies elsewhere."""
-    # A loop: a generator for each command costs a microsecond and a half.
-    for arg in command:  # noqa: SIM110
-        if arg.__class__ is memoryview or arg.__class__ is bytearray:
-            return True
-    return False
-
-
-def _pack_large(command: Command, small: list[bytes], buffers: list[Any]) -> None:
-    small.append(b"*%d\r\n" % len(command))
-    for arg in command:
-        if isinstance(arg, (bytes, bytearray, memoryview)):
-            view = memoryview(arg).cast("B")
-        else:
-            view = memoryview(str(arg).encode())
-        small.append(b"$%d\r\n" % len(view))
-        if len(view) < SCATTER:
-            small.append(bytes(view))
-        else:
-            buffers.append(b"".join(small))
-            buffers.append(view)
-            small.clear()
-        small.append(b"\r\n")

@@ -52,22 +52,28 @@ def pop(
         else:
             store.unwatch(line)
         raise
-    return None if unless_refused(replies)[0] is None else replies
+    unless_refused(replies)
+    return None if replies[0] is None else replies
 
 
 def finish(store: Store, line: PopLine, timeout: float | None, looks: Looks) -> None:
     """See Store.finish."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    pause = next(looks, None)
+    pause, waited = None if looks is None else looks(0.0), 0.0
     while True:
         left = None if deadline is None else deadline - time.monotonic()
         if pause is not None and (left is None or pause < left):
-            if not store.wait(line, pause, alone=True):
-                pause = next(looks, None)
+            here = store.wait(line, pause, alone=True)
+            if not here:
+                assert looks is not None
+                waited += pause
+                pause = looks(waited)
                 continue
-        elif not store.wait(line, left, alone=True):
-            unblock(store, line)
-        if line.collect():
+        else:
+            here = store.wait(line, left, alone=True)
+            if not here:
+                unblock(store, line)
+        if line.collect(here=here):
             return
         # It was begun anew, for a reason that may have met what was cast, too.
         store.mend()
@@ -118,7 +124,7 @@ class Taking:
 
 def unless_refused(replies: list[Reply]) -> list[Reply]:
     """Raise the first error among them."""
-    for reply in replies:
-        if isinstance(reply, StoreReplyError):
-            raise reply
+    # By a call that loops in C: every pop passes here.
+    if StoreReplyError in map(type, replies):
+        raise next(reply for reply in replies if isinstance(reply, StoreReplyError))
     return replies

@@ -13,12 +13,12 @@ A full store moves nothing; there an element is popped for good, at the risk of 
 
 from __future__ import annotations
 
-import itertools
 import select
-from collections.abc import Iterator, Sequence
-from typing import Callable
+from collections.abc import Sequence
+from typing import Callable, Optional
 
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
+from transparent_mp.store.commands import Ready
 from transparent_mp.store.line import STEPS, Line
 from transparent_mp.store.link import Command, Link, Reply
 from transparent_mp.store.refusals import explained, lacks_scripts
@@ -28,11 +28,12 @@ from transparent_mp.store.refusals import explained, lacks_scripts
 TAKEN, TAKEN_BYTES = 16, 64 * 1024
 #: Elements in `taken` behind a pop that was served and cut it short; one less if it was not.
 CUT = 2
-#: Goes on each time that a wait has lasted for as many seconds as it said: looks at something, and says when
-#: it is to look again.
-Looks = Iterator[float]
-#: For a wait in which nothing is looked at.
-NO_LOOKS: Looks = iter(())
+#: Lists of which the pop is kept ready. More: some hundred bytes each; fewer: packed again by who takes from
+#: more of them in turn.
+READY = 16
+#: Called when the pop has been sent (0.0), and each time that the wait has lasted for as many more seconds as
+#: it has answered: looks at something. None: it is not to be called again.
+Looks = Optional[Callable[[float], Optional[float]]]
 #: What tells the end of a connection and nothing else; where a system lacks it, an error does.
 _ENDED = getattr(select, "POLLRDHUP", 0)
 
@@ -45,9 +46,10 @@ class PopLine(Line):
         "_counts",
         "_given_up",
         "_outstanding",
-        "_plain",
         "_polled",
         "_pop",
+        "_popped",
+        "_ready",
         "_steps",
         "_taken_bytes",
         "_taken_length",
@@ -58,9 +60,11 @@ class PopLine(Line):
         super().__init__(dial)
         # The pop that is outstanding, with what runs behind it; how many replies it will have.
         self._pop: tuple[Command, ...] = ()
-        # As it is done where nothing may be written; whether it goes to `taken`.
-        self._plain: tuple[Command, ...] = ()
+        # What is popped; whether it goes to `taken`, which it does not where nothing may be written.
+        self._popped = ("", True)
         self._counts = False
+        # Pops of these lists.
+        self._ready: dict[tuple[str, bool], Ready] = {}
         self._count = 0
         # Commands of the step behind it.
         self._steps = 0
@@ -71,50 +75,54 @@ class PopLine(Line):
         self._taken_length = 1
         self._taken_bytes = 0
         self._trims = False
-        #: What its wait was last polled with, and for which links; for the one thread that waits.
+        # What its wait was last polled with, and for which links; for the one thread that waits.
         self._polled: tuple[Link | None, Link | None, select.poll] | None = None
 
     def pop(self, key: str, then: Sequence[Command] = (), *, blocking: bool = True) -> None:
         """Send a pop of that list, and `then` to run behind it; collect() has the answers."""
-        if not self.usable:
+        if self.link is None or not self.link.usable:
             self._reconnect()
         number = self.number
         try:
-            self._prepare(key, then, blocking)
+            self._prepare((key, blocking), then)
             self._begin()
         except BaseException:
             if not self._outstanding:
                 self.number = number
             raise
 
-    def _prepare(self, key: str, then: Sequence[Command], blocking: bool) -> None:
-        then = self._in_order(then)
-        self._plain = (("BLPOP", key, 0) if blocking else ("LPOP", key), *then)
-        if not self.taken:
-            pop: Command = self._plain[0]
-        elif blocking:
-            pop = ("BLMOVE", key, self.taken, "LEFT", "LEFT", "0")
-        else:
-            pop = ("LMOVE", key, self.taken, "LEFT", "LEFT")
+    def _prepare(self, popped: tuple[str, bool], then: Sequence[Command]) -> None:
         self._counts = bool(self.taken)
+        self._steps = 0
+        if then and self._counts and then[0][0] in STEPS:
+            then = self._in_order(then)
+        pop = self._ready.get(popped) or self._packed_once(popped)
+        self._popped = popped
         # Behind the pop: its answer is the first thing to come. All that lie there but one go, so that each
         # length tells whether the pop was served and whether they have gone; from three elements on.
-        self._trims = self._taken_length > TAKEN or (
-            self._taken_length > CUT and self._taken_bytes > TAKEN_BYTES
-        )
-        cut = (("LTRIM", self.taken, 0, -self._taken_length),) if self._trims else ()
-        self._pop = (pop, *then, *cut)
+        length = self._taken_length
+        self._trims = length > TAKEN or (length > CUT and self._taken_bytes > TAKEN_BYTES)
+        self._pop = (pop, *then, ("LTRIM", self.taken, "0", str(-length))) if self._trims else (pop, *then)
         self._count = 1 + len(then)
         self._given_up = False
 
-    def _in_order(self, then: Sequence[Command]) -> tuple[Command, ...]:
+    def _in_order(self, then: Sequence[Command]) -> Sequence[Command]:
         """The commands behind a pop, those that change something, which come first, as one step."""
-        steps = tuple(itertools.takewhile(lambda command: command[0] in STEPS, then))
-        self._steps = len(steps) if self.taken else 0
-        if not self._steps:
-            return tuple(then)
+        while self._steps < len(then) and then[self._steps][0] in STEPS:
+            self._steps += 1
         self.number += 1
-        return (self._numbered(steps), *then[len(steps) :])
+        return (self._numbered(then[: self._steps]), *then[self._steps :])
+
+    def _packed_once(self, popped: tuple[str, bool]) -> Ready:
+        """The pop, kept for the next one of that list where it goes to `taken`."""
+        key, blocking = popped
+        if not self._counts:
+            return Ready(("BLPOP", key, "0") if blocking else ("LPOP", key))
+        pop = Ready(("BLMOVE" if blocking else "LMOVE", key, self.taken, "LEFT", "LEFT", *("0",) * blocking))
+        if len(self._ready) >= READY:
+            self._ready.clear()
+        self._ready[popped] = pop
+        return pop
 
     def answered(self) -> int:
         """Number of the last step that is known to be applied: not of one behind a pop that still waits."""
@@ -135,30 +143,32 @@ class PopLine(Line):
             return True
         return self.complete()
 
-    def collect(self) -> bool:
-        """Wait for the answers, which then lie in `link.arrived`; False: the pop was begun anew instead."""
-        if not self.usable:
-            return self._recovered()
+    def collect(self, *, here: bool = False) -> bool:
+        """Wait for the answers, which then lie in `link.arrived`; False: the pop was begun anew instead.
+
+        `here`: something has been seen to come.
+        """
         link = self.link
-        assert link is not None
+        if link is None or not link.usable:
+            return self._recovered()
         try:
-            link.gather(len(self._pop))
-            if (
-                self._counts
-                and isinstance(link.arrived[0], StoreReplyError)
-                and "OOM" in str(link.arrived[0])
-            ):
-                # A full store does not even move; what only takes makes room.
-                link.arrived.clear()
-                self._pop, self._counts, self._trims = self._plain, False, False
-                link.send(self._pop)
-                return False
-            # What stands behind it is to be done by a server that has its scripts again.
-            if self._counts and lacks_scripts(link.arrived):
-                return self._recovered()
-            return True
+            link.gather(len(self._pop), here=here)
+            return StoreReplyError not in map(type, link.arrived) or self._goes_on(link)
         except StoreAwayError:
             return self._recovered()
+
+    def _goes_on(self, link: Link) -> bool:
+        """As collect(), of answers with an error among them."""
+        if self._counts and isinstance(link.arrived[0], StoreReplyError) and "OOM" in str(link.arrived[0]):
+            # A full store does not even move; what only takes makes room.
+            link.arrived.clear()
+            self._counts = False
+            self._pop = (self._packed_once(self._popped), *self._pop[1 : self._count])
+            self._trims = False
+            link.send(self._pop)
+            return False
+        # What stands behind it is to be done by a server that has its scripts again.
+        return not (self._counts and lacks_scripts(link.arrived)) or self._recovered()
 
     def complete(self) -> bool:
         """Whether all answers are here."""
@@ -211,9 +221,11 @@ class PopLine(Line):
         if self._steps:
             done = replies[1]
             replies[1:2] = done if isinstance(done, list) else [done] * self._steps
-        for at, reply in enumerate(replies):
-            if isinstance(reply, StoreReplyError):
-                replies[at] = explained(self.link.address, reply)
+        if StoreReplyError in map(type, replies):
+            address = self.link.address
+            replies = [
+                explained(address, one) if isinstance(one, StoreReplyError) else one for one in replies
+            ]
         # No signal's handler runs between these: before them nothing is taken, and behind them all is.
         self._taken_length, self._taken_bytes = length, size
         self._pop, self._outstanding = (), False

@@ -13,7 +13,6 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from transparent_mp.store.link import Arg, Command
 
@@ -76,21 +75,25 @@ def together(*commands: Command) -> Sequence[Command]:
     if len(commands) < 2:
         return commands
     *before, first, second = commands
-    name = _both().get((first[1], second[1])) if len(first) <= FEW else None
-    if name is None:
+    both = _both().get((first[1], second[1])) if len(first) <= FEW else None
+    if both is None:
         return commands
     args, others, end = 3 + int(first[2]), 3 + int(second[2]), len(NO_LINE)
     if len(second) != others + 2 + end:
         return commands
-    keys: Any = (*first[3:args], *second[3:others])
-    return (*before, script(name, keys, (*second[others:-end], *first[args:-end])))
+    keys = str(args + others - 6)
+    # Both end with the same words.
+    return (*before, ("EVALSHA", both, keys, *first[3:args], *second[3:-end], *first[args:]))
 
 
 @lru_cache(maxsize=1)
 def _both() -> dict[tuple[Arg, Arg], str]:
-    """Digests of two scripts, and the script that does what both do; the second has two arguments."""
-    names = (("publish", "release"), ("publish", "push"))
-    return {(_scripts()[one][1], _scripts()[two][1]): f"{one}_{two}" for one, two in names}
+    """Digests of two scripts, and that of the one that does what both do; the second has two arguments."""
+    names, digest = (
+        (("publish", "release"), ("publish", "push")),
+        {name: sha for name, (_, sha) in _scripts().items()},
+    )
+    return {(digest[one], digest[two]): digest[f"{one}_{two}"] for one, two in names}
 
 
 def evaluated(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:

@@ -38,7 +38,7 @@ from transparent_mp.store.dialling import Dialler
 from transparent_mp.store.lending import PopLines
 from transparent_mp.store.line import Line, OnReply
 from transparent_mp.store.link import Command, Link, Reply
-from transparent_mp.store.pops import NO_LOOKS, Looks, PopLine
+from transparent_mp.store.pops import Looks, PopLine
 
 # The kernel's: on a worker a process has another.
 _getpid = original("os", "getpid")
@@ -119,7 +119,8 @@ class Store:
                 if on_reply is not None:
                     on_reply(replies[-1])
                 return
-            self._see_to_fork()
+            if self._pid != _getpid():
+                self.reset()
             self._later.append(cast)
             with self._lock, self._exchange:
                 try:
@@ -172,6 +173,8 @@ class Store:
         lacks: Callable[[], bool],
         patience: float | None = None,
     ) -> None:
+        if self._pid != _getpid():
+            self.reset()
         with self._lock, self._exchange:
             line = self._turn()
             line.put(commands, on_reply, on_reply)
@@ -228,7 +231,7 @@ class Store:
         key: str,
         timeout: float | None = None,
         then: Sequence[Command] = (),
-        looks: Looks = NO_LOOKS,
+        looks: Looks = None,
         found: list[Reply] | None = None,
     ) -> list[Reply] | None:
         """Take the first element of the list, waiting up to `timeout` seconds (None: for ever).
@@ -263,7 +266,7 @@ class Store:
         if replies and isinstance(replies[0], bytes):
             self.soon(("LPUSH", key, replies[0]))
 
-    def finish(self, line: PopLine, timeout: float | None, looks: Looks = NO_LOOKS) -> None:
+    def finish(self, line: PopLine, timeout: float | None, looks: Looks = None) -> None:
         """Return when the pop that is outstanding has its answers, by ending it after `timeout`."""
         popping.finish(self, line, timeout, looks)
 
@@ -273,15 +276,15 @@ class Store:
         `alone`: no other thread may wait on the line.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while line.usable and not line.link.buffered():  # type: ignore[union-attr]
+        while (link := line.link) is not None and link.usable and not link.buffered():
             # Who waits in the middle of an exchange cannot see to it.
             shared = None if self.amid() or self._line is line else self._line
             other = shared.link if shared is not None else None
             if other is not None and not other.usable:
                 other = None
-            poll, fd = line.poll(other, alone), line.fileno()
+            poll, fd = line.poll(other, alone), link.fileno()
             left = None if deadline is None else deadline - time.monotonic()
-            happened = line.link.spin.wait(poll, left)  # type: ignore[union-attr]
+            happened = link.spin.wait(poll, left)
             self.ending.park()
             if not happened or fd in dict(happened):
                 return bool(happened)
@@ -302,7 +305,10 @@ class Store:
 
     def watch(self) -> PopLine:
         """A line for the caller alone, on whose fd it may wait."""
-        self._see_to_fork()
+        # In a child that uses the links before anybody has called `reset`, as in cast() and call(): one
+        # command on the parent's would shift its answers by one.
+        if self._pid != _getpid():
+            self.reset()
         return self._pops.lend(self._check)
 
     def hold(self, held: Callable[[int], None]) -> None:
@@ -357,8 +363,9 @@ class Store:
 
     def _turn(self) -> Line:
         """The shared line, on which what finalisers wanted to send has gone ahead."""
-        self._see_to_fork()
-        line = self._shared()
+        line = self._line
+        if line is None or self._dialler.gone is not None:
+            line = self._shared()
         self._later.put(line)
         return line
 
@@ -367,12 +374,6 @@ class Store:
         if self._line is None:
             self._line = Line(self._dial_shared)
         return self._line
-
-    def _see_to_fork(self) -> None:
-        """Leave the parent's links alone in a child that uses them before anybody has called `reset`."""
-        # One command there would shift the parent's answers by one.
-        if self._pid != _getpid():
-            self.reset()
 
     def _dial_shared(self, line: Line) -> None:
         self._check()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import sys
 import types
+from pathlib import Path
 from typing import Callable
 
 import pytest
@@ -101,6 +103,23 @@ def test_nothing_is_applied_after_close(foreign: types.ModuleType) -> None:
     applied.apply(foreign, [row("plain")])
     assert foreign.plain is plain
     assert original("foreign_here", "plain") is plain
+
+
+def test_a_library_may_lack_a_name_and_says_so(
+    foreign: types.ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    foreign.__file__ = str(tmp_path / "site-packages" / "foreign_here.py")
+    applied = Applied()
+    assert len(applied.apply(foreign, [row("missing"), row("plain")])) == 1
+    assert foreign.plain is replacement
+    assert "foreign_here has no missing" in caplog.text
+    applied.close()
+
+
+def test_the_standard_library_may_not(foreign: types.ModuleType) -> None:
+    foreign.__file__ = os.path.join(os.path.dirname(os.__file__), "foreign_here.py")
+    with pytest.raises(ImportError, match="has no missing"):
+        Applied().apply(foreign, [row("missing")])
 
 
 def test_optional_name_may_be_missing(foreign: types.ModuleType) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from transparent_mp.primitives import held as module
 from transparent_mp.primitives import session as sessions
-from transparent_mp.primitives.held import SLOTS, Held, leave, looks
+from transparent_mp.primitives.held import SLOTS, Held, leave, look
 from transparent_mp.primitives.synchronize import RECURSIVE_MUTEX, SEM_VALUE_MAX, SEMAPHORE, SemLock
 
 ONE, OTHER = "0123456789abcdef", "fedcba9876543210"
@@ -114,11 +114,11 @@ class TestWhoWaits:
 
     def test_is_told_of_an_end_that_comes_later(self, lock, own, caplog):
         session = sessions.current()
-        looking = looks(session, lock._oid)
-        assert [next(looking), next(looking)] == [module.AFTER, 2 * module.AFTER]
+        assert look(session, lock._oid, 0.0) == module.AFTER
+        assert look(session, lock._oid, module.AFTER) == 2 * module.AFTER
         assert caplog.records == []
         session.store.call(*leave(session, own, 7, 3, "w"))
-        assert next(looking, None) is None
+        assert look(session, lock._oid, 3 * module.AFTER) is None
         assert "has waited for 15 s" in caplog.text
 
     @pytest.mark.parametrize("until", ["it is released", "it is free", "it is gone"])

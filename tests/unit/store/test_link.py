@@ -6,11 +6,11 @@ import socket
 import threading
 from collections.abc import Iterator
 
-import hiredis
 import pytest
 
 from transparent_mp.errors import StoreError, StoreReplyError
-from transparent_mp.store.link import SCATTER, Link
+from transparent_mp.store.commands import SCATTER
+from transparent_mp.store.link import Link
 
 Ends = tuple[Link, socket.socket]
 
@@ -35,23 +35,6 @@ def test_small_and_large_arguments_are_one_command(ends: Ends) -> None:
     while len(got) < len(expected):
         got += server.recv(1 << 20)
     assert got == expected
-
-
-def test_numbers_are_spelled_where_a_signal_handler_may_raise(
-    ends: Ends, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What hiredis spells itself it reads from nowhere when a handler raises meanwhile: the process crashed.
-    link, _server = ends
-    packed: list[tuple[object, ...]] = []
-    real = hiredis.pack_command
-
-    def pack(command: tuple[object, ...]) -> bytes:
-        packed.append(command)
-        return real(command)
-
-    monkeypatch.setattr(hiredis, "pack_command", pack)
-    link.send([("SET", "key", 1.5), ("LPOP", b"list", 7)])
-    assert packed == [("SET", "key", "1.5"), ("LPOP", b"list", "7")]
 
 
 def test_a_reply_in_pieces_is_waited_for_and_errors_are_returned(ends: Ends) -> None:

@@ -9,12 +9,13 @@ from typing import Callable
 
 import pytest
 
+from transparent_mp.store.casts import Casts
 from transparent_mp.store.line import Line
 from transparent_mp.store.session import OwnedSession
 from transparent_mp.store.store import Store
 
 
-@pytest.mark.parametrize(("kind", "where"), [(Line, "put"), (Store, "_turn"), (Store, "_shared")])
+@pytest.mark.parametrize(("kind", "where"), [(Line, "put"), (Store, "_turn"), (Casts, "put")])
 def test_an_exchange_inside_an_exchange(
     session: OwnedSession, monkeypatch: pytest.MonkeyPatch, kind: type, where: str
 ) -> None:

@@ -5,8 +5,9 @@
 -- INVARIANT: whoever takes the token finds what was published, as if these were two steps.
 --@function publish
 --@function release
-local done, published = pcall(publish, {KEYS[1], KEYS[2]}, {unpack(ARGV, 3)})
-local released = release({unpack(KEYS, 3)}, {ARGV[1], ARGV[2]})
+local first, second = table.remove(ARGV, 1), table.remove(ARGV, 1)
+local done, published = pcall(publish, KEYS, ARGV)
+local released = release({KEYS[3], KEYS[4], KEYS[5]}, {first, second})
 if not done then return redis.error_reply(type(published) == 'table' and published.err or tostring(published)) end
 if type(published) == 'table' and published.err then return published end
 return released

@@ -2,12 +2,12 @@
 -- ARGV ends with the key of the line ('' for a step that need not be numbered) and the number of the step.
 -- A step that is sent again answers as it did. One that comes too early (GAP), since one before it was
 -- refused, changes nothing; nor does one of a line that the store does not know (GONE).
-local number, line = tonumber(table.remove(ARGV)), table.remove(ARGV)
+local step, line = table.remove(ARGV), table.remove(ARGV)
 local function act()
 --@body
 end
 if line == '' then return act() end
-local last = tonumber(redis.call('HGET', line, 'n') or '-1')
+local number, last = tonumber(step), tonumber(redis.call('HGET', line, 'n') or '-1')
 if last < 0 then return redis.error_reply('GONE the store does not know this line') end
 if last > number then return false end
 if last == number then
@@ -23,5 +23,5 @@ elseif type(reply) == 'table' and reply.err then
   kept = {error = reply.err}
 end
 -- Refused when the step was refused because nothing may be written: then it was not applied.
-redis.call('HSET', line, 'n', number, 'r', cmsgpack.pack(kept))
+redis.call('HSET', line, 'n', step, 'r', cmsgpack.pack(kept))
 return kept.error and redis.error_reply(kept.error) or reply
