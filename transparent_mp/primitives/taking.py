@@ -30,6 +30,7 @@ from transparent_mp.errors import StoreError
 from transparent_mp.primitives import memory, pickling, repeated, several, untold
 from transparent_mp.primitives import session as sessions
 from transparent_mp.store.attempts import attempt
+from transparent_mp.store.commands import Ready
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Command, Reply
@@ -71,6 +72,9 @@ class Taker:
         # As text, as which it is sent.
         self._ttl = str(session.ttl)
         self._taken, self._begins = taken_keys(session.keys, shared.hold.oid, name)
+        self._waits = Ready(("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", "0"))
+        self._looks = Ready(("LLEN", self._list))
+        self._has_one = Ready(("SET", self._begins, "1", "PX", self._ttl))
         self._untold = untold.own()
         if self._untold is not None:
             self._untold.begin((self._taken, self._begins, shared.peers, shared.outbound))
@@ -226,9 +230,9 @@ class Taker:
         """The next task that is put."""
         self._send()
         commands = (
-            ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", "0"),
+            self._waits,
             # Where one came alone the next may; a script takes longer to find that than the list's length.
-            self._taking(self._several() - 1, waited=True) if self._crowded else ("LLEN", self._list),
+            self._taking(self._several() - 1, waited=True) if self._crowded else self._looks,
             *memory.fetch(),
         )
         message, taken, *fetched = self._asked(commands, timeout)
@@ -242,8 +246,8 @@ class Taker:
             self._give_back(stay=0)
             raise EOFError
         # What is moved for a process that is dead by then, unseen, was never begun.
-        begun = "2" if self._untold is not None and self._ahead else "1"
-        self._session.store.cast(("SET", self._begins, begun, "PX", self._ttl))
+        together = self._untold is not None and self._ahead
+        self._session.store.cast(("SET", self._begins, "2", "PX", self._ttl) if together else self._has_one)
         return message  # type: ignore[no-any-return]
 
     def _taking(self, count: int, waited: bool) -> Command:
