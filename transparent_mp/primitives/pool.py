@@ -84,7 +84,7 @@ def apply(stock: Callable[..., Any]) -> Callable[..., Any]:
                 result.drop()
             raise
         finally:
-            tasks.hand_over()
+            tasks.hand_over(name)
         return result.get()
 
     return apply_ours

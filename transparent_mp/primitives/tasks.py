@@ -60,7 +60,7 @@ class Reader(enum.Enum):
 
     READS         the thread whose work that is
     WAITS         nobody: that thread waits to be called, as no result can come
-    STANDS_BACK   who waits for the only one that can come; the thread waits as before
+    STANDS_BACK   who waits for the only one that can come, and no other; the thread waits as before
 
                  a task is put        nothing is open      the caller ends, or cannot go on
     READS        READS                WAITS
@@ -101,6 +101,8 @@ class TaskQueue:
         self._takers: set[str] = set()
         # Moved with the lock held; what the thread is called by.
         self._reader = Reader.READS
+        # Of whose task, if it stands back: others that call meanwhile neither read nor hand over.
+        self._own: Name = None
         self._called: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ends = False
 
@@ -179,7 +181,7 @@ class TaskQueue:
         """Put one of which none is at hand that could go along. Its caller would read its result."""
         name, size, first, message = prepared
         with self._lock:
-            self._has_to_read(caller=not self._open)
+            self._has_to_read(None if self._open else name)
             self._open[name] = message[:TAG], size
             self._open_bytes += size
         self._push(first, (message,))
@@ -213,13 +215,13 @@ class TaskQueue:
     def caller_reads(self, name: Name) -> bool:
         """Whether who waits for that task's result is to read it, and nobody else's can come."""
         # What has become of it in the next moment no lock could tell.
-        return self._reader is Reader.STANDS_BACK and len(self._open) == 1 and name in self._open
+        return self._own == name and len(self._open) == 1 and name in self._open
 
-    def hand_over(self) -> None:
-        """Who has called reads no more results, or none itself."""
+    def hand_over(self, name: Name) -> None:
+        """Who waits for that task's result reads no more, or has not."""
         with self._lock:
-            if self._reader is Reader.STANDS_BACK:
-                self._reader = Reader.WAITS
+            if self._own == name:
+                self._reader, self._own = Reader.WAITS, None
                 if self._open or self._ends:
                     self._has_to_read()
 
@@ -264,12 +266,12 @@ class TaskQueue:
             self._holds_back = False
             self._changed.notify_all()
 
-    def _has_to_read(self, *, caller: bool = False) -> None:
-        """A result may come, or the end. `caller`: who waits for it would read it."""
+    def _has_to_read(self, own: Name = None) -> None:
+        """A result may come, or the end. `own`: of that task, and who waits for it would read it."""
         if self._reader is not Reader.WAITS:
             return
-        if caller:
-            self._reader = Reader.STANDS_BACK
+        if own is not None:
+            self._own, self._reader = own, Reader.STANDS_BACK
         else:
             # First, since a signal's handler may end this anywhere: it is called in vain then.
             self._called.put(None)

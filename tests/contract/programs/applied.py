@@ -1,6 +1,5 @@
 """Pool.apply: whose result its caller may read itself, beside others that want theirs."""
 
-import _thread
 import multiprocessing as mp
 import os
 import signal
@@ -69,7 +68,7 @@ def beside_others(pool, question):
 
 def interrupted(pool, question, begun):
     """A key press ends the wait, and nothing else."""
-    when(begun, _thread.interrupt_main)
+    when(begun, signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
     try:
         pool.apply(answer, (question, "nobody's", begun))
     except KeyboardInterrupt:
@@ -129,7 +128,8 @@ if __name__ == "__main__":
     mp.set_start_method(sys.argv[1])
     with mp.Manager() as manager, mp.Pool(3) as pool:
         question, begun = manager.Event(), manager.Event()
-        from_threads(pool)
+        for _ in range(10):
+            from_threads(pool)
         beside_others(pool, question)
         interrupted(pool, question, begun)
         handled(pool, question, begun)

@@ -170,7 +170,7 @@ def own(pool, reader):
 
     def read(name):
         found = pool.results.read_own(name)
-        pool.tasks.hand_over()
+        pool.tasks.hand_over(name)
         return found
 
     put.read = read
@@ -233,6 +233,38 @@ def test_what_others_put_while_it_reads_is_left_to_the_thread(pool, own, reader)
     reader.start()
 
 
+def test_who_calls_while_another_reads_lets_it_read(pool, own, reader):
+    own("a")
+    reading = threading.Thread(target=lambda: found.append(own.read("a")), daemon=True)
+    found = []
+    reading.start()
+    pool.tasks.put_own(pool.tasks.prepared("b"))
+    assert own.read("b") is None
+    assert pool.tasks._reader is Reads.STANDS_BACK
+    # The thread, were it called, would wait beside it for what it has got.
+    pool.tasks.answer("a")
+    reading.join(LONG)
+    assert found == [None]
+    assert reader.result() == "a"
+    reader.start()
+    pool.tasks.answer("b")
+    assert reader.result() == "b"
+    reader.start()
+
+
+def test_who_calls_before_another_has_handed_over_does_not_read(pool, own, reader):
+    own("a")
+    pool.tasks.answer("a")
+    assert pool.results.read_own("a") == "a"
+    pool.tasks.put_own(pool.tasks.prepared("b"))
+    assert pool.results.read_own("b") is None
+    pool.tasks.hand_over("b")
+    pool.tasks.hand_over("a")
+    pool.tasks.answer("b")
+    assert reader.result() == "b"
+    reader.start()
+
+
 def test_the_result_of_a_task_that_had_one_is_not_its_own(pool, own):
     own("a")
     pool.tasks.answer("a")
@@ -248,7 +280,7 @@ def test_a_result_that_cannot_be_unpickled_is_who_waits_for_its_error(pool, own)
     pool.tasks.theirs.post(b"no pickle")
     with pytest.raises(Exception, match=r"pickle|load key"):
         own.read("a")
-    pool.tasks.hand_over()
+    pool.tasks.hand_over("a")
     # It was read.
     assert not pool.tasks.lacks("a")
     own("b")
@@ -266,7 +298,7 @@ def test_an_interrupted_one_leaves_its_result_to_the_thread_or_has_it(pool, own,
         pool.tasks.answer(name)
         with contextlib.suppress(Interrupted), injector:
             found = pool.results.read_own(name)
-        pool.tasks.hand_over()
+        pool.tasks.hand_over(name)
         count += 1
         if pool.tasks.lacks(name):
             assert found is None, injector.where
