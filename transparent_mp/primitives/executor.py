@@ -23,6 +23,7 @@ from transparent_mp.primitives.outstanding import Incoming, Outstanding
 from transparent_mp.primitives.results import ResultQueue
 from transparent_mp.primitives.taking import Results
 from transparent_mp.primitives.tasks import TaskQueue
+from transparent_mp.primitives.watching import ANSWER
 
 #: Seconds from putting a call to its result within which more are let out. Larger: more that cannot be
 #: cancelled once a long one comes; smaller: processes wait for the thread that lets calls out.
@@ -194,7 +195,25 @@ class CallResults(ResultQueue, Incoming):
                 poll.register(alarm, select.POLLIN)
             self._polled = known, poll
         assert self._pop is not None
-        return [one for one, _ in self._pop.wait(self._polled[1])] == [fd]
+        ready = {one for one, _ in self._pop.wait(self._polled[1])}
+        if fd not in ready and ready - {wakeup._reader.fileno(), alarm}:
+            return self._lies_there()
+        return ready == {fd}
+
+    def _lies_there(self) -> bool:
+        """A process has ended: whether a result is there nevertheless, which the fd tells of then.
+
+        Its end may have been known before the pop was sent that brings what it has sent.
+        """
+        assert self._pop is not None
+        session, key = sessions.current(), self.tasks.ours._shared.inbound
+        while True:
+            # In this order: what has left the list meanwhile has come to where it is popped to.
+            length, popped = session.store.aside(("LLEN", key), self._pop.length)
+            if not length and not self._pop.came(popped):
+                return False
+            if not self._pop.silent(ANSWER):
+                return True
 
     def recv(self) -> Any:
         """The result that the fd tells of; None when it told too much."""

@@ -246,3 +246,37 @@ def test_one_with_ours_has_others_instead():
     assert type(made._call_queue) is CallQueue
     assert type(made._result_queue) is CallResults
     results.close()
+
+
+@pytest.fixture
+def ended():
+    """A process whose end is known, and a wake-up that nobody gives."""
+    (sentinel, other), (reader, writer) = connection.Pipe(), connection.Pipe()
+    other.close()
+    yield {7: SimpleNamespace(sentinel=sentinel.fileno())}, SimpleNamespace(_reader=reader, writer=writer)
+    for end in (sentinel, reader, writer):
+        end.close()
+
+
+def test_what_an_ended_process_has_sent_comes_before_its_end(executor, ended):
+    processes, wakeup = ended
+    executor.put(1, 2)
+    executor.run(1, 2)
+    for number in (1, 2):
+        # Its pop is sent only when its end is known.
+        assert executor.results.at_hand or executor.results.alone_tells(wakeup, processes)
+        found = executor.results.get() if executor.results.at_hand else executor.results.recv()
+        assert found.work_id == number
+    executor.put(3)
+    assert not executor.results.alone_tells(wakeup, processes)
+    executor.run(3)
+    assert executor.readable(20)
+    # Both are there: the stock takes the result first.
+    assert not executor.results.alone_tells(wakeup, processes)
+    assert executor.results.recv().work_id == 3
+
+
+def test_an_end_without_a_result_is_left_to_the_stock(executor, ended):
+    processes, wakeup = ended
+    executor.put(1)
+    assert not executor.results.alone_tells(wakeup, processes)

@@ -26,6 +26,8 @@ def far(tmp_path, monkeypatch):
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else textwrap.dedent(content).encode())
+        # Who has listed the directory in the same tick of the file system's clock would not look again.
+        importlib.invalidate_caches()
         return far_side.exchange({"code": textwrap.dedent(code)})
 
     return run
