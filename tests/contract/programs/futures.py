@@ -48,6 +48,8 @@ def unloadable():
 def waits(executor, manager):
     event = manager.Event()
     quick, slow = executor.submit(square, 3), executor.submit(wait_for, event)
+    while not slow.running():
+        time.sleep(0.001)
     done, left = cf.wait([quick, slow], 30, cf.FIRST_COMPLETED)
     print(done == {quick}, left == {slow}, slow.done(), slow.running(), quick.done())
     print(len(cf.wait([slow], 0.01).not_done), cf.wait([]))
