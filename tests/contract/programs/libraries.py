@@ -19,7 +19,7 @@ class Ladder(gymnasium.Env):
         return self.at, {}
 
     def step(self, action):
-        self.at = self.at + action
+        self.at = (self.at + action).astype(np.float32)
         return self.at, float(action), False, False, {}
 
 

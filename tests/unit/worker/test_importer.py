@@ -364,7 +364,9 @@ def own(far, names, code, **files):
     return far(head + textwrap.dedent(code), **files)[0]
 
 
-def test_the_program_s_own_come_before_what_is_here(far):
+def test_the_program_s_own_come_before_what_is_here(far, monkeypatch):
+    # As in a program, which has its own; another test may have imported the library's.
+    monkeypatch.delitem(sys.modules, "statistics", raising=False)
     result = own(
         far,
         ["statistics", "this"],
