@@ -66,8 +66,8 @@ class Stream:
         # Takes from the list that are still to come before it is asked for several, after it had none.
         self._pause = self._pauses = 0
         self._watched = self._ended = False
-        # Whether some were asked for that have not come; whether some are on their way back.
-        self._asked = self._returning = False
+        # Whether some were asked for that have not come.
+        self._asked = False
         self._holding = threading.Event()
 
     def take(self, found: list[Any]) -> bool:
@@ -131,10 +131,6 @@ class Stream:
 
     def _taken(self, found: list[Any]) -> bool:
         if not self._here:
-            if self._returning:
-                # The next wait is on another link, and must not be the first there.
-                self._session.store.settle()
-                self._returning = False
             return False
         # In one step that no signal handler can divide.
         found.extend(islice(self._next, 1))
@@ -154,7 +150,7 @@ class Stream:
         messages = self._all()
         try:
             if messages:
-                self._returning = True
+                store.returning = True
                 store.cast(*self._back(messages), given=given)
         finally:
             if not given:

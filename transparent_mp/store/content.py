@@ -28,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from transparent_mp.errors import DepotError, UntrustedPayloadError
 from transparent_mp.store.depot import LARGE, Depot
 from transparent_mp.store.link import Command
+from transparent_mp.store.loading import loaded
 from transparent_mp.store.pieces import (
     Entry,
     Payload,
@@ -217,7 +218,7 @@ def _load(session: Session, key: str, first: int, into: memoryview) -> bytes:
     # One chunk by itself: neither side holds all of them twice. No more than what the sender has put there.
     parts = [into[at : at + CHUNK] for at in range(0, len(into), CHUNK)]
     gets: list[Command] = [("HGET", key, number) for number in range(first, first + len(parts))]
-    for here, get, part in zip(store.load(list(zip(gets, parts))), gets, parts):
+    for here, get, part in zip(loaded(store, list(zip(gets, parts))), gets, parts):
         if not here:
             chunk = store.ask(*get) or b""
             if len(chunk) != len(part):

@@ -24,7 +24,8 @@ AHEAD = 1
 
 
 def loaded(store: Store, wanted: Sequence[Wanted]) -> Iterator[bool]:
-    """Read one reply after the other; False for one that is no string of that length, or was lost.
+    """Read one reply after the other; False for one that is no string of that length, or was
+    lost with the connection: Store.ask() tells.
 
     `wanted`: looks, which may be repeated.
     """

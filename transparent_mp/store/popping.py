@@ -29,6 +29,8 @@ def pop(
     found: list[Reply] | None,
 ) -> list[Reply] | None:
     """See Store.pop."""
+    if store.returning:
+        settle_returning(store)
     line = store.watch()
     replies: list[Reply] = [] if found is None else found
     try:
@@ -87,6 +89,24 @@ def unblock(store: Store, line: PopLine) -> None:
             return
 
 
+def restore(store: Store, key: str, replies: Sequence[Reply]) -> None:
+    """See Store.restore."""
+    if replies and isinstance(replies[0], bytes):
+        store.returning = True
+        store.soon(("LPUSH", key, replies[0]))
+
+
+def settle_returning(store: Store) -> None:
+    """Wait until what is put back is in its list; otherwise a pop might take what is to come after it."""
+    # In this order: another thread may put something back meanwhile.
+    store.returning = False
+    try:
+        store.settle()
+    except BaseException:
+        store.returning = True
+        raise
+
+
 def put_back(store: Store, line: PopLine, key: str) -> None:
     """End the pop that is outstanding on a line, and put back what it has taken."""
     line.give_up()
@@ -94,7 +114,7 @@ def put_back(store: Store, line: PopLine, key: str) -> None:
         unblock(store, line)
     while not line.collect():
         continue
-    store.restore(key, line.answers())
+    restore(store, key, line.answers())
 
 
 class Taking:

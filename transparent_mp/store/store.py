@@ -24,12 +24,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Callable, cast
 
 from transparent_mp.errors import StoreError
 from transparent_mp.originals import original
-from transparent_mp.store import loading, popping
+from transparent_mp.store import popping
 from transparent_mp.store.admission import Admission
 from transparent_mp.store.alarm import Alarm
 from transparent_mp.store.busy import Exchange, unless_taken
@@ -94,6 +94,8 @@ class Store:
         self.ending = self._dialler.ending
         #: Round trips waited for by this process: what the budget's tests count.
         self.waits = 0
+        #: Whether something is on its way back to the head of a list, which the next pop must not overtake.
+        self.returning = False
         self._exchange = Exchange(self.ending)
 
     def admit(self, admission: Admission) -> None:
@@ -209,15 +211,13 @@ class Store:
         """`ask` for what must not wait on a connection that has silently died: see `Line.insist`."""
         return popping.unless_refused(self._call((command,), patience))[0]
 
-    def load(self, wanted: Sequence[loading.Wanted]) -> Iterator[bool]:
-        """See loading.loaded; False also for a lost connection: ask() tells."""
-        return loading.loaded(self, wanted)
-
     def settle(self) -> None:
         """Wait until the store has answered everything cast so far."""
         if self.amid() or (self._line is None and not self._later):
             return
         with self._lock, self._exchange:
+            if self._later:
+                self._turn()
             self._settle()
             self._raise_failed()
 
@@ -263,8 +263,7 @@ class Store:
 
     def restore(self, key: str, replies: Sequence[Reply]) -> None:
         """Put the element back with which those replies to a pop begin."""
-        if replies and isinstance(replies[0], bytes):
-            self.soon(("LPUSH", key, replies[0]))
+        popping.restore(self, key, replies)
 
     def finish(self, line: PopLine, timeout: float | None, looks: Looks = None) -> None:
         """Return when the pop that is outstanding has its answers, by ending it after `timeout`."""
@@ -305,8 +304,7 @@ class Store:
 
     def watch(self) -> PopLine:
         """A line for the caller alone, on whose fd it may wait."""
-        # In a child that uses the links before anybody has called `reset`, as in cast() and call(): one
-        # command on the parent's would shift its answers by one.
+        # A child that uses the links before `reset`: one command on the parent's would shift its answers.
         if self._pid != _getpid():
             self.reset()
         return self._pops.lend(self._check)

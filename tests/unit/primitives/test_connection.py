@@ -209,7 +209,7 @@ class TestMessages:
         key = two._shared.inbound
         first = own_session.store.pop(key)[0]
         assert [two.recv() for _ in range(8)] == list(range(1, 9))
-        own_session.store.cast(("LPUSH", key, first))
+        own_session.store.restore(key, [first])
         assert [two.recv(), two.recv()] == [0, 9]
 
     def test_a_message_is_for_its_side_of_its_pipe_only(self, own_session):

@@ -6,7 +6,7 @@ from typing import Any, Callable
 import pytest
 
 from transparent_mp.store.link import Link
-from transparent_mp.store.loading import Wanted
+from transparent_mp.store.loading import Wanted, loaded
 from transparent_mp.store.pops import PopLine
 from transparent_mp.store.session import OwnedSession
 from transparent_mp.store.store import Store
@@ -42,7 +42,7 @@ def wanted(key: str) -> list[Wanted]:
 
 
 def read(store: Store, looks: list[Wanted]) -> list[bytes | None]:
-    return [bytes(into) if here else None for here, (_, into) in zip(store.load(looks), looks)]
+    return [bytes(into) if here else None for here, (_, into) in zip(loaded(store, looks), looks)]
 
 
 def test_replies_are_read_to_where_they_shall_lie(session: OwnedSession, key: str) -> None:
@@ -61,7 +61,7 @@ def test_the_next_is_asked_for_before_the_first_is_used(
         real(link, commands)
 
     monkeypatch.setattr(Link, "send", noting)
-    replies = session.store.load(wanted(key))
+    replies = loaded(session.store, wanted(key))
     assert next(replies)
     assert sent == [0, 1]
     assert list(replies) == [True, True]
@@ -82,7 +82,7 @@ def test_what_is_no_string_of_that_length_is_not_there(session: OwnedSession, ke
 def test_what_is_lost_with_its_connection_is_not_there_and_the_store_goes_on(
     session: OwnedSession, key: str, lent: list[PopLine], lose: Callable[..., None]
 ) -> None:
-    replies = session.store.load(wanted(key))
+    replies = loaded(session.store, wanted(key))
     assert next(replies)
     lose(lent[-1])
     assert list(replies)[-1] is False
@@ -108,7 +108,7 @@ def test_what_a_signals_handler_raises_leaves_no_reply_for_another(
     def interrupted(*_: Any) -> bool:
         raise KeyboardInterrupt
 
-    replies = session.store.load(looks)
+    replies = loaded(session.store, looks)
     if where == "in a read":
         with monkeypatch.context() as patch:
             patch.setattr(Link, "read_large", interrupted)
@@ -123,7 +123,7 @@ def test_what_a_signals_handler_raises_leaves_no_reply_for_another(
 
 
 def test_who_sends_meanwhile_is_not_held_up(session: OwnedSession, key: str) -> None:
-    replies = session.store.load(wanted(key))
+    replies = loaded(session.store, wanted(key))
     assert next(replies)
     sender = threading.Thread(target=session.store.call, args=(("PING",),))
     sender.start()
@@ -133,4 +133,4 @@ def test_who_sends_meanwhile_is_not_held_up(session: OwnedSession, key: str) -> 
 
 
 def test_nothing_is_read_where_nothing_is_wanted(session: OwnedSession) -> None:
-    assert list(session.store.load([])) == []
+    assert list(loaded(session.store, [])) == []

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from transparent_mp.errors import StoreError, StoreReplyError
+from transparent_mp.store.pops import PopLine
 from transparent_mp.store.session import OwnedSession
 from transparent_mp.store.store import OWED_MAX, Store
 
@@ -92,6 +93,34 @@ def test_a_pop_that_an_exception_ends_takes_nothing(store: Store) -> None:
         signal.signal(signal.SIGALRM, before)
     store.call(("RPUSH", "list", "there"))
     assert store.pop("list", 5) == [b"there"]
+
+
+def test_what_is_put_back_is_there_before_the_next_pop_is_sent(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes back on another link, and which of two a server reads first nobody knows."""
+    on_its_way: list[int] = []
+    stock = PopLine.pop
+
+    def pop(line: PopLine, *args: Any) -> None:
+        assert store._line is not None
+        on_its_way.append(len(store._line.kept) + len(store._later))
+        stock(line, *args)
+
+    monkeypatch.setattr(PopLine, "pop", pop)
+    store.call(("RPUSH", "list", "a", "b", "c"))
+    store.restore("list", store.pop("list") or ())
+    assert store.pop("list") == [b"a"]
+    with monkeypatch.context() as patch:
+        # Another thread is in the middle of something: it will send it.
+        patch.setattr(store, "_flush", lambda: None)
+        store.restore("list", [b"a"])
+        assert len(store._later) == 1
+    assert store.pop("list") == [b"a"]
+    waits = store.waits
+    assert store.pop("list") == [b"b"]
+    assert store.waits == waits + 1
+    assert on_its_way == [0, 0, 0, 0]
 
 
 def test_a_pop_without_its_own_list_raises(store: Store) -> None:
