@@ -14,6 +14,7 @@ import pytest
 
 from transparent_mp.primitives import executor as module
 from transparent_mp.primitives.executor import CallQueue, CallResults, init, wait_result
+from transparent_mp.primitives.outstanding import Outstanding
 from transparent_mp.primitives.queues import SimpleQueue
 
 pytestmark = pytest.mark.usefixtures("ours")
@@ -258,17 +259,19 @@ def ended():
         end.close()
 
 
-def test_what_an_ended_process_has_sent_comes_before_its_end(executor, ended):
+def test_what_an_ended_process_has_sent_comes_before_its_end(executor, ended, monkeypatch):
     processes, wakeup = ended
     executor.put(1, 2)
     executor.run(1, 2)
-    for number in (1, 2):
-        # Its pop is sent only when its end is known.
-        assert executor.results.at_hand or executor.results.alone_tells(wakeup, processes)
-        found = executor.results.get() if executor.results.at_hand else executor.results.recv()
-        assert found.work_id == number
-    executor.put(3)
-    assert not executor.results.alone_tells(wakeup, processes)
+    with monkeypatch.context() as patch:
+        # Its pop is sent only when its end is known, and what that brings is not here yet.
+        patch.setattr(Outstanding, "wait", lambda *_: [(processes[7].sentinel, select.POLLIN)])
+        for number in (1, 2):
+            assert executor.results.at_hand or executor.results.alone_tells(wakeup, processes)
+            found = executor.results.get() if executor.results.at_hand else executor.results.recv()
+            assert found.work_id == number
+        executor.put(3)
+        assert not executor.results.alone_tells(wakeup, processes)
     executor.run(3)
     assert executor.readable(20)
     # Both are there: the stock takes the result first.
