@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from multiprocessing import connection
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -46,15 +46,19 @@ def late(
     there.send("sent")
     # It has arrived: this comes after it, and its answer is seen.
     session.store.settle()
-    held = here._shared.inbound.encode()
-
-    def asked(_port: int, upward: bool, data: bytes) -> None:
-        if upward and b"LLEN" in data and held in data:
-            proxy.release()
-
-    proxy.watch = asked
+    proxy.watch = _until_asked(proxy, here._shared.inbound)
     assert connection.wait([watch.line.fileno()], 0) == []
     return here, there
+
+
+def _until_asked(proxy: Proxy, key: str) -> Callable[[int, bool, bytes], None]:
+    """Lets go of what is held when the store is asked how much is in that list."""
+
+    def look(_port: int, upward: bool, data: bytes) -> None:
+        if upward and b"LLEN" in data and key.encode() in data:
+            proxy.release()
+
+    return look
 
 
 def _port(fd: int) -> int:
@@ -156,13 +160,7 @@ def test_an_end_of_a_process_is_told_of_after_what_a_pop_that_is_outstanding_bri
     proxy.hold(_port(pop.fileno()))
     ends[1].send("sent")
     session.store.settle()
-    taken = pop._line.taken.encode()
-
-    def asked(_port: int, upward: bool, data: bytes) -> None:
-        if upward and b"LLEN" in data and taken in data:
-            proxy.release()
-
-    proxy.watch = asked
+    proxy.watch = _until_asked(proxy, pop._line.taken)
     assert pop.silent()
     watching.caught_up(session.store)
     assert not pop.silent()

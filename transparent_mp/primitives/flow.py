@@ -120,8 +120,7 @@ class Flow:
 
     def wait(self) -> None:
         """Return when the window is open. Raises BrokenPipeError when nobody can take anything any more."""
-        share = self._share
-        if self._bytes <= WINDOW * share and self._messages <= MESSAGES * share:
+        if not self._full():
             return
         if self._pid != os.getpid():
             self._begin()

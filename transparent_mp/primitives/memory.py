@@ -130,7 +130,7 @@ class Engine:
 
         `riders`: those of the lock that is released. `given`: as Store.cast.
         """
-        store = (self._session or sessions.current()).store
+        store = self._current().store
         try:
             publication = self.publish(riders)
             releasing = together(*publication, *commands) if publication else commands
@@ -360,7 +360,7 @@ class Engine:
             after = replica.merge(answer, after)
 
     def _adopt(self) -> Session:
-        session = self._session or sessions.current()
+        session = self._current()
         if self._inherited:
             self._inherited = False
             for replica in self._replicas():

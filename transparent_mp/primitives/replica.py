@@ -232,7 +232,10 @@ class Replica:
             answer = [0, blocks[0]] if len(blocks) == 1 else _numbered(blocks)
             diff.check(answer, len(self._view))
             merging = self._merging()
-            merging.block(*answer) if len(answer) == 2 else merging.all(answer)
+            if len(answer) == 2:
+                merging.block(*answer)
+            else:
+                merging.all(answer)
         if version > self.known and version >= self._seen:
             self._seen = self.known = version
         return news

@@ -95,10 +95,8 @@ def together(*commands: Command) -> Sequence[Command]:
 @lru_cache(maxsize=1)
 def _both() -> dict[tuple[Arg, Arg], str]:
     """Digests of two scripts, and that of the one that does what both do; the second has two arguments."""
-    names, digest = (
-        (("publish", "release"), ("publish", "push")),
-        {name: sha for name, (_, sha) in _scripts().items()},
-    )
+    digest = {name: sha for name, (_, sha) in _scripts().items()}
+    names = ("publish", "release"), ("publish", "push")
     return {(digest[one], digest[two]): digest[f"{one}_{two}"] for one, two in names}
 
 

@@ -12,25 +12,17 @@ from __future__ import annotations
 import contextlib
 import socket
 
-import hiredis
-
 from transparent_mp.errors import StoreError
 from transparent_mp.hidden import Address
 from transparent_mp.store.connect import connect
-from transparent_mp.store.link import Command, from_handler
+from transparent_mp.store.link import from_handler
 
 #: One read of answers.
 _READ = 4096
 
 
-def packed(command: Command) -> bytes:
-    """What is said: a command."""
-    words = (str(word) if isinstance(word, int) else word for word in command)
-    return bytes(hiredis.pack_command(tuple(words)))
-
-
 def numbered(words: bytes, blank: int, number: int) -> bytes:
-    """The same with one number in the place of another, which stands in it once."""
+    """A packed command with one number in the place of another, which stands in it once."""
     return words.replace(_word(blank), _word(number))
 
 

@@ -32,11 +32,12 @@ from transparent_mp.primitives import ahead, held, lifetime, memory, pids, shari
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import decode, encode, pair
 from transparent_mp.ship.served import sees_the_same
+from transparent_mp.store.commands import packed
 from transparent_mp.store.content import pack
 from transparent_mp.store.link import Arg
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session, approach, begin, join, new_id
-from transparent_mp.store.telling import Telling, numbered, packed
+from transparent_mp.store.telling import Telling, numbered
 from transparent_mp.worker import orders, preload, surroundings
 from transparent_mp.worker.files import state as files
 from transparent_mp.worker.programs import Program

@@ -505,6 +505,19 @@ def client(store_session, monkeypatch, until):
 
 
 @pytest.fixture
+def key(own_session):
+    """Of a list."""
+    key = own_session.keys.object(new_id(), "q0")
+    yield key
+    own_session.store.call(("DEL", key))
+
+
+@pytest.fixture
+def push(own_session, key):
+    return lambda *elements: own_session.store.call(("RPUSH", key, *elements))
+
+
+@pytest.fixture
 def pool(player, pickled):
     # Not for those who need none: it imports what a pool is made of.
     from tests.unit.primitives.test_tasks import Pool

@@ -8,16 +8,8 @@ import pytest
 
 from transparent_mp.primitives import watching
 from transparent_mp.primitives.outstanding import Outstanding
-from transparent_mp.store.session import new_id
 
 LONG = 20
-
-
-@pytest.fixture
-def key(own_session):
-    key = own_session.keys.object(new_id(), "q0")
-    yield key
-    own_session.store.call(("DEL", key))
 
 
 @pytest.fixture
@@ -25,11 +17,6 @@ def pop(own_session, key):
     pop = Outstanding(own_session.store, key)
     yield pop
     pop.close()
-
-
-@pytest.fixture
-def push(own_session, key):
-    return lambda *elements: own_session.store.call(("RPUSH", key, *elements))
 
 
 def readable(pop, timeout=0.0, then=()):

@@ -7,17 +7,9 @@ import pytest
 
 from transparent_mp.errors import StoreReplyError
 from transparent_mp.primitives.watching import State, Watch
-from transparent_mp.store.session import new_id
 
 SHORT = 0.05
 LONG = 20
-
-
-@pytest.fixture
-def key(own_session):
-    key = own_session.keys.object(new_id(), "q0")
-    yield key
-    own_session.store.call(("DEL", key))
 
 
 @pytest.fixture
@@ -25,11 +17,6 @@ def watch(own_session, key):
     watch = Watch(own_session.store, key)
     yield watch
     watch.close()
-
-
-@pytest.fixture
-def push(own_session, key):
-    return lambda *elements: own_session.store.call(("RPUSH", key, *elements))
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import socket
 
 import pytest
 
+from transparent_mp.store.commands import packed
 from transparent_mp.store.session import OwnedSession
-from transparent_mp.store.telling import Telling, numbered, packed
+from transparent_mp.store.telling import Telling, numbered
 
 #: Seconds: the end of what hangs.
 LIMIT = 60.0

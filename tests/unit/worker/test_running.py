@@ -10,7 +10,8 @@ from typing import Callable
 
 import pytest
 
-from transparent_mp.store.telling import Telling, packed
+from transparent_mp.store.commands import packed
+from transparent_mp.store.telling import Telling
 from transparent_mp.worker import running as running_module
 from transparent_mp.worker.running import Running, reap
 
