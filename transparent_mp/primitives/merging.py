@@ -6,7 +6,6 @@ It does not know where the blocks come from, nor which versions they are of.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from transparent_mp.primitives import bulk, diff
@@ -15,19 +14,25 @@ from transparent_mp.primitives.diff import BLOCK
 from transparent_mp.primitives.parts import Part, blocks
 from transparent_mp.primitives.twins import LargeTwin, SmallTwin
 
+#: Bytes of a block up to which only those that differ are written, whether a thread is alone or not. More:
+#: their runs cost more than it does to find out.
+LITTLE = 512
 
-@dataclass
+
 class Merging:
-    """One merge. `away`: parts of ours that it may be older than."""
+    """One merge."""
 
-    view: memoryview
-    twin: SmallTwin | LargeTwin
-    away: Iterable[Part]
-    #: Whether nobody has the memory yet, and it is zeros.
-    fresh: bool
+    __slots__ = ("_alone", "away", "fresh", "twin", "view")
 
-    def __post_init__(self) -> None:
-        self._alone = is_alone()
+    def __init__(
+        self, view: memoryview, twin: SmallTwin | LargeTwin, away: Iterable[Part], *, fresh: bool
+    ) -> None:
+        """`away`: parts of ours that it may be older than. `fresh`: nobody has the memory, which is zeros."""
+        self.view = view
+        self.twin = twin
+        self.away = away
+        self.fresh = fresh
+        self._alone: bool | None = None
 
     def all(self, answer: list[Any]) -> None:
         """Blocks and their bytes, in no order; those of a tract together."""
@@ -67,7 +72,13 @@ class Merging:
             # What was changed here meanwhile stays, and the rest is so already.
             return
         kept = busy.to_bytes(size, "little") if busy else b""
-        self.twin.set(block, diff.merge(view, old, theirs, kept, self._alone))
+        alone = size > LITTLE and self._is_alone()
+        self.twin.set(block, diff.merge(view, old, theirs, kept, alone))
+
+    def _is_alone(self) -> bool:
+        if self._alone is None:
+            self._alone = is_alone()
+        return self._alone
 
     def _tract(self, first: int, data: bytes, away: set[int], numpy: Any) -> None:
         stop = first - (-len(data) // BLOCK)
@@ -78,7 +89,7 @@ class Merging:
 
     def _span(self, first: int, stop: int, theirs: bytes, numpy: Any) -> bool:
         """Neighbouring blocks at once; False where that is of no use."""
-        same = (self._alone or self.fresh) and self.twin.same(first, stop)
+        same = (self.fresh or self._is_alone()) and self.twin.same(first, stop)
         if not same and numpy is None:
             return False
         view = self.view[first * BLOCK : first * BLOCK + len(theirs)]

@@ -38,6 +38,10 @@ _STOCK = _Pickler.dumps.__func__
 
 _SIZED = frozenset((bytes, str))
 _PLAIN = frozenset((int, float, bool, type(None), *_SIZED))
+_BOXES = frozenset((tuple, list, dict))
+#: How deep, and how many things of how many bytes each, a message is looked through for what is not plain.
+#: More: longer where there is such a thing.
+DEPTH, FEW, LITTLE = 3, 8, 512
 
 
 class _Written(list):  # type: ignore[type-arg]
@@ -59,19 +63,35 @@ def dumps(obj: Any) -> Payload:
     """`ForkingPickler.dumps`, in pieces when it is large."""
     if _Pickler.dumps.__func__ is not _STOCK:
         return _Pickler.dumps(obj)  # type: ignore[no-any-return]
-    if obj.__class__ in _PLAIN and (obj.__class__ not in _SIZED or len(obj) < APART):
-        # What no reducer is asked for; without a table of these, for which a pickler takes longer.
+    kind = obj.__class__
+    if (kind in _PLAIN and (kind not in _SIZED or len(obj) < APART)) or (
+        kind in _BOXES and _is_plain(obj, DEPTH)
+    ):
+        # Without a table of reducers, for which a pickler takes longer.
         return pickle.dumps(obj)
     written, apart = _Written(), _Apart()
     pickler = _Pickler(written)
-    kind = getattr(sys.modules.get("numpy"), "ndarray", None)
-    if kind is not None:
+    arrays = getattr(sys.modules.get("numpy"), "ndarray", None)
+    if arrays is not None:
         # What was registered for arrays keeps its say.
-        pickler.dispatch_table.setdefault(kind, apart.reduce)
+        pickler.dispatch_table.setdefault(arrays, apart.reduce)
     pickler.dump(obj)
     if len(written) == 1 and not apart.found:
         return written[0]  # type: ignore[no-any-return]
     return _in_pieces(written, apart.found)
+
+
+def _is_plain(obj: Any, depth: int) -> bool:
+    """Whether no reducer is asked for anything in it, and all is small."""
+    kind = obj.__class__
+    if kind in _PLAIN:
+        return kind not in _SIZED or len(obj) < LITTLE
+    if kind not in _BOXES or not depth or len(obj) > FEW:
+        return False
+    for one in obj:
+        if not _is_plain(one, depth - 1):
+            return False
+    return kind is not dict or _is_plain([*obj.values()], depth)
 
 
 def loads(content: Payload) -> Any:

@@ -229,12 +229,10 @@ class Replica:
             self._unsent.clear()
         self._quiet = 0 if news else self._quiet + 1
         if news:
-            answer = _numbered(blocks)
+            answer = [0, blocks[0]] if len(blocks) == 1 else _numbered(blocks)
             diff.check(answer, len(self._view))
-            if len(blocks) == 1:
-                self._merging().block(0, blocks[0])
-            else:
-                self._merging().all(answer)
+            merging = self._merging()
+            merging.block(*answer) if len(answer) == 2 else merging.all(answer)
         if version > self.known and version >= self._seen:
             self._seen = self.known = version
         return news
@@ -330,7 +328,7 @@ class Replica:
         return found
 
     def _merging(self) -> Merging:
-        return Merging(self._view, self._twin, self._away, self.fresh)
+        return Merging(self._view, self._twin, self._away, fresh=self.fresh)
 
     def _command(
         self, session: Session, entries: list[Entry], thread: int, first: int

@@ -14,6 +14,7 @@ from transparent_mp.primitives.flow import Flow
 from transparent_mp.primitives.sent import Sent
 from transparent_mp.primitives.streaming import Stream
 from transparent_mp.primitives.watching import Watch
+from transparent_mp.store.scripts import script
 
 
 class Shared:
@@ -27,6 +28,7 @@ class Shared:
         "inbound",
         "outbound",
         "peers",
+        "push",
         "sent",
         "stream",
         "watch",
@@ -44,6 +46,8 @@ class Shared:
         self.early: Early | None = None
         #: For one of a queue, from which messages are taken one after the other.
         self.stream: Stream | None = None
+        #: What sends a message there, but for the message.
+        self.push = script("push", (self.peers, self.outbound), (str(sessions.current().ttl),))
         self.flow = Flow(sessions.current(), self.outbound, self.peers, keys.object(hold.oid, f"h{side}"))
         self.sent = Sent()
         #: Whether it is known that contents lie beside this object's messages.

@@ -160,7 +160,8 @@ class Link:
         return bool(self.arrived) or self._reader.has_data()
 
     def _readable(self, timeout: float | None) -> bool:
-        return bool(self.spin.wait(self._poller(), timeout))
+        poll = self._poll or self._poller()
+        return bool(self.spin.wait(poll, timeout) if timeout != 0 else poll.poll(0))
 
     def _poller(self) -> select.poll:
         if self._poll is None:
@@ -184,10 +185,14 @@ class Link:
 
     def pull(self, timeout: float = 0.0) -> None:
         """Read what is there into `arrived`; while that is empty, wait up to `timeout` seconds for more."""
-        self._parse()
-        while self._readable(0.0 if self.arrived else timeout):
-            self._fill()
+        if self._reader.has_data():
             self._parse()
+        more = True
+        while more and self._readable(0.0 if self.arrived else timeout):
+            # What did not fill the room was all that there is.
+            full = self._fill()
+            self._parse()
+            more = full or not self.arrived
 
     def hang_up(self) -> None:
         """End the connection for whoever waits on it, in another thread."""
@@ -216,12 +221,15 @@ class Link:
         self.usable = False
         self._sock.close()
 
-    def _fill(self) -> None:
+    def _fill(self) -> bool:
+        """Read what is there; whether there may be more."""
         data = self._receive(self._read_size)
         self._reader.feed(data)
         self.usable = True
-        if len(data) == self._read_size:
+        full = len(data) == self._read_size
+        if full:
             self._read_size = READ_LARGE
+        return full
 
     def _receive(self, most: int) -> bytes:
         """What is there; a reply is torn until _feed() has it."""

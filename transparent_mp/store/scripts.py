@@ -21,6 +21,7 @@ from transparent_mp.store.link import Arg, Command
 _AS_IT_IS = ("admit", "done", "drained", "end_session", "fetch")
 #: What the arguments of a step end with where it is not one of a line; `line` puts its own in the place.
 NO_LINE = ("", "0")
+_END = -len(NO_LINE)
 #: Where `once` takes in a script.
 _BODY = "--@body"
 
@@ -68,6 +69,11 @@ def script(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:
     end = () if name in _AS_IT_IS else NO_LINE
     # What is text already need not be spelled when it is sent.
     return ("EVALSHA", _scripts()[name][1], str(len(keys)), *keys, *args, *end)
+
+
+def with_word(command: Command, word: Arg) -> Command:
+    """The command that runs a script of a line with one argument more."""
+    return (*command[:_END], word, *NO_LINE)
 
 
 def together(*commands: Command) -> Sequence[Command]:

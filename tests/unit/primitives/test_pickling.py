@@ -34,10 +34,28 @@ class Sub(np.ndarray):
     """A program's own kind of array."""
 
 
-@pytest.mark.parametrize("value", [1, "text", (1, [2], {3: None}), b"x" * 100, pytest.param])
+PLAIN = [1, "text", (1, [2], {3: None}), b"x" * 100, ("step", {"a": [0.5, b"x" * 100]}), [], ((), {}, None)]
+NESTED = ((((("deep",),),),),)
+
+
+@pytest.mark.parametrize("value", [*PLAIN, list(range(9)), ["x" * 512], NESTED, (pytest.param,)])
 def test_what_is_small_is_the_pickle_that_it_always_was(value):
     assert dumps(value) == ForkingPickler.dumps(value)
     assert loads(dumps(value)) == value
+
+
+def test_for_what_is_plain_no_table_of_reducers_is_made(monkeypatch):
+    monkeypatch.setattr(ForkingPickler, "__init__", None)
+    for value in PLAIN:
+        assert loads(dumps(value)) == value
+    for value in (pytest.param, (1, pytest.param), {"a": {1}}, ["x" * 512]):
+        with pytest.raises(TypeError):
+            dumps(value)
+
+
+@pytest.mark.parametrize("value", [{"frames": [b"x" * APART]}, ("y" * APART, 1)])
+def test_what_is_large_within_it_is_a_piece(value):
+    assert isinstance(dumps(value), Pieces)
 
 
 @pytest.mark.parametrize(
