@@ -29,7 +29,7 @@ import weakref
 from multiprocessing import connection, context
 from typing import Any, Callable
 
-from transparent_mp.primitives import memory, pickling
+from transparent_mp.primitives import groups, memory, pickling, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.repeated import Repeated
 from transparent_mp.primitives.taking import Taker, taken_keys
@@ -50,8 +50,32 @@ MESSAGES = 8192
 #: Tasks for each process that are put in any case: one that it runs and one that lies ready.
 EACH = 2
 
+#: Short tasks in one message at most, and parts for each process into which those of a write are divided at
+#: least. Larger groups: fewer messages; more parts: processes are as busy when tasks are not alike.
+GROUP, PARTS = 32, 2
+#: Bytes of a task that may go in one. Larger: groups that are parted are longer, twice.
+SMALL = 512
+
 #: What a task is known by, to its pool.
 Name = Any
+
+
+class _Open:
+    """A task that was put and has no result."""
+
+    __slots__ = ("names", "place", "size", "tag")
+
+    def __init__(self, size: int, names: bool) -> None:
+        self.size = size
+        #: Whether it may name what other tasks have brought.
+        self.names = names
+        # Of its message, as soon as it has one, and its place there.
+        self.tag = b""
+        self.place = 0
+
+    @property
+    def reference(self) -> bytes:
+        return groups.reference(self.tag, self.place)
 
 
 class Reader(enum.Enum):
@@ -85,13 +109,20 @@ class TaskQueue:
         self._holds_back = holds_back
         self._first: list[Command] = []
         self._messages: list[bytes] = []
+        #: Tasks behind these that may go in a group: pickles, and what is open of each.
+        self._short: list[tuple[bytes, _Open]] = []
         self._since = 0.0
         self._held = HELD
         self._bytes = 0
-        self._changed = threading.Condition(threading.Lock())
-        #: Tasks without a result: name -> tag and size of the message.
-        self._open: dict[Name, tuple[bytes, int]] = {}
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        #: Whether a put waits for that.
+        self._waits = False
+        #: Tasks without a result.
+        self._open: dict[Name, _Open] = {}
         self._open_bytes = 0
+        #: How many results came together of late; at most GROUP.
+        self._together = 0
         #: Processes that take, by the names of their lists.
         self._takers: set[str] = set()
         # Moved with the lock of `_changed` held; what the thread is called by.
@@ -124,7 +155,9 @@ class TaskQueue:
         if self.too_many():
             self.flush()
             with self._changed:
+                self._waits = True
                 self._changed.wait_for(lambda: not self.too_many())
+                self._waits = False
 
     def add(self, task: Any, *, caller_reads: bool = False) -> None:
         """Put a task however many there are. `caller_reads`: the caller would read its result."""
@@ -137,18 +170,26 @@ class TaskQueue:
         if isinstance(content, Pieces) and name is not None:
             stored, content = self._repeated.named(sessions.current(), name, content)
             size = content.own
-        first, message = self.ours.packed(content)
+        known = _Open(size, type(content) is Pieces)
         if name is not None:
-            with self._changed:
-                self._has_to_read(caller=caller_reads and not self._open)
-                self._open[name] = message[:TAG], size
+            with self._lock:
+                if self._reader is Reader.WAITS:
+                    self._has_to_read(caller=caller_reads and not self._open)
+                self._open[name] = known
                 self._open_bytes += size
-        self._first += (*stored, *first)
-        self._messages.append(message)
+        if size <= SMALL and name is not None and type(content) is bytes:
+            self._first += sharing.carriage(sessions.current(), shared.hold.oid)
+            self._short.append((content, known))
+        else:
+            self._put_together()
+            first, message = self.ours.packed(content)
+            known.tag = message[:TAG]
+            self._first += (*stored, *first)
+            self._messages.append(message)
         self._bytes += len(content)
         now = time.monotonic()
         # The first of a burst goes at once, since processes wait for it; so does what ends one.
-        enough = len(self._messages) >= BURST or self._bytes > WINDOW // 16
+        enough = len(self._messages) + len(self._short) >= BURST or self._bytes > WINDOW // 16
         if enough or name is None or now - self._since >= self._held:
             held = min(HELD_MOST, 2 * self._held)
             self.flush(now)
@@ -157,6 +198,7 @@ class TaskQueue:
     def flush(self, now: float = 0.0) -> None:
         """Send what was put; a burst ends here."""
         self._held = HELD
+        self._put_together()
         if not self._messages:
             return
         first, messages = self._first, self._messages
@@ -167,15 +209,44 @@ class TaskQueue:
         push = script("push", (shared.peers, shared.outbound), (session.ttl, *messages))
         memory.cast(*first, push, on_reply=shared.sent)
 
+    def came_together(self, results: int) -> None:
+        """So many results were sent at once: their process had taken the tasks together, being short."""
+        self._together = min(GROUP, max(results, self._together)) if results > 1 else self._together // 2
+
+    def _put_together(self) -> None:
+        """Make messages of the tasks that may go in groups."""
+        short, self._short = self._short, []
+        # Each process is to have some of them.
+        each = min(GROUP, self._together, len(short) // (PARTS * max(1, len(self._takers))))
+        if each < 2:
+            for content, known in short:
+                _, message = self.ours.packed(content)
+                known.tag = message[:TAG]
+                self._messages.append(message)
+            return
+        session, shared = sessions.current(), self.ours._shared
+        for begin in range(0, len(short), each):
+            group = short[begin : begin + each]
+            pickles = [content for content, _ in group]
+            if len(group) == 1:
+                _, message = self.ours.packed(pickles[0])
+            else:
+                message = groups.sealed(session, shared.outbound, shared.hold.numbers, pickles)
+            for place, (_, known) in enumerate(group):
+                known.tag, known.place = message[:TAG], place
+            self._messages.append(message)
+
     def has_result(self, name: Name) -> bool:
         """The result of a task has come; False when it had one."""
-        with self._changed:
-            _, size = self._open.pop(name, (b"", -1))
-            if size < 0:
+        with self._lock:
+            known = self._open.pop(name, None)
+            if known is None:
                 return False
-            self._open_bytes -= size
-            self._changed.notify()
-        self._repeated.done(name)
+            self._open_bytes -= known.size
+            if self._waits:
+                self._changed.notify()
+        if known.names:
+            self._repeated.done(name)
         return True
 
     def await_any(self) -> None:
@@ -222,9 +293,9 @@ class TaskQueue:
         session, shared = sessions.current(), self.ours._shared
         taken = taken_keys(session.keys, shared.hold.oid, taker)
         keys = shared.outbound, *taken, session.keys("keys")
-        tags = session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished))))
+        begun = session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished))))
         with self._changed:
-            return [name for name, (known, _) in self._open.items() if known in tags] if tags else []
+            return [name for name, known in self._open.items() if known.reference in begun] if begun else []
 
     def answer(self, result: Any) -> None:
         """Push a result that no process of the pool can; None is the end."""

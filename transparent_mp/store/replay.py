@@ -41,11 +41,22 @@ class Numbers:
 
     def next(self, uid: str) -> bytes:
         """One that was never given out. `uid`: of this process, in which a forked child differs."""
+        stream = self._of(uid)
+        return _LAYOUT.pack(stream[1], next(stream[2]))
+
+    def several(self, uid: str, count: int) -> bytes:
+        """The first of so many, one after the other; for who alone sends from there."""
+        stream = self._of(uid)
+        first = next(stream[2])
+        self._stream = (uid, stream[1], itertools.count(first + count))
+        return _LAYOUT.pack(stream[1], first)
+
+    def _of(self, uid: str) -> tuple[str, bytes, itertools.count[int]]:
         stream = self._stream
         if stream[0] != uid:
             # Of two threads here at once each uses its own.
             stream = self._stream = (uid, os.urandom(8), itertools.count())
-        return _LAYOUT.pack(stream[1], next(stream[2]))
+        return stream
 
 
 class Seen:
@@ -56,9 +67,10 @@ class Seen:
     def __init__(self) -> None:
         self._streams: dict[bytes, _Had] = {}
 
-    def first(self, number: bytes | memoryview) -> bool:
-        """Whether this is the first time for that number."""
+    def first(self, number: bytes | memoryview, further: int = 0) -> bool:
+        """Whether this is the first time for that number, or the one so much further in its stream."""
         stream, count = _LAYOUT.unpack(number)
+        count += further
         with _Guard.lock:
             had = self._streams.get(stream)
             if had is None:
