@@ -6,8 +6,7 @@
     REST          the pickles of all its tasks (`several`)
 
 A task is known by its message's tag and its place there; one that travels by itself has place 0. Its number
-is as much behind NUMBER as its place, and is looked at when it begins: whatever is written in FIRST and END,
-a process begins none twice.
+is as much behind NUMBER as its place: whatever is written in FIRST and END, a process begins none twice.
 
 Which tasks go together `tasks` decides, and when they part `taking` does.
 """
@@ -94,7 +93,7 @@ class Ahead:
     def begin(self, seen: Seen) -> tuple[Payload, bool]:
         """The next task, of which there is one: its pickle, or its message, if it came by itself.
 
-        Raises UntrustedPayloadError for a group's that this session has not made, or that was begun before.
+        Raises UntrustedPayloadError for a group not made by this session, or that came before.
         """
         if self._place + 1 < self._end:
             self._place += 1
@@ -104,30 +103,26 @@ class Ahead:
             self._message += 1
             if message[_KIND_AT:_RANGE_AT] != _KIND:
                 return message, True
-            self._open(message)
-        if not seen.first(self._number, self._place):
-            raise UntrustedPayloadError(
-                f"a task at {self._list!r} was received before: something else has put it there again, with "
-                "access to this Redis; it was not run"
-            )
+            self._open(message, seen)
         return self._pickles[self._place], False
 
     def begun(self) -> Where:
         """The task that begin() has answered last."""
         return self._tag, self._message, self._place
 
-    def forget(self, keep: int = 0) -> int:
+    def forget(self, seen: Seen, keep: int = 0) -> int:
         """Have no more than that many, or than can be parted from the rest; how many are others' then."""
         surplus = len(self) - keep
         forgotten = 0
         while self._messages and forgotten + length(self._messages[-1]) <= surplus:
             forgotten += length(self._messages.pop())
         if not self._messages and forgotten < surplus:
-            self._end -= surplus - forgotten
+            end, self._end = self._end, self._end - (surplus - forgotten)
+            seen.put_back(self._number, self._end, end)
             forgotten = surplus
         return forgotten
 
-    def _open(self, message: bytes) -> None:
+    def _open(self, message: bytes, seen: Seen) -> None:
         first, end = _RANGE.unpack_from(message, _RANGE_AT)
         self._place = first
         view = memoryview(message)
@@ -138,5 +133,10 @@ class Ahead:
             raise UntrustedPayloadError(
                 f"a message at {self._list!r} stands for tasks {first} to {end} of {len(self._pickles)}: "
                 "something else writes to this Redis under our keys"
+            )
+        if not seen.all_first(self._number, first, end):
+            raise UntrustedPayloadError(
+                f"tasks at {self._list!r} were received before: something else has put them there again, "
+                "with access to this Redis; they were not run"
             )
         self._end = end

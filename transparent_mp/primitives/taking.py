@@ -72,6 +72,7 @@ class Taker:
         shared = end._shared
         self._session = session
         self._list = shared.inbound
+        self._seen = shared.hold.seen
         self._taken, self._begins = taken_keys(session.keys, shared.hold.oid, name)
         self._untold = untold.own()
         if self._untold is not None:
@@ -122,7 +123,7 @@ class Taker:
         content, alone = task
         if alone:
             session = self._session
-            content = unpack(session, self._list, content, self._end._shared.hold.seen)  # type: ignore[arg-type]
+            content = unpack(session, self._list, content, self._seen)  # type: ignore[arg-type]
             content = repeated.whole(session, content)
         return pickling.loads(content)
 
@@ -183,7 +184,7 @@ class Taker:
             self._send_held()
             self._send()
             with self._lock:
-                self._ahead.forget()
+                self._ahead.forget(self._seen)
             self._give_back(stay=int(self._begun))
 
     def _next(self) -> tuple[Payload, bool] | None:
@@ -192,7 +193,7 @@ class Taker:
             if not self._ahead:
                 return None
             self._begun = True
-            return self._ahead.begin(self._end._shared.hold.seen)
+            return self._ahead.begin(self._seen)
 
     def _send(self) -> None:
         """Send the result that was to go with the next question for tasks."""
@@ -249,7 +250,7 @@ class Taker:
         task = self._next()
         assert task is not None
         with self._lock:
-            surplus = self._ahead.forget(self._several() - 1)
+            surplus = self._ahead.forget(self._seen, self._several() - 1)
         if surplus:
             # Whoever put the group thought of shorter tasks.
             self._give_back(surplus)
@@ -324,7 +325,7 @@ class Taker:
                         self._holding.clear()
                     if number != self._number:
                         continue
-                    count = self._ahead.forget()
+                    count = self._ahead.forget(self._seen)
                 # Whoever runs the task meets the same trouble.
                 with contextlib.suppress(OSError):
                     self._send_held()

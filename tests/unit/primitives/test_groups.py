@@ -131,7 +131,7 @@ def test_who_has_given_the_rest_back_may_take_it_again(pool, together):
     together(0, 1, 2, 3)
     assert pool.first.get() == 0
     taker = pool.first.taker
-    pool.first.player(taker._give_back, taker._ahead.forget())
+    pool.first.player(taker._give_back, taker._ahead.forget(taker._seen))
     pool.first.done(0)
     assert [pool.first.get()] == [1]
     pool.first.done(1)
@@ -287,10 +287,10 @@ def test_one_that_was_changed(message, at):
 def test_it_is_forgotten_from_behind(message):
     message.ahead.extend([message.bytes, message.part(0, 1)])
     message.begin()
-    assert message.ahead.forget(keep=2) == 1
-    assert message.ahead.forget(keep=1) == 1
+    assert message.ahead.forget(message.seen, 2) == 1
+    assert message.ahead.forget(message.seen, 1) == 1
     assert len(message.ahead) == 1
-    assert message.ahead.forget() == 1
+    assert message.ahead.forget(message.seen) == 1
     assert not message.ahead
 
 
