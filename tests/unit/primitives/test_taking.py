@@ -36,7 +36,8 @@ def test_the_pool_is_gone(pool):
             pool.first.get()
 
 
-def test_no_process_takes_more_than_its_share(pool):
+def test_no_process_takes_more_than_its_share(pool, monkeypatch):
+    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
     second = pool.process()
     pool.first.many(100)
     pool.put(*range(10))
