@@ -99,6 +99,35 @@ def test_modules_are_not_imported_by_each_of_them(program: Start) -> None:
     assert gone(template, 60.0)
 
 
+MUCH = """def much(text, conn):
+        conn.send((len(text), os.getpid()))
+
+    def work("""
+LARGE = """\
+        for number in range(3):
+            # Much of it does not come with the order.
+            here, there = mp.Pipe()
+            process = mp.Process(target=much, args=("x" * 3_000_000, there))
+            process.start()
+            assert here.recv() == (3_000_000, process.pid)
+            process.join()
+            assert process.exitcode == 0
+            one(number)
+        print("done")
+"""
+
+
+def test_one_with_much_of_its_own_has_it_all_the_same(program: Start) -> None:
+    text = PROGRAM.replace("def work(", MUCH)
+    text = text[: text.index("        for number in range(10):")] + LARGE
+    running = program(text, files={"noted.py": NOTED}, WORKERS="1", LEASE="4")
+    assert running.hear(90.0) == "copied"
+    running.say("go on")
+    ran = running.finish(60.0)
+    assert (ran.err, ran.status) == ("", 0)
+    assert ran.out.endswith("done\n")
+
+
 def test_without_its_template_they_go_on(program: Start) -> None:
     running, template, _ = begun(program)
     os.kill(template, signal.SIGKILL)

@@ -51,7 +51,7 @@ from transparent_mp.primitives.descriptors import refusal
 from transparent_mp.primitives.main_module import capture
 from transparent_mp.primitives.snapshot import Snapshot
 from transparent_mp.ship import contents
-from transparent_mp.ship.frames import encode
+from transparent_mp.ship.frames import encode, pair
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import Session, new_id
 
@@ -124,7 +124,7 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
             around.update(_files(starter.current(), around["cwd"], self.method))
             prepared, pickled = self._pickled(process_obj)
             common = pickle.dumps((around, self.method, prepared), 5)
-            body = pickle.dumps((common, pickled), 5)
+            body = pair(common, pickled)
         except BaseException:
             # What was pickled by then is held for a process that will not be.
             _forget(session, self.uid)

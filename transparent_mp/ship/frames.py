@@ -12,6 +12,9 @@ from transparent_mp.json_text import dumps, loads
 
 Head = dict[str, Any]
 
+#: Length of what tells how long the first of a pair is.
+_LENGTH = 8
+
 
 def encode(head: Head, body: bytes = b"") -> bytes:
     """One frame."""
@@ -28,3 +31,15 @@ def decode(frame: bytes) -> tuple[Head, bytes]:
     if not isinstance(head, dict):
         raise ValueError("a frame's head is not an object")
     return head, body
+
+
+def pair(first: bytes, second: bytes | memoryview) -> bytes:
+    """Two contents as one, which nobody has to unpickle to part them."""
+    return b"".join((len(first).to_bytes(_LENGTH, "big"), first, second))
+
+
+def parted(content: bytes | bytearray | memoryview) -> tuple[memoryview, memoryview]:
+    """The two of a pair."""
+    view = memoryview(content)
+    end = _LENGTH + int.from_bytes(view[:_LENGTH], "big")
+    return view[_LENGTH:end], view[end:]

@@ -167,7 +167,8 @@ class Session:
 def join(ticket: dict[str, Any], uid: str, config: Config, member: tuple[str, str] = ("", "")) -> Session:
     """Take part in a session that another process opened; see `Session.member`."""
     session = _part(ticket, config, _store(ticket))
-    _enter(session, uid, member)
+    session.uid, session.member = uid, member
+    session.store.admit(Admission(session.keys, session.ttl, uid, member))
     return session
 
 
@@ -177,13 +178,14 @@ def stand_by(ticket: dict[str, Any], config: Config, asked: Callable[[], Link]) 
 
 
 def approach(session: Session, ticket: dict[str, Any]) -> None:
-    """Have a session that has stood by use the store."""
+    """Have a session that has stood by ready to use the store, in each of the children to come."""
     session.store = _store(ticket)
 
 
 def begin(session: Session, uid: str, member: tuple[str, str]) -> None:
-    """Take part with a session that has stood by, and uses the store by now."""
-    _enter(session, uid, member)
+    """In such a child: take part."""
+    session.uid, session.member = uid, member
+    session.store.inherit(Admission(session.keys, session.ttl, uid, member))
 
 
 def _part(ticket: dict[str, Any], config: Config, store: Store) -> Session:
@@ -206,11 +208,6 @@ def _part(ticket: dict[str, Any], config: Config, store: Store) -> Session:
 def _store(ticket: dict[str, Any]) -> Store:
     url = Address(ticket["url"])
     return Store(lambda: connect(url), loading(), ticket["patience"], prepared=True)
-
-
-def _enter(session: Session, uid: str, member: tuple[str, str]) -> None:
-    session.uid, session.member = uid, member
-    session.store.admit(Admission(session.keys, session.ttl, uid, member))
 
 
 @dataclass(repr=False)

@@ -104,6 +104,10 @@ class Store:
             if self._line is not None:
                 self._dialler.readmit(self._line)
 
+    def inherit(self, admission: Admission) -> None:
+        """In the child of a fork whose parent has made this, and not used it: as `admit`."""
+        self._pid, self._dialler.admission = _getpid(), admission
+
     def cast(self, *commands: Command, on_reply: OnReply = None, given: list[bool] | None = None) -> None:
         """Send and go on. `on_reply` is given the last command's reply when it is read.
 
@@ -365,15 +369,10 @@ class Store:
         """The shared line, on which what finalisers wanted to send has gone ahead."""
         line = self._line
         if line is None or self._dialler.gone is not None:
-            line = self._shared()
+            self._check()
+            line = self._line = self._line or Line(self._dial_shared)
         self._later.put(line)
         return line
-
-    def _shared(self) -> Line:
-        self._check()
-        if self._line is None:
-            self._line = Line(self._dial_shared)
-        return self._line
 
     def _dial_shared(self, line: Line) -> None:
         self._check()

@@ -23,6 +23,22 @@ from transparent_mp.store.link import Command, from_handler
 _READ = 4096
 
 
+def packed(command: Command) -> bytes:
+    """What is said: a command."""
+    words = (str(word) if isinstance(word, int) else word for word in command)
+    return bytes(hiredis.pack_command(tuple(words)))
+
+
+def numbered(words: bytes, blank: int, number: int) -> bytes:
+    """The same with one number in the place of another, which stands in it once."""
+    return words.replace(_word(blank), _word(number))
+
+
+def _word(number: int) -> bytes:
+    text = b"%d" % number
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
 class Telling:
     """One such connection."""
 
@@ -46,9 +62,8 @@ class Telling:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def tell(self, command: Command) -> None:
-        """Say it, if that can be done at once."""
-        words = hiredis.pack_command(tuple(str(word) if isinstance(word, int) else word for word in command))
+    def tell(self, words: bytes) -> None:
+        """Say it (`packed`), if that can be done at once."""
         try:
             if self._sock.send(words) < len(words):
                 # Whoever comes next would go on in the middle of it.

@@ -30,14 +30,14 @@ from transparent_mp.errors import StoreError
 from transparent_mp.launch.fleet import exit_of
 from transparent_mp.primitives import ahead, held, lifetime, memory, pids, sharing, untold
 from transparent_mp.primitives import session as sessions
-from transparent_mp.ship.frames import Head, decode, encode
+from transparent_mp.ship.frames import decode, encode, pair
 from transparent_mp.ship.served import sees_the_same
-from transparent_mp.store.content import pack, unpack_whole
-from transparent_mp.store.link import Arg, Command
+from transparent_mp.store.content import pack
+from transparent_mp.store.link import Arg
 from transparent_mp.store.seal import Buffer
 from transparent_mp.store.session import Session, approach, begin, join, new_id
-from transparent_mp.store.telling import Telling
-from transparent_mp.worker import preload, surroundings
+from transparent_mp.store.telling import Telling, numbered, packed
+from transparent_mp.worker import orders, preload, surroundings
 from transparent_mp.worker.files import state as files
 from transparent_mp.worker.programs import Program
 from transparent_mp.worker.running import Running
@@ -45,8 +45,6 @@ from transparent_mp.worker.shelf import Shelf
 
 #: Stands for the number of a process that is not known yet.
 _PID = -(2**62)
-#: Length of a frame up to which it is whole; larger contents are stored apart.
-WHOLE = 64 * 1024
 #: Exit code when the process could not even be made: as for an interpreter that fails to start.
 UNMADE = 1
 
@@ -63,7 +61,7 @@ class Prepared:
 
     def __init__(self, session: Session, shelf: Shelf, common: bytes, pid: int = 0) -> None:
         """`pid`: of the process that this one is; 0 for one that is copied, whose code finds its parent's."""
-        self.session = session
+        self.session, self.common = session, common
         around, method, prepared = pickle.loads(common)
         self._ids = around["parent"], around["cpus"], around["ancestor"]
         self.method: str = method
@@ -90,24 +88,21 @@ class Prepared:
 
 
 class Copied(Prepared):
-    """The same in a template, and in its copies. `tread`: see `way`; `roam` has one run on any processor."""
+    """The same in a template, and in its copies. `roam` has one run on any processor."""
 
     def __init__(
         self,
         session: Session,
         worker: str,
         shelf: Shelf,
-        sample: bytes,
         common: bytes,
         telling: Telling | None,
-        tread: Callable[[], None],
+        way: tuple[Any, ...],
         roam: Callable[[], None],
     ) -> None:
-        """`sample`: the frame of one of them; `telling`: on which each tells of its end."""
-        # It does not look for what lies beside its frame.
-        self._sample = sample if len(sample) < WHOLE else b""
-        self._common, self._telling, self._tread, self._roam = common, telling, tread, roam
-        self._exit = exit_of(session, _PID, 0, worker)
+        """`telling`: on which each tells of its end; `way`: what it uses (`worker.way`)."""
+        self._telling, self._way, self._roam = telling, way, roam
+        self._exit = packed(exit_of(session, _PID, 0, worker))
         # What it imports, its copies need not tell.
         self._channel: Running | None = None
         preload.tell_ahead(self._say)
@@ -119,33 +114,35 @@ class Copied(Prepared):
         gc.collect()
         self._collects = gc.isenabled()
 
-    def await_frame(self, channel: Running, ticket: dict[str, Any]) -> str:
-        """In a copy: do what needs no frame; returns where its sockets go."""
-        self._channel = channel
+    def approach(self, ticket: dict[str, Any]) -> None:
+        """In who is copied, as the last thing: have ready what each copy uses the store with."""
         approach(self.session, ticket)
+
+    def await_order(self, channel: Running) -> str:
+        """In a copy: do what needs no order; returns where its sockets go."""
+        self._channel = channel
         _partake(self.session, channel)
-        if self._sample and not channel.has_frame():
+        if not channel.has_frame():
             # For nothing but that the memory that is written to is this process's own from now on.
-            _opened(self.session, *decode(self._sample))
-            self._tread()
+            for _ in self._way:
+                pass
         self._roam()
         return self._sockets
 
-    def become(self, pid: int, common: bytes) -> Prepared:
-        """In a copy: be the process of that id. Raises ValueError when it is not like this."""
-        if common != self._common:
-            raise ValueError("a process is not what its sender has said that it is like")
+    def become(self, pid: int, uid: str) -> Prepared:
+        """In a copy: be the process of that id."""
+        begin(self.session, uid, ("process", str(pid)))
         pids.become(pid, *self._ids)
         self._begin()
         if self._collects:
             gc.enable()
         return self
 
-    def report(self, pid: int) -> tuple[Telling, Command] | None:
+    def report(self, pid: int) -> tuple[Telling, bytes] | None:
         """What it tells of its end, and on what; None if the client has its files to see to first."""
         if self._telling is None or self._has_files:
             return None
-        return self._telling, tuple([pid if word is _PID else word for word in self._exit])
+        return self._telling, numbered(self._exit, _PID, pid)
 
     def _say(self, words: list[str]) -> None:
         if self._channel is not None:
@@ -172,23 +169,13 @@ def run(
             preload.tell_ahead(channel.say)
             sockets = surroundings.place_for_sockets(shelf.place)
         else:
-            sockets = copied.await_frame(channel, ticket)
-        frame = channel.receive()
-        if not frame:
+            sockets = copied.await_order(channel)
+        order = channel.receive()
+        if not order:
             os._exit(0)
-        head, body = decode(frame)
-        session = _session(ticket, head, copied)
-        if copied is None:
-            session.depot, session.shelf = shelf.depot, shelf.content
-            _partake(session, channel)
-            sessions.attach(session)
-        content = _opened(session, head, body)
         limited = lifetime.begin(ticket["ends"], ticket["life"]) if "ends" in ticket else None
-        common, obj = pickle.loads(content)
-        if copied is None:
-            prepared = Prepared(session, shelf, common, head["pid"])
-        else:
-            prepared = copied.become(head["pid"], common)
+        pid, prepared, obj = _begun(order, ticket, shelf, channel, copied)
+        session = prepared.session
         process = prepared.program.process(obj)
         surroundings.place_sockets(process._config, sockets)
         first = sharing.held() if limited is not None else []
@@ -200,12 +187,12 @@ def run(
         memory.leave()
         session.store.settle()
         if limited is not None and limited.passes_on:
-            _pass_on(session, ticket["worker"], head["pid"], content, first)
+            _pass_on(session, ticket["worker"], pid, pair(prepared.common, obj), first)
         channel.say(preload.imported(had))
         if not code:
             _flush()
             passes_on = limited is not None and limited.passes_on
-            channel.leave(None if copied is None or passes_on else copied.report(head["pid"]))
+            channel.leave(None if copied is None or passes_on else copied.report(pid))
     except StoreError as error:
         sys.stderr.write(f"transparent_mp: a process ends: {error}\n")
     except BaseException:  # noqa: BLE001  the process ends here, whatever it was
@@ -222,16 +209,28 @@ def _partake(session: Session, channel: Running) -> None:
     held.become_own(channel.held)
 
 
-def _opened(session: Session, head: Head, body: bytes) -> Buffer:
-    return unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1])
-
-
-def _session(ticket: dict[str, Any], head: Head, copied: Copied | None) -> Session:
-    member = "process", str(head["pid"])
-    if copied is None:
-        return join(ticket, head["uid"], Config(lease=ticket["lease"], log=ticket["log"]), member)
-    begin(copied.session, head["uid"], member)
-    return copied.session
+def _begun(
+    order: bytes, ticket: dict[str, Any], shelf: Shelf, channel: Running, copied: Copied | None
+) -> tuple[int, Prepared, memoryview]:
+    """Be the process of that order: its id, what it has in common with others, and its object."""
+    short = orders.read(order)
+    if short is not None and copied is not None:
+        return short.pid, copied.become(short.pid, short.uid), short.obj
+    head, body = decode(order)
+    pid, uid = head["pid"], head["uid"]
+    if copied is not None:
+        prepared = copied.become(pid, uid)
+        common, obj = orders.opened(prepared.session, head, body)
+        if common != prepared.common:
+            raise ValueError("a process is not what its sender has said that it is like")
+        return pid, prepared, obj
+    config = Config(lease=ticket["lease"], log=ticket["log"])
+    session = join(ticket, uid, config, ("process", str(pid)))
+    session.depot, session.shelf = shelf.depot, shelf.content
+    _partake(session, channel)
+    sessions.attach(session)
+    common, obj = orders.opened(session, head, body)
+    return pid, Prepared(session, shelf, bytes(common), pid), obj
 
 
 def _leave_files() -> None:

@@ -107,7 +107,7 @@ class Program:
         if values:
             self._own_settings = settings.apply_common(values)
 
-    def process(self, obj: bytes) -> Any:
+    def process(self, obj: memoryview) -> Any:
         """The process object, in an interpreter that is ready to run it."""
         with _Inheriting():
             self._set_common()

@@ -26,7 +26,7 @@ from transparent_mp.primitives.held import Held, leave
 from transparent_mp.primitives.lifetime import NEAR
 from transparent_mp.primitives.taking import last_words
 from transparent_mp.primitives.untold import Untold
-from transparent_mp.store.link import Command, handlers_errors_only
+from transparent_mp.store.link import handlers_errors_only
 from transparent_mp.store.session import Session
 from transparent_mp.store.telling import Telling
 
@@ -58,8 +58,10 @@ class Running:
     Which process it is comes later: the supervisor gives the frame that the child receives.
     """
 
-    def __init__(self, shared: Shared | None = None, like: str = "") -> None:
-        """`shared`: memory that is there for it; `like`: what it was made ready for, see `template`."""
+    def __init__(self, shared: Shared | None = None, like: str = "", common: bytes = b"") -> None:
+        """`shared`: memory that is there for it; `like`: what it was made ready for, see `template`, and
+        `common`, what that is.
+        """
         self.pid = 0
         self.child = 0
         #: Signals it was sent on behalf of others.
@@ -68,7 +70,7 @@ class Running:
         self.outlived = False
         self._warned = False
         self._words: list[str] = []
-        self.like = like
+        self.like, self.common = like, common
         self._heard = False
         self._shared = shared
         #: Called when the memory is free.
@@ -105,7 +107,7 @@ class Running:
         self.untold, self.held = shared
         out, err, self._parent_reader, self._frame_reader, self._words_writer = fds[:5]
         self._writers = out, err
-        self._links_there = socket.socket(fileno=fds[5])
+        self._links_there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM, 0, fds[5])
         # The program's time-out for sockets is not for this one.
         self._links_there.setblocking(False)
         return self, self._own_side()
@@ -159,7 +161,7 @@ class Running:
             os.set_blocking(self._words_writer, False)
             os.write(self._words_writer, "".join(f"{word} " for word in words).encode())
 
-    def leave(self, report: tuple[Telling, Command] | None = None) -> None:
+    def leave(self, report: tuple[Telling, bytes] | None = None) -> None:
         """In the child, which exits with 0 next: have its end seen before the kernel has taken its memory.
 
         Whoever sees it finds that nothing is open any more. Not if other threads may still do something, or

@@ -38,7 +38,7 @@ from transparent_mp.primitives.lifetime import OUTLIVED
 from transparent_mp.ship.frames import Head, decode, encode
 from transparent_mp.ship.served import forget_files
 from transparent_mp.store.session import Session
-from transparent_mp.worker import preload, template
+from transparent_mp.worker import orders, preload, template
 from transparent_mp.worker.control import Control
 from transparent_mp.worker.limit import Limit
 from transparent_mp.worker.membership import Membership, tells_of_the_end
@@ -239,7 +239,7 @@ class Supervisor:
             word, _ = ahead.split(body)
             wanted = ahead.read(self._session, head["uid"], word)
             self._has(self._imports.now(wanted))
-            self._begin(head, frame, wanted.like)
+            self._begin(head, body, frame, wanted.like)
             return 1
         if kind == "signal":
             if running is not None:
@@ -258,9 +258,9 @@ class Supervisor:
             self._drain(signal.SIGTERM)
         return 0
 
-    def _begin(self, head: Head, frame: bytes, like: str) -> None:
+    def _begin(self, head: Head, body: bytes, frame: bytes, like: str) -> None:
         running = self._spares.take(like, frame)
-        running.give(head["pid"], frame)
+        running.give(head["pid"], orders.given(self._session, head, body, frame, running.common))
         self._running[running.pid] = running
         if self.state is State.READY:
             self._move(State.RUNNING)
@@ -284,7 +284,8 @@ class Supervisor:
         return running
 
     def _template(self, like: str, frame: bytes) -> template.Template:
-        return template.begin(like, frame, self._let_go, self._ticket, self._shelf, self._run_child)
+        begun = self._session, like, frame, self._let_go, self._ticket, self._shelf, self._run_child
+        return template.begin(*begun)
 
     def _let_go(self) -> None:
         """In a child: close what is the supervisor's."""

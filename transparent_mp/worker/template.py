@@ -21,7 +21,6 @@ import fcntl
 import functools
 import gc
 import os
-import pickle
 import select
 import signal
 import socket
@@ -32,17 +31,15 @@ from typing import Any, Callable, NoReturn
 from transparent_mp.config import Config
 from transparent_mp.errors import StoreError
 from transparent_mp.originals import original
-from transparent_mp.primitives import ahead
 from transparent_mp.primitives import forked as forks
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.held import Held
 from transparent_mp.primitives.untold import Untold
 from transparent_mp.ship.frames import decode
-from transparent_mp.store.content import unpack_whole
 from transparent_mp.store.link import Link
-from transparent_mp.store.session import stand_by
+from transparent_mp.store.session import Session, stand_by
 from transparent_mp.store.telling import Telling
-from transparent_mp.worker import child, siblings, way
+from transparent_mp.worker import child, handlers, orders, siblings, way
 from transparent_mp.worker.running import Running, Shared
 from transparent_mp.worker.shelf import Shelf
 
@@ -55,6 +52,7 @@ _READY = b"ready"
 #: Exit code of one that is not fit, or whose supervisor has no use for it any more.
 UNFIT = 1
 _NUMBER = 32
+_OURS = __name__.partition(".")[0] + "."
 _stat, _listdir, _open, _close = (original("os", name) for name in ("stat", "listdir", "open", "close"))
 
 
@@ -76,15 +74,23 @@ _MOVES = {
 class Template:
     """One, as its supervisor has it. Made before the fork; each side then takes its own end."""
 
-    def __init__(self, like: str, telling: Telling | None = None) -> None:
-        """`telling`: on which its processes tell of their ends."""
-        self.like = like
+    def __init__(self, like: str, common: bytes = b"", telling: Telling | None = None) -> None:
+        """`common`: what its processes have in common; `telling`: on which they tell of their ends."""
+        self.like, self.common = like, common
         self.telling = telling
         self.state = State.PREPARING
         self.child = 0
         self._slots: list[Shared] = [(Untold(), Held()) for _ in range(SLOTS)]
         self._free = list(range(SLOTS))
         self._here, self._there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    @classmethod
+    def none(cls, like: str) -> Template:
+        """One that is gone: there can be none of such processes."""
+        template = cls(like)
+        template._there.close()
+        template.close()
+        return template
 
     def supervisor_side(self, child: int) -> None:
         self.child = child
@@ -115,7 +121,7 @@ class Template:
         slot = self._free.pop()
         for memory in self._slots[slot]:
             memory.renew()
-        running = Running(self._slots[slot], self.like)
+        running = Running(self._slots[slot], self.like, self.common)
         running.on_close = functools.partial(self._closed, slot)
         try:
             siblings.draw_near(self.child)
@@ -177,6 +183,7 @@ class _Asked:
 
 
 def begin(
+    session: Session,
     like: str,
     frame: bytes,
     let_go: Callable[[], None],
@@ -185,13 +192,16 @@ def begin(
     run_child: Callable[..., NoReturn],
 ) -> Template:
     """Fork a template of the process of that frame; `let_go` closes in it what is the supervisor's."""
-    template = Template(like, Telling.begin(ticket["url"]))
+    opened = orders.opened_here(session, *decode(frame))
+    if opened is None:
+        return Template.none(like)
+    template = Template(like, bytes(opened[0]), Telling.begin(ticket["url"]))
     forked = os.fork()
     if forked == 0:
         # Whatever happens, it does not go on as the supervisor that it was.
         try:
             let_go()
-            copied = _be(template, frame, ticket, shelf)
+            copied = _be(template, ticket, shelf)
             if copied is not None:
                 running, parent, prepared = copied
                 run_child(running, ticket, shelf, parent, prepared)
@@ -201,11 +211,9 @@ def begin(
     return template
 
 
-def _be(
-    template: Template, frame: bytes, ticket: dict[str, Any], shelf: Shelf
-) -> tuple[Running, int, child.Copied] | None:
+def _be(template: Template, ticket: dict[str, Any], shelf: Shelf) -> tuple[Running, int, child.Copied] | None:
     """Be a template; returns in each copy what it is to run, and None in one that is not fit."""
-    orders, slots = template.child_side()
+    ordered, slots = template.child_side()
     child.die_with_supervisor()
     child.stand_alone()
     calls, asked, written = siblings.calls(), _Asked(), _swallow_output()
@@ -216,7 +224,7 @@ def _be(
         return None
     try:
         roam = functools.partial(siblings.roam, calls)
-        prepared = _prepare(ticket, shelf, frame, asked, template.telling, roam)
+        prepared = _prepare(ticket, shelf, asked, template, roam)
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 stream.flush()
@@ -226,8 +234,9 @@ def _be(
     if asked.was or not silent or not _alone() or _open_here() != before:
         return None
     _close(written)
-    orders.send(_READY)
-    running, stdout, stderr, parent = _serve(orders, slots, calls)
+    prepared.approach(ticket)
+    ordered.send(_READY)
+    running, stdout, stderr, parent = _serve(ordered, slots, calls)
     for fd, source in ((1, stdout), (2, stderr)):
         os.dup2(source, fd)
         _close(source)
@@ -235,39 +244,39 @@ def _be(
 
 
 def _prepare(
-    ticket: dict[str, Any],
-    shelf: Shelf,
-    frame: bytes,
-    asked: _Asked,
-    telling: Telling | None,
-    roam: Callable[[], None],
+    ticket: dict[str, Any], shelf: Shelf, asked: _Asked, template: Template, roam: Callable[[], None]
 ) -> child.Copied:
-    head, body = decode(frame)
     session = stand_by(ticket, Config(lease=ticket["lease"], log=ticket["log"]), asked)
     session.depot, session.shelf = shelf.depot, shelf.content
     sessions.attach(session)
-    common, _ = pickle.loads(unpack_whole(session, "process:" + head["uid"], ahead.split(body)[1]))
-    return child.Copied(session, ticket["worker"], shelf, frame, common, telling, way.tread, roam)
+    return child.Copied(session, ticket["worker"], shelf, template.common, template.telling, way.used(), roam)
 
 
-def _serve(orders: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:
+def _serve(ordered: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:
     """Fork as it is ordered; returns in each copy."""
     siblings.give_way(calls)
     # It has no part in the session, and is alone.
     forks.leave_out(True)
+    left = handlers.leave_out(_is_seen_to)
     while True:
-        order, fds, _, _ = socket.recv_fds(orders, 1, SLOTS)
+        order, fds, _, _ = socket.recv_fds(ordered, 1, SLOTS)
         if not order:
             os._exit(UNFIT)
         forked = siblings.fork(calls)
         if forked == 0:
             forks.leave_out(False)
-            orders.close()
+            left.back()
+            ordered.close()
             running, ends = Running.received(fds, slots[order[0]])
             return (running, *ends)
         for fd in fds:
             _close(fd)
-        orders.send(str(forked).encode())
+        ordered.send(str(forked).encode())
+
+
+def _is_seen_to(module: str) -> bool:
+    """Whether what a module does around a fork is of no use where there is one thread, and no lock held."""
+    return module in ("logging", "threading") or module.startswith(_OURS)
 
 
 def _swallow_output() -> int:

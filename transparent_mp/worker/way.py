@@ -1,8 +1,9 @@
-"""What every process goes through behind its frame, for who has time before it comes.
+"""What every process goes through behind its order, for who has time before it comes.
 
 Memory is shared with who has forked a process until one of them writes to it, and Python writes to what it
-uses: it counts references. `tread` uses what the functions on the way use, so that these pages are the
-process's own when its frame comes.
+uses: it counts references. Who looks at what the functions on the way use has these pages for itself when its
+order comes. `used` finds out what that is, once, in who is forked: to look for it counts more references than
+to run these functions does.
 
 It runs none of them.
 """
@@ -17,7 +18,7 @@ from typing import Any
 
 from transparent_mp.primitives import held, memory, untold
 from transparent_mp.store import admission, session, store, telling
-from transparent_mp.worker import child, programs, running
+from transparent_mp.worker import child, orders, programs, running
 from transparent_mp.worker.files import state
 
 #: Where they are, and their names; a version of Python may lack some.
@@ -28,10 +29,10 @@ _ON_THE_WAY: tuple[tuple[Any, str], ...] = (
     (util, "info debug _close_stdin _run_after_forkers _exit_function _run_finalizers _flush_std_streams"),
     (threading, "_shutdown _maintain_shutdown_locks main_thread"),
     (threading.Thread, "_stop _set_native_id"),
-    (session, "begin _enter"),
+    (session, "begin"),
     (admission.Admission, "__init__"),
-    (store.Store, "admit settle"),
-    (child, "run _run _leave_files _flush _session"),
+    (store.Store, "inherit settle"),
+    (child, "run _begun _run _leave_files _flush"),
     (child.Prepared, "_begin"),
     (child.Copied, "become report"),
     (programs.Program, "process _set_common"),
@@ -41,6 +42,8 @@ _ON_THE_WAY: tuple[tuple[Any, str], ...] = (
     (held.Held, "empty"),
     (untold.Untold, "empty"),
     (telling.Telling, "tell"),
+    (telling, "numbered"),
+    (orders, "read"),
 )
 
 
@@ -53,14 +56,13 @@ def _functions() -> Iterator[types.FunctionType]:
                 yield found
 
 
-def tread() -> None:
-    """Use what they use."""
+def used() -> tuple[Any, ...]:
+    """What they use."""
+    found: list[Any] = []
     for function in _FUNCTIONS:
         space, code = function.__globals__, function.__code__
-        for _ in code.co_consts:
-            pass
-        for name in code.co_names:
-            space.get(name)
+        found += (function, code, *(space[name] for name in code.co_names if name in space))
+    return tuple(found)
 
 
 _FUNCTIONS = tuple(_functions())

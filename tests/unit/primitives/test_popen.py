@@ -14,6 +14,7 @@ from transparent_mp import background
 from transparent_mp.errors import LaunchError
 from transparent_mp.primitives import ahead, popen, sharing
 from transparent_mp.primitives import session as sessions
+from transparent_mp.ship.frames import parted
 from transparent_mp.store.content import unpack
 from transparent_mp.store.keys import FIRST_PID
 
@@ -75,7 +76,7 @@ class TestLaunch:
         assert started.pid == head["pid"] >= FIRST_PID
         assert (head["uid"], head["name"], head["parent"]) == (started.uid, "the process", one.session.uid)
         body = unpack(one.session, "process:" + started.uid, ahead.split(message)[1])
-        common, _process = pickle.loads(body)
+        common, _process = parted(body)
         around, how, _prepared = pickle.loads(common)
         assert how == method
         assert around["environ"]["A_VARIABLE"] == "its value"

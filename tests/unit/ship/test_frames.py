@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transparent_mp.ship.frames import decode, encode
+from transparent_mp.ship.frames import decode, encode, pair, parted
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans()), st.binary())
@@ -16,3 +16,8 @@ def test_head_and_body_come_back(head: dict[str, object], body: bytes) -> None:
 def test_what_is_no_frame_is_a_value_error(frame: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  whichever of json's
         decode(frame)
+
+
+@given(st.binary(), st.binary())
+def test_a_pair_is_parted_where_it_was_joined(first: bytes, second: bytes) -> None:
+    assert parted(pair(first, memoryview(second))) == (first, second)

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from transparent_mp.store.session import OwnedSession
-from transparent_mp.store.telling import Telling
+from transparent_mp.store.telling import Telling, numbered, packed
 
 #: Seconds: the end of what hangs.
 LIMIT = 60.0
@@ -21,7 +21,7 @@ def test_what_is_told_arrives_and_its_answer_is_thrown_away(session: OwnedSessio
     telling = Telling.begin(session.worker_url)
     assert telling is not None
     for number in range(3):
-        telling.tell(("SET", session.keys("told"), number))
+        telling.tell(numbered(packed(("SET", session.keys("told"), -(2**62))), -(2**62), number))
         assert answered(telling)
         assert session.store.ask("GET", session.keys("told")) == b"%d" % number
         telling.look()
@@ -67,7 +67,7 @@ def full() -> tuple[Telling, socket.socket, int]:
 
 def test_what_cannot_be_told_is_not_waited_for() -> None:
     telling, far, filled = full()
-    telling.tell(("SET", "key", "x" * 100))
+    telling.tell(packed(("SET", "key", "x" * 100)))
     telling.close()
     assert len(far.recv(filled + 1000, socket.MSG_WAITALL)) == filled
     far.close()
@@ -77,9 +77,9 @@ def test_nobody_goes_on_in_the_middle_of_a_word() -> None:
     near, far = socket.socketpair()
     near.setblocking(False)
     telling = Telling(near)
-    telling.tell(("SET", "key", "x" * 10_000_000))
+    telling.tell(packed(("SET", "key", "x" * 10_000_000)))
     with pytest.raises(BrokenPipeError):
         near.send(b"more")
-    telling.tell(("SET", "key", "more"))
+    telling.tell(packed(("SET", "key", "more")))
     telling.close()
     far.close()

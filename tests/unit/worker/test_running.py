@@ -10,7 +10,7 @@ from typing import Callable
 
 import pytest
 
-from transparent_mp.store.telling import Telling
+from transparent_mp.store.telling import Telling, packed
 from transparent_mp.worker import running as running_module
 from transparent_mp.worker.running import Running, reap
 
@@ -306,7 +306,7 @@ def told(before: Callable[[Running], object], heard: bytes = b"") -> bytes:
             before(running)
             os.close(goes)
             os.read(go_on, 1)
-            running.leave((Telling(near), ("TOLD",)))
+            running.leave((Telling(near), packed(("TOLD",))))
         os._exit(0)
     near.close()
     os.close(go_on)

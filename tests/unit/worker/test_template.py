@@ -3,7 +3,6 @@ from __future__ import annotations
 import gc
 import mmap
 import os
-import pickle
 import select
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any, Callable, NoReturn
 import pytest
 
 from transparent_mp.primitives import ahead
-from transparent_mp.ship.frames import encode
+from transparent_mp.ship.frames import encode, pair
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import OwnedSession, new_id
 from transparent_mp.worker import child, siblings, template
@@ -51,17 +50,17 @@ def answers(running: Running, _ticket: Any, _shelf: Any, _parent: int, prepared:
 def begin(session: OwnedSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
     """Begin a template, whose processes have in common what a function makes of their session."""
     shelf, uid, begun = Shelf(), new_id(), []
-    _, body = pack(session, "process:" + uid, pickle.dumps((b"common", b"object")))
+    _, body = pack(session, "process:" + uid, pair(b"common", b"object"))
     frame = encode({"kind": "run", "uid": uid}, ahead.NO_WORD + body)
     ticket = dict(session.ticket(), log="warning", worker="w")
 
     def begin(prepare: Callable[[Any], Any]) -> Template:
-        def copied(given: Any, _worker: str, _shelf: Shelf, _frame: bytes, common: bytes, *_rest: Any) -> Any:
+        def copied(given: Any, _worker: str, _shelf: Shelf, common: bytes, *_rest: Any) -> Any:
             assert common == b"common"
-            return SimpleNamespace(made=prepare(given))
+            return SimpleNamespace(made=prepare(given), approach=lambda _ticket: None)
 
         monkeypatch.setattr(child, "Copied", copied)
-        begun.append(template.begin("like", frame, lambda: None, ticket, shelf, answers))
+        begun.append(template.begin(session, "like", frame, lambda: None, ticket, shelf, answers))
         return begun[-1]
 
     yield begin
