@@ -15,6 +15,7 @@ from faults.proxy import Fault, Proxy
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import starter, watching
 from transparent_mp.primitives.connection import Connection, shared_pipe
+from transparent_mp.primitives.outstanding import Incoming, Outstanding
 from transparent_mp.primitives.waiting import wait
 from transparent_mp.primitives.watching import State
 from transparent_mp.store.session import OwnedSession
@@ -128,3 +129,56 @@ def test_who_waits_sends_again_what_was_lost_before(
     thread.join(LIMIT)
     assert found == [here]
     assert here.recv() == "sent"
+
+
+class Results(Incoming):
+    """What an executor waits for."""
+
+    def __init__(self, pop: Outstanding) -> None:
+        self._pop = pop
+
+    def fileno(self) -> int:
+        return self._pop.fileno()
+
+
+@pytest.fixture
+def pop(ends: tuple[Connection, Connection], session: OwnedSession) -> Iterator[Outstanding]:
+    pop = Outstanding(session.store, ends[0]._shared.inbound)
+    pop.fileno()
+    yield pop
+    pop.close()
+
+
+def test_an_end_of_a_process_is_told_of_after_what_a_pop_that_is_outstanding_brings(
+    ends: tuple[Connection, Connection], pop: Outstanding, proxy: Proxy, session: OwnedSession
+) -> None:
+    session.store.settle()
+    proxy.hold(_port(pop.fileno()))
+    ends[1].send("sent")
+    session.store.settle()
+    taken = pop._line.taken.encode()
+
+    def asked(_port: int, upward: bool, data: bytes) -> None:
+        if upward and b"LLEN" in data and taken in data:
+            proxy.release()
+
+    proxy.watch = asked
+    assert pop.silent()
+    watching.caught_up(session.store)
+    assert not pop.silent()
+    assert pop.take()
+
+
+def test_who_waits_for_what_a_pop_brings_sends_again_what_was_lost_before(
+    ends: tuple[Connection, Connection], pop: Outstanding, proxy: Proxy, session: OwnedSession
+) -> None:
+    results = Results(pop)
+    session.store.settle()
+    proxy.next(Fault.REQUEST_LOST)
+    ends[1].send("sent")
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.extend(wait([results])), daemon=True)
+    thread.start()
+    thread.join(LIMIT)
+    assert found == [results]
+    assert pop.take()

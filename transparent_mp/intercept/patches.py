@@ -252,6 +252,8 @@ TABLE: tuple[Patch, ...] = (
           why="asks for all its workers at once; its processes inherit one and the same memory"),
     Patch("concurrent.futures.process", "ProcessPoolExecutor.__init__", _P + "executor:init", wraps=True,
           why="its queues are a pool's: a semaphore for each call would be a round trip"),
+    Patch("concurrent.futures.process", "ProcessPoolExecutor.submit", _P + "submitting:submit", wraps=True,
+          why="its caller puts the call itself: to wake another thread costs as much as a trip"),
     Patch("concurrent.futures.process", "_ExecutorManagerThread.wait_result_broken_or_wakeup",
           _P + "executor:wait_result", wraps=True, why="results that have come need no waiting for"),
     Patch("concurrent.futures.process", "ProcessPoolExecutor._launch_processes",

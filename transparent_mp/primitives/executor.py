@@ -5,8 +5,8 @@ when a process could take it soon. As many are let out here, counted by the resu
 where a semaphore in the store would cost a round trip for each. While calls are short more are let out,
 as many as together last for LASTS.
 
-Results come as many at once as are there; the thread that manages the executor looks at what came
-before it waits for more. A process that dies breaks the executor, as everywhere.
+Results come as many at once as are there, by a pop on whose fd the thread that manages the executor waits;
+it looks at what came before it waits for more. A process that dies breaks the executor, as everywhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import functools
 import time
 from typing import Any, Callable
 
-from transparent_mp.primitives import queues
+from transparent_mp.primitives import memory, queues
+from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.outstanding import Incoming, Outstanding
 from transparent_mp.primitives.results import ResultQueue
 from transparent_mp.primitives.taking import Results
 from transparent_mp.primitives.tasks import TaskQueue
@@ -77,14 +79,22 @@ class CallQueue:
 
     def put(self, item: Any, **_: Any) -> None:
         """Who puts has asked whether it is full."""
-        if self._timed is None:
-            self._timed, self._since = _name_of(item), time.monotonic()
+        self._time(_name_of(item))
         try:
             self.tasks.put(item)
         except Exception as error:  # noqa: BLE001  whatever a program's __reduce__ raises
             self.tasks.has_result(_name_of(item))
             # The feeder thread's: the call's future gets the error.
             self._stock._on_queue_feeder_error(error, item)
+
+    def put_own(self, name: Any, prepared: Any) -> None:
+        """Put a call that was prepared, of which no other is out."""
+        self._time(name)
+        self.tasks.put_own(prepared)
+
+    def _time(self, name: Any) -> None:
+        if self._timed is None:
+            self._timed, self._since = name, time.monotonic()
 
     def put_nowait(self, item: Any) -> None:
         self.put(item)
@@ -124,16 +134,25 @@ class CallQueue:
         self._reader.close()
 
 
-class CallResults(ResultQueue):
-    """Stands where an executor has its queue of results; is its own reading end, with an fd."""
+class CallResults(ResultQueue, Incoming):
+    """Stands where an executor has its queue of results; is its own reading end, with an fd.
+
+    A pop is outstanding on that, which brings the result itself: nobody else reads them.
+    """
 
     def __init__(self, calls: CallQueue) -> None:
         super().__init__(calls.tasks, _name_of)
         self._calls = calls
+        self._pop: Outstanding | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The very object that stands for the calls: a process has one of it.
         return Results, (self._calls,)
+
+    def __del__(self) -> None:
+        # The interpreter's end empties modules.
+        if getattr(sessions, "attached", None) and self._pop is not None:
+            self._pop.close()
 
     def get(self) -> Any:
         result = super().get()
@@ -146,15 +165,23 @@ class CallResults(ResultQueue):
         return self
 
     def fileno(self) -> int:
-        return int(self.tasks.ours.fileno())
+        if self._pop is None:
+            self._pop = Outstanding(sessions.current().store, self.tasks.ours._shared.inbound)
+        return self._pop.fileno(self._others())
 
     def recv(self) -> Any:
         """The result that the fd tells of; None when it told too much."""
-        came = self._fetch()
-        watch = self.tasks.ours.watch
-        if watch is not None:
-            watch.taken()
-        return self.get() if came else None
+        found = [] if self._pop is None else self._pop.take()
+        if not found:
+            return None
+        message, *more = found
+        self._here.append(message)
+        for others in more:
+            self._here.extend(others or ())
+        # What follows this process was not known when the pop was sent.
+        fetch = memory.fetch()
+        memory.merge(sessions.current().store.call(*fetch) if fetch else ())
+        return self.get()
 
     def close(self) -> None:
         """What is held ends with the last reference."""

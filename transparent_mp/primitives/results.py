@@ -9,6 +9,7 @@ a task that had its result already is dropped.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from multiprocessing import context
 from typing import Any, Callable
 
@@ -17,7 +18,7 @@ from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.taking import Results
 from transparent_mp.primitives.tasks import Name, TaskQueue
 from transparent_mp.store.content import is_whole, unpack
-from transparent_mp.store.link import Reply
+from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.pieces import Payload
 
 #: Messages popped at once at most. Larger: the store keeps more for an answer that is lost.
@@ -122,7 +123,7 @@ class ResultQueue:
             message, *fetched = self._popped
             self._popped.clear()
         else:
-            more = (("LPOP", key, BURST),) if self.tasks.unfinished() > 1 else ()
+            more = self._others()
             replies = session.store.pop(key, None, (*more, *memory.fetch()))
             assert replies is not None
             message, *fetched = replies
@@ -131,10 +132,7 @@ class ResultQueue:
         memory.merge(fetched)
         return message  # type: ignore[no-any-return]
 
-    def _fetch(self) -> bool:
-        """Fetch what has come, if anything has."""
+    def _others(self) -> Sequence[Command]:
+        """What fetches the messages behind the one that is popped, if there may be some."""
         key = self.tasks.ours._shared.inbound
-        messages, *fetched = sessions.current().store.call(("LPOP", key, BURST), *memory.fetch())
-        memory.merge(fetched)
-        self._here.extend(messages or ())
-        return bool(messages)
+        return (("LPOP", key, str(BURST)),) if self.tasks.unfinished() > 1 else ()

@@ -16,6 +16,7 @@ from typing import Any
 from transparent_mp.originals import original
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.connection import Connection
+from transparent_mp.primitives.outstanding import Incoming
 from transparent_mp.primitives.watching import Watch, catch_up
 
 _stock = original("multiprocessing.connection", "wait")
@@ -46,10 +47,14 @@ def _watch(one: Any) -> Watch | None:
 
 def _alarm(objects: list[Any]) -> list[int]:
     """An fd that tells of the end of the connection that sends, where that matters."""
-    if not any(isinstance(one, Connection) and one.shared for one in objects):
+    if not any(_is_answered(one) for one in objects):
         return []
     alarm = sessions.current().store.alarm()
     return [alarm] if alarm >= 0 else []
+
+
+def _is_answered(one: Any) -> bool:
+    return one.shared if isinstance(one, Connection) else isinstance(one, Incoming)
 
 
 def _late(objects: list[Any]) -> bool:

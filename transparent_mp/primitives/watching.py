@@ -31,7 +31,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import Callable
+from typing import Any, Callable, Protocol
 
 from transparent_mp.errors import StoreError, StoreReplyError
 from transparent_mp.primitives import forked
@@ -50,6 +50,17 @@ class State(enum.Enum):
     IDLE = "idle"
     LOOKING = "looking"
     ARMED = "armed"
+
+
+class Telling(Protocol):
+    """What tells by an fd of what has come."""
+
+    @property
+    def length(self) -> Command: ...
+
+    def came(self, length: int) -> bool: ...
+
+    def silent(self, timeout: float = 0.0) -> bool: ...
 
 
 class Watch:
@@ -149,6 +160,10 @@ class Watch:
             if over:
                 return None
 
+    def came(self, length: int) -> bool:
+        """Whether, by that answer, it has something to tell."""
+        return length > 0
+
     def silent(self, timeout: float = 0.0) -> bool:
         """Whether a look is outstanding and its answer not here within `timeout` seconds. Takes no lock."""
         if self._state is State.IDLE or self not in _watches:
@@ -245,9 +260,13 @@ class Watch:
 
 #: Those of this process that are not closed; weakly, as one may be interrupted before anybody has it.
 _watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+#: What else tells of what has come.
+_others: weakref.WeakSet[Any] = weakref.WeakSet()
+#: Has it asked before the end of a process is told of; and no more.
+follow, forget = _others.add, _others.discard
 
 
-def catch_up(ask: Callable[..., list[Reply]], watches: Iterable[Watch]) -> bool:
+def catch_up(ask: Callable[..., list[Reply]], watches: Iterable[Telling]) -> bool:
     """Return when each tells of what is in the store by now. Whether there was one that did not.
 
     `ask`: how the store is asked.
@@ -257,7 +276,9 @@ def catch_up(ask: Callable[..., list[Reply]], watches: Iterable[Watch]) -> bool:
     while silent:
         lengths = ask(*(watch.length for watch in silent))
         # In a moment, unless another holder takes what it tells of. An error is the look's own answer, too.
-        silent = [watch for watch, length in zip(silent, lengths) if isinstance(length, int) and length > 0]
+        silent = [
+            watch for watch, length in zip(silent, lengths) if isinstance(length, int) and watch.came(length)
+        ]
         late = late or bool(silent)
         silent = [watch for watch in silent if watch.silent(ANSWER)]
     return late
@@ -266,13 +287,14 @@ def catch_up(ask: Callable[..., list[Reply]], watches: Iterable[Watch]) -> bool:
 def caught_up(store: Store) -> None:
     """Return when every watch of this process tells of what is in the store by now."""
     # Aside: an error of what the program has cast is the program's to see.
-    catch_up(store.aside, tuple(_watches))
+    catch_up(store.aside, (*_watches, *_others))
 
 
 def _after_fork_in_child() -> None:
     for watch in _watches:
         watch.inherited = True
     _watches.clear()
+    _others.clear()
 
 
 forked.in_child(_after_fork_in_child)

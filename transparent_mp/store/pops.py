@@ -174,6 +174,10 @@ class PopLine(Line):
         """Whether all answers are here."""
         return self.link is not None and len(self.link.arrived) >= len(self._pop)
 
+    def grew(self, length: int) -> bool:
+        """Whether the pop that is outstanding was served, if `taken` has that length."""
+        return length != self._taken_length
+
     @property
     def outstanding(self) -> bool:
         """Whether there may be a pop whose answers are still to be taken."""
