@@ -121,12 +121,14 @@ class Copied(Prepared):
     def await_order(self, channel: Running) -> str:
         """In a copy: do what needs no order; returns where its sockets go."""
         self._channel = channel
+        if channel.wanted:
+            self._roam()
         _partake(self.session, channel)
-        if not channel.has_frame():
+        if not channel.wanted:
             # For nothing but that the memory that is written to is this process's own from now on.
             for _ in self._way:
                 pass
-        self._roam()
+            self._roam()
         return self._sockets
 
     def become(self, pid: int, uid: str) -> Prepared:

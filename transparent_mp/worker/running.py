@@ -58,6 +58,9 @@ class Running:
     Which process it is comes later: the supervisor gives the frame that the child receives.
     """
 
+    #: In the child of a template: whether its frame is about to come.
+    wanted = False
+
     def __init__(self, shared: Shared | None = None, like: str = "", common: bytes = b"") -> None:
         """`shared`: memory that is there for it; `like`: what it was made ready for, see `template`, and
         `common`, what that is.
@@ -101,9 +104,12 @@ class Running:
         return [*self._child_fds(), self._links_there.fileno()]
 
     @classmethod
-    def received(cls, fds: Sequence[int], shared: Shared) -> tuple[Running, tuple[int, int, int]]:
-        """In a child that was forked by another one: it, and what `child_side` returns."""
+    def received(
+        cls, fds: Sequence[int], shared: Shared, wanted: bool
+    ) -> tuple[Running, tuple[int, int, int]]:
+        """In a child that was forked by another one: it, and what `child_side` returns; see `wanted`."""
         self = cls.__new__(cls)
+        self.wanted = wanted
         self.untold, self.held = shared
         out, err, self._parent_reader, self._frame_reader, self._words_writer = fds[:5]
         self._writers = out, err
@@ -137,10 +143,6 @@ class Running:
         with contextlib.suppress(BrokenPipeError), open(self._frame_writer, "wb") as file:
             file.write(frame)
         self._frame_writer = -1
-
-    def has_frame(self) -> bool:
-        """In the child: whether something of its frame is there."""
-        return bool(self.waiting(self._frame_reader))
 
     def receive(self) -> bytes:
         """In the child: wait for its frame; b'' when there will be none."""

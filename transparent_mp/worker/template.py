@@ -111,11 +111,14 @@ class Template:
 
     def fork(self) -> Running | None:
         """A copy of it, waiting for its frame; None if there can be none now."""
-        running = self.order()
+        running = self.order(wanted=True)
         return running if running is not None and self.arrived(running) else None
 
-    def order(self) -> Running | None:
-        """A copy, for `arrived` to tell of before another is ordered; None if there can be none now."""
+    def order(self, *, wanted: bool = False) -> Running | None:
+        """A copy, for `arrived` to tell of before another is ordered; None if there can be none now.
+
+        `wanted`: its frame is there, so it does nothing ahead.
+        """
         if not self._free:
             return None
         slot = self._free.pop()
@@ -125,7 +128,7 @@ class Template:
         running.on_close = functools.partial(self._closed, slot)
         try:
             siblings.draw_near(self.child)
-            socket.send_fds(self._here, [bytes([slot])], running.passed_on())
+            socket.send_fds(self._here, [bytes([slot, wanted])], running.passed_on())
         except OSError:
             self.close()
         running.parent_side(0)
@@ -259,7 +262,7 @@ def _serve(ordered: socket.socket, slots: list[Shared], calls: Any) -> tuple[Run
     forks.leave_out(True)
     left = handlers.leave_out(_is_seen_to)
     while True:
-        order, fds, _, _ = socket.recv_fds(ordered, 1, SLOTS)
+        order, fds, _, _ = socket.recv_fds(ordered, 2, SLOTS)
         if not order:
             os._exit(UNFIT)
         forked = siblings.fork(calls)
@@ -267,7 +270,7 @@ def _serve(ordered: socket.socket, slots: list[Shared], calls: Any) -> tuple[Run
             forks.leave_out(False)
             left.back()
             ordered.close()
-            running, ends = Running.received(fds, slots[order[0]])
+            running, ends = Running.received(fds, slots[order[0]], bool(order[1]))
             return (running, *ends)
         for fd in fds:
             _close(fd)

@@ -51,22 +51,6 @@ def test_a_frame_larger_than_a_pipe() -> None:
     running.close()
 
 
-def test_a_child_sees_that_its_frame_is_there() -> None:
-    running = Running()
-    child = os.fork()
-    if child == 0:
-        running.child_side()
-        code = 1 if running.has_frame() else 7
-        os.kill(os.getpid(), signal.SIGSTOP)
-        os._exit(code if running.has_frame() else 2)
-    running.parent_side(child)
-    os.waitpid(child, os.WUNTRACED)
-    running.give(7, b"frame")
-    os.kill(child, signal.SIGCONT)
-    assert exit_code(child) == 7
-    running.close()
-
-
 def test_what_is_waiting_is_counted() -> None:
     running = Running()
     child = forked(running)

@@ -42,6 +42,8 @@ def answers(running: Running, _ticket: Any, _shelf: Any, _parent: int, prepared:
     frame = running.receive()
     if not frame:
         os._exit(0)
+    if frame == b"wanted?":
+        os._exit(100 + running.wanted)
     os.write(1, f"{prepared.made} {frame.decode()}".encode())
     os._exit(len(frame))
 
@@ -103,6 +105,18 @@ def test_it_is_copied_for_each_process(begin: Begin) -> None:
         assert output(running) == f"{made.child} {'x' * (number + 1)}"
         # Ours, though the template has forked it.
         assert code_of(running.child) == number + 1
+        running.close()
+
+
+def test_a_copy_knows_whether_it_is_wanted_at_once(begin: Begin) -> None:
+    made = begin(nothing)
+    assert settled(made) is State.READY
+    ahead = made.order()
+    assert ahead is not None
+    assert made.arrived(ahead)
+    for running, code in ((ahead, 100), (copy_of(made), 101)):
+        running.give(7, b"wanted?")
+        assert code_of(running.child) == code
         running.close()
 
 
