@@ -47,6 +47,8 @@ def test_what_is_small_is_the_pickle_that_it_always_was(value):
 
 def test_for_what_is_plain_no_table_of_reducers_is_made(monkeypatch):
     monkeypatch.setattr(ForkingPickler, "__init__", None)
+    # Nor is one used that is there.
+    monkeypatch.setattr(pickling, "_ready", pickling._Ready())
     for value in PLAIN:
         assert loads(dumps(value)) == value
     for value in (pytest.param, (1, pytest.param), {"a": {1}}, ["x" * 512]):
