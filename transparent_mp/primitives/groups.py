@@ -41,10 +41,14 @@ def sealed(session: Session, list_: str, numbers: Numbers, pickles: Sequence[Buf
 
 def length(message: bytes) -> int:
     """For how many tasks a message stands."""
-    if message[_KIND_AT:_RANGE_AT] != _KIND:
+    if not _is_group(message):
         return 1
     first, end = _RANGE.unpack_from(message, _RANGE_AT)
     return int(end - first)
+
+
+def _is_group(message: bytes) -> bool:
+    return message[_KIND_AT:_RANGE_AT] == _KIND and len(message) >= _REST_AT
 
 
 def reference(tag: bytes, place: int) -> bytes:
@@ -101,9 +105,10 @@ class Ahead:
             message = self._messages.popleft()
             self._tag, self._place, self._end = message[:TAG], 0, 1
             self._message += 1
-            if message[_KIND_AT:_RANGE_AT] != _KIND:
+            if not _is_group(message):
                 return message, True
-            self._open(message, seen)
+            with self._session.counting():
+                self._open(message, seen)
         return self._pickles[self._place], False
 
     def begun(self) -> Where:

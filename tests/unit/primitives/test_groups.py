@@ -300,3 +300,18 @@ def test_what_is_more_than_a_process_wants_stays_as_it_is(pool, together):
     pool.first.many(5)
     is_done(pool, pool.first, large, 0, 1, 2, 3, large + "y")
     assert lies_there(pool) == []
+
+
+def test_one_that_is_cut_is_no_group(message):
+    message.ahead.extend([message.bytes[:at] for at in (0, 16, 33, 36)])
+    assert [message.begin()[1] for _ in range(4)] == [True] * 4
+
+
+def test_what_is_refused_is_counted(message):
+    store, key = message.session.store, message.session.keys("refused")
+    before = int(store.ask("GET", key) or 0)
+    message.ahead.extend([message.bytes[:-1]])
+    with pytest.raises(UntrustedPayloadError):
+        message.begin()
+    store.settle()
+    assert int(store.ask("GET", key)) == before + 1
