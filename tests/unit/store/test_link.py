@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import threading
@@ -143,3 +144,54 @@ def test_a_connection_that_ends_within_a_large_reply(ends: Ends) -> None:
     with pytest.raises(StoreError, match="lost the connection"):
         link.read_large(memoryview(bytearray(3000)))
     assert not link.usable
+
+
+class Counted:
+    """A poll that counts how often it is asked."""
+
+    def __init__(self, real: select.poll) -> None:
+        self._real = real
+        self.asked = 0
+
+    def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+        self.asked += 1
+        return self._real.poll(timeout)
+
+
+def counted(link: Link) -> Counted:
+    found = Counted(link._poller())
+    link._poll = found  # type: ignore[assignment]
+    return found
+
+
+def test_what_did_not_fill_the_room_was_all_that_there_is(ends: Ends) -> None:
+    link, server = ends
+    poll = counted(link)
+    server.sendall(b":1\r\n:2\r\n")
+    link.pull()
+    assert list(link.arrived) == [1, 2]
+    assert poll.asked == 1
+
+
+def test_what_was_seen_to_come_is_read_without_another_look(ends: Ends) -> None:
+    link, server = ends
+    poll = counted(link)
+    server.sendall(b":1\r\n")
+    link.gather(1, here=True)
+    assert (link.read(), poll.asked) == (1, 0)
+    # Only what was seen.
+    server.sendall(b":2\r\n")
+    threading.Timer(0.01, server.sendall, (b":3\r\n",)).start()
+    link.gather(2, here=True)
+    assert [link.read(), link.read()] == [2, 3]
+    assert poll.asked > 0
+
+
+def test_one_that_is_closed_or_dropped_is_not_used() -> None:
+    for end in (Link.close, Link.drop, Link.spoil):
+        ours, theirs = socket.socketpair()
+        link = Link(ours, "redis://test")
+        end(link)
+        assert not link.usable
+        ours.close()
+        theirs.close()
