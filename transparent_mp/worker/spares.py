@@ -30,12 +30,13 @@ class Spares:
         #: One that was ordered of the template and may not be there yet.
         self._coming: Running | None = None
         self._template: Template | None = None
-        #: What the last processes were like, how many, and the last one's frame, b'' if it was of no use.
+        #: What the last processes were like, how many, and the last one's frame.
         self._like, self._row, self._frame = "", 0, b""
         self._tried: set[str] = set()
 
     def prepare(self) -> None:
         """There is time for it."""
+        # Where the last template was dropped, the next process brings the frame of another.
         if self._row >= ROW and self._frame and self._like not in self._tried:
             self._tried.add(self._like)
             self.settle()

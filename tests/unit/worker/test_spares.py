@@ -140,14 +140,14 @@ def test_what_lacks_something_is_dropped_and_made_again(made: Made) -> None:
     assert len(made.templates) == 2
 
 
-def test_one_that_was_dropped_is_made_again_of_the_next_frame_only(made: Made) -> None:
+def test_another_template_is_made_of_a_process_that_comes(made: Made) -> None:
     made.run("a", ROW + 2)
     made.spares.drop()
-    # Frames of such processes were of no use while there was one, and were not kept.
+    # There is time, and nothing to make it of.
     made.idle()
     assert len(made.templates) == 1
     made.run("a")
-    assert [template.frame for template in made.templates] == [b"frame of a"] * 2
+    assert [one.frame for one in made.templates] == [b"frame of a"] * 2
 
 
 def test_a_spare_that_has_ended_is_replaced(made: Made) -> None:
