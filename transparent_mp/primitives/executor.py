@@ -12,7 +12,9 @@ it looks at what came before it waits for more. A process that dies breaks the e
 from __future__ import annotations
 
 import functools
+import select
 import time
+import traceback
 from typing import Any, Callable
 
 from transparent_mp.primitives import memory, queues
@@ -52,6 +54,11 @@ def wait_result(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:
             if results.at_hand:
                 return results.get(), False, None
             self.call_queue.tasks.flush()
+            if results.alone_tells(self.thread_wakeup, self.processes):
+                try:
+                    return results.recv(), False, None
+                except BaseException as error:  # noqa: BLE001  as the stock's
+                    return None, True, traceback.format_exception(type(error), error, error.__traceback__)
         return stock(self)
 
     return wait_ours
@@ -144,6 +151,8 @@ class CallResults(ResultQueue, Incoming):
         super().__init__(calls.tasks, _name_of)
         self._calls = calls
         self._pop: Outstanding | None = None
+        # What it was waited for with, and for which fds.
+        self._polled: tuple[tuple[int, ...], select.poll] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The very object that stands for the calls: a process has one of it.
@@ -168,6 +177,24 @@ class CallResults(ResultQueue, Incoming):
         if self._pop is None:
             self._pop = Outstanding(sessions.current().store, self.tasks.ours._shared.inbound)
         return self._pop.fileno(self._others())
+
+    def alone_tells(self, wakeup: Any, processes: dict[int, Any]) -> bool:
+        """Wait for a result, a word or the end of a process; whether it is a result, and nothing else.
+
+        The stock's way makes a selector of all of them for each result.
+        """
+        fd, alarm = self.fileno(), sessions.current().store.alarm()
+        # Of a process that is known the fd that tells of its end stays.
+        known = fd, alarm, *processes
+        if self._polled is None or self._polled[0] != known:
+            poll = select.poll()
+            for one in (fd, wakeup._reader.fileno(), *(each.sentinel for each in list(processes.values()))):
+                poll.register(one, select.POLLIN)
+            if alarm >= 0:
+                poll.register(alarm, select.POLLIN)
+            self._polled = known, poll
+        assert self._pop is not None
+        return [one for one, _ in self._pop.wait(self._polled[1])] == [fd]
 
     def recv(self) -> Any:
         """The result that the fd tells of; None when it told too much."""

@@ -54,6 +54,11 @@ class Outstanding:
             return []
         return unless_refused(self._line.answers())
 
+    def wait(self, poll: select.poll) -> list[tuple[int, int]]:
+        """What that finds, in which the fd is registered; looks first, as who waits for an answer does."""
+        link = self._line.link
+        return poll.poll() if link is None else link.spin.wait(poll, None)
+
     @property
     def length(self) -> Command:
         """What asks how much has been popped."""

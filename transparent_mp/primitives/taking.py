@@ -30,6 +30,7 @@ from transparent_mp.primitives import memory, pickling, repeated, several, untol
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.groups import Ahead, Where, length
 from transparent_mp.store.attempts import attempt
+from transparent_mp.store.commands import Ready
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Command, Reply
@@ -76,6 +77,9 @@ class Taker:
         self._ttl = str(session.ttl)
         self._seen = shared.hold.seen
         self._taken, self._begins = taken_keys(session.keys, shared.hold.oid, name)
+        self._waits = Ready(("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", "0"))
+        self._looks = Ready(("LLEN", self._list))
+        self._has_one = Ready(("SET", self._begins, "1", "PX", self._ttl))
         self._untold = untold.own()
         if self._untold is not None:
             self._untold.begin((self._taken, self._begins, shared.peers, shared.outbound))
@@ -237,9 +241,9 @@ class Taker:
         """The next task that is put."""
         self._send()
         commands = (
-            ("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", "0"),
+            self._waits,
             # Where one came alone the next may; a script takes longer to find that than the list's length.
-            self._taking(self._several() - 1, waited=True) if self._crowded else ("LLEN", self._list),
+            self._taking(self._several() - 1, waited=True) if self._crowded else self._looks,
             *memory.fetch(),
         )
         message, taken, *fetched = self._asked(commands, timeout)
@@ -251,8 +255,8 @@ class Taker:
         if not self._ahead:
             raise queues.Empty
         # What is moved for a process that is dead by then, unseen, was never begun.
-        begun = "2" if self._untold is not None and len(self._ahead) > 1 else "1"
-        self._session.store.cast(("SET", self._begins, begun, "PX", self._ttl))
+        together = self._untold is not None and len(self._ahead) > 1
+        self._session.store.cast(("SET", self._begins, "2", "PX", self._ttl) if together else self._has_one)
         task = self._next()
         assert task is not None
         with self._lock:

@@ -7,6 +7,7 @@ import pickle
 import select
 import weakref
 from concurrent.futures.process import _CallItem, _ResultItem
+from multiprocessing import connection
 from types import SimpleNamespace
 
 import pytest
@@ -125,7 +126,7 @@ def test_a_call_that_cannot_be_pickled_is_told_as_by_the_feeder_and_takes_no_pla
 def test_the_fd_tells_of_results_and_they_come_together(executor):
     executor.put(1, 2, 3)
     executor.run(1, 2)
-    assert not executor.readable() or executor.readable(20)
+    assert executor.readable(20)
     assert executor.results.recv().work_id == 1
     # What is at hand is asked for first; the fd tells of what is not.
     assert executor.results.at_hand
@@ -152,21 +153,77 @@ def test_an_fd_that_told_too_much(executor):
     assert executor.results.recv() is None
 
 
-def test_what_came_is_given_before_anything_is_waited_for(executor):
+@pytest.fixture
+def thread(executor):
+    """As much of the thread that manages an executor as waits; one process, and who wakes it."""
+    word, end = connection.Pipe(), connection.Pipe()
+    yield SimpleNamespace(
+        result_queue=executor.results,
+        call_queue=executor.calls,
+        thread_wakeup=SimpleNamespace(_reader=word[0]),
+        processes={5_000_001: SimpleNamespace(sentinel=end[0].fileno())},
+        wake=lambda: word[1].send_bytes(b""),
+        end=lambda: end[1].close(),
+    )
+    for one in (*word, *end):
+        one.close()
+
+
+@pytest.mark.parametrize("reason", ["wake", "end"])
+def test_for_a_word_or_the_end_of_a_process_the_stock_waits(executor, thread, reason):
     waits = wait_result(lambda _: "waited")
-    thread = SimpleNamespace(result_queue=executor.results, call_queue=executor.calls)
+    getattr(thread, reason)()
     assert waits(thread) == "waited"
+    # It prefers a result, and it clears the word.
+    executor.put(1)
+    executor.run(1)
+    assert executor.readable(20)
+    assert waits(thread) == "waited"
+
+
+def test_a_result_alone_is_taken_without_the_stock(executor, thread):
+    executor.put(1)
+    executor.run(1)
+    item, broken, cause = wait_result(None)(thread)
+    assert (item.work_id, broken, cause) == (1, False, None)
+
+
+def test_a_result_that_cannot_be_read_is_the_end_of_the_executor(executor, thread):
+    executor.put(1)
+    executor.calls.tasks.theirs.post(b"no pickle")
+    item, broken, cause = wait_result(None)(thread)
+    assert (item, broken) == (None, True)
+    assert "Traceback" in cause[0]
+
+
+def test_processes_that_come_later_are_looked_after(executor, thread):
+    executor.put(1, 2)
+    executor.run(1)
+    waits = wait_result(lambda _: "waited")
+    assert waits(thread)[0].work_id == 1
+    thread.processes[5_000_002] = SimpleNamespace(sentinel=thread.processes[5_000_001].sentinel)
+    thread.processes.pop(5_000_001)
+    thread.end()
+    assert waits(thread) == "waited"
+
+
+def test_what_came_is_given_before_anything_is_waited_for(executor, thread):
+    waits = wait_result(lambda _: "waited")
+    thread.wake()
+    assert waits(thread) == "waited"
+    thread.thread_wakeup._reader.recv_bytes()
     executor.put(1, 2)
     executor.run(1, 2)
     assert executor.readable(20)
     executor.results.recv()
     item, broken, cause = waits(thread)
     assert (item.work_id, broken, cause) == (2, False, None)
+    thread.wake()
     assert waits(thread) == "waited"
 
 
-def test_what_was_put_is_sent_before_anything_is_waited_for(executor):
-    thread = SimpleNamespace(result_queue=executor.results, call_queue=executor.calls)
+def test_what_was_put_is_sent_before_anything_is_waited_for(executor, thread):
+    thread.wake()
     executor.calls.tasks._since = float("inf")
     executor.calls.put(_CallItem(1, str, (), {}))
     assert executor.calls.tasks._short
