@@ -259,11 +259,12 @@ class Taker:
         self._session.store.cast(("SET", self._begins, "2", "PX", self._ttl) if together else self._has_one)
         task = self._next()
         assert task is not None
-        with self._lock:
-            surplus = self._ahead.forget(self._seen, self._several() - 1)
-        if surplus:
-            # Whoever put the group thought of shorter tasks.
-            self._give_back(surplus)
+        if self._ahead:
+            with self._lock:
+                surplus = self._ahead.forget(self._seen, self._several() - 1)
+            if surplus:
+                # Whoever put the group thought of shorter tasks.
+                self._give_back(surplus)
         return task
 
     def _taking(self, count: int, waited: bool) -> Command:
