@@ -1,22 +1,18 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from tests.unit.primitives.test_taking import holding, run, tell_for  # noqa: F401  a fixture
 from tests.unit.primitives.test_tasks import LONG
 from transparent_mp.errors import UntrustedPayloadError
-from transparent_mp.primitives import groups, taking
+from transparent_mp.primitives import groups
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import tasks as module
 from transparent_mp.store.replay import Numbers, Seen
 
-pytestmark = pytest.mark.usefixtures("ours")
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch):
-    """What is taken is not given back because the machine is busy."""
-    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+pytestmark = pytest.mark.usefixtures("ours", "patient")
 
 
 @pytest.fixture
@@ -109,8 +105,8 @@ def test_what_is_taken_of_a_group_is_a_share_of_what_lies_there(pool, together):
     is_done(pool, second, *range(6, 9))
 
 
-def test_the_rest_of_a_group_is_given_back_behind_a_long_task(pool, together, monkeypatch):
-    monkeypatch.setattr(taking, "LOOK_EVERY", 0.005)
+def test_the_rest_of_a_group_is_given_back_behind_a_long_task(pool, together, patient, monkeypatch):
+    monkeypatch.setattr(pool.first.taker, "_watch", functools.partial(patient, pool.first.taker))
     second = pool.process()
     pool.first.many(100)
     together(0, 1, 2, 3)
