@@ -33,7 +33,7 @@ _PLACE = struct.Struct(">H")
 
 
 def sealed(session: Session, list_: str, numbers: Numbers, pickles: Sequence[Buffer]) -> bytes:
-    """The message of two tasks and more for that list; nobody else gives out those numbers meanwhile."""
+    """The message of two tasks and more for that list. For one thread."""
     number, rest = numbers.several(session.uid, len(pickles)), several.joined(pickles)
     tag = session.seal.tag(list_, number, _KIND, rest)
     return b"".join((tag, number, _KIND, _RANGE.pack(0, len(pickles)), rest))
@@ -129,7 +129,6 @@ class Ahead:
 
     def _open(self, message: bytes, seen: Seen) -> None:
         first, end = _RANGE.unpack_from(message, _RANGE_AT)
-        self._place = first
         view = memoryview(message)
         self._session.seal.check(self._list, view[:TAG], view[TAG:_RANGE_AT], view[_REST_AT:])
         self._number = message[TAG:_KIND_AT]
@@ -144,4 +143,4 @@ class Ahead:
                 f"tasks at {self._list!r} were received before: something else has put them there again, "
                 "with access to this Redis; they were not run"
             )
-        self._end = end
+        self._place, self._end = first, end

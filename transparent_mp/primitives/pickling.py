@@ -43,6 +43,9 @@ _BOXES = frozenset((tuple, list, dict))
 #: How deep, and how many things of how many bytes each, a message is looked through for what is not plain.
 #: More: longer where there is such a thing.
 DEPTH, FEW, LITTLE = 3, 8, 512
+#: Bytes of a pickle up to which its pickler is used again. Larger: its memo, which only grows, takes longer
+#: to clear after each of the next; smaller: more picklers are made.
+AGAIN = 4096
 
 
 class _Written(list):  # type: ignore[type-arg]
@@ -109,8 +112,9 @@ def dumps(obj: Any) -> Payload:
     ready.pickler.dump(obj)
     if len(written) == 1 and not apart.found:
         content = written.pop()
-        ready.pickler.clear_memo()
-        _ready.pickling = ready
+        if len(content) < AGAIN:
+            ready.pickler.clear_memo()
+            _ready.pickling = ready
         return content  # type: ignore[no-any-return]
     return _in_pieces(written, apart.found)
 

@@ -166,20 +166,21 @@ class TaskQueue:
     def add(self, task: Any) -> None:
         """Put a task however many there are."""
         name, known, stored, content = self._pickled(task)
+        if known.size <= SMALL and name is not None and type(content) is bytes:
+            self._first += sharing.carriage(sessions.current(), self.ours._shared.hold.oid)
+            self._short.append((content, known))
+        else:
+            # A task that cannot be packed is none.
+            first, message = self.ours.packed(content)
+            known.tag = message[:TAG]
+            self._put_together()
+            self._first += (*stored, *first)
+            self._messages.append(message)
         if name is not None:
             with self._lock:
                 self._has_to_read()
                 self._open[name] = known
                 self._open_bytes += known.size
-        if known.size <= SMALL and name is not None and type(content) is bytes:
-            self._first += sharing.carriage(sessions.current(), self.ours._shared.hold.oid)
-            self._short.append((content, known))
-        else:
-            self._put_together()
-            first, message = self.ours.packed(content)
-            known.tag = message[:TAG]
-            self._first += (*stored, *first)
-            self._messages.append(message)
         self._bytes += len(content)
         now = time.monotonic()
         # The first of a burst goes at once, since processes wait for it; so does what ends one.
@@ -316,7 +317,7 @@ class TaskQueue:
         session, shared = sessions.current(), self.ours._shared
         taken = taken_keys(session.keys, shared.hold.oid, taker)
         keys = shared.outbound, *taken, session.keys("keys")
-        begun = session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished))))
+        begun = set(session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished)))))
         with self._lock:
             return [name for name, known in self._open.items() if known.reference in begun] if begun else []
 

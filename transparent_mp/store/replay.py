@@ -32,31 +32,30 @@ STREAMS = 10_000
 
 
 class Numbers:
-    """The numbers that one process gives out for one end. Thread-safe."""
+    """The numbers that one process gives out for one end. Thread-safe but for `several`."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_runs", "_stream")
 
     def __init__(self) -> None:
         self._stream = ("", b"", itertools.count())
+        # Where the next run begins: in a stream of its own, as a thread can take only one of a count at once.
+        self._runs = ("", b"", 0)
 
     def next(self, uid: str) -> bytes:
         """One that was never given out. `uid`: of this process, in which a forked child differs."""
-        stream = self._of(uid)
-        return _LAYOUT.pack(stream[1], next(stream[2]))
-
-    def several(self, uid: str, count: int) -> bytes:
-        """The first of so many, one after the other; for who alone sends from there."""
-        stream = self._of(uid)
-        first = next(stream[2])
-        self._stream = (uid, stream[1], itertools.count(first + count))
-        return _LAYOUT.pack(stream[1], first)
-
-    def _of(self, uid: str) -> tuple[str, bytes, itertools.count[int]]:
         stream = self._stream
         if stream[0] != uid:
             # Of two threads here at once each uses its own.
             stream = self._stream = (uid, os.urandom(8), itertools.count())
-        return stream
+        return _LAYOUT.pack(stream[1], next(stream[2]))
+
+    def several(self, uid: str, count: int) -> bytes:
+        """The first of so many, one after the other, that were never given out. For one thread."""
+        of, stream, first = self._runs
+        if of != uid:
+            stream, first = os.urandom(8), 0
+        self._runs = uid, stream, first + count
+        return _LAYOUT.pack(stream, first)
 
 
 class Seen:

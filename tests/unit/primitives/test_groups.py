@@ -265,6 +265,9 @@ def test_a_part_that_is_none(message, first, end):
     message.ahead.extend([message.part(first, end)])
     with pytest.raises(UntrustedPayloadError, match="stands for tasks"):
         message.begin()
+    # Who leaves asks how many are left.
+    assert len(message.ahead) == 0
+    assert message.ahead.forget(message.seen) == 0
 
 
 @pytest.mark.parametrize("at", [0, 20, 32, 40, -1])

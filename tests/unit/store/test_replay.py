@@ -110,10 +110,14 @@ def test_several_at_once_are_as_each_by_itself(seed: int) -> None:
         assert seen.first(counted(count)) == (count not in had)
 
 
-def test_numbers_one_after_the_other() -> None:
+def test_several_numbers_are_nobody_elses() -> None:
     numbers, seen = Numbers(), Seen()
     assert seen.first(numbers.next("me"))
-    assert seen.all_first(numbers.several("me", 30), 0, 30)
+    run = numbers.several("me", 30)
+    assert seen.all_first(run, 0, 30)
     assert seen.all_first(numbers.several("me", 2), 0, 2)
     assert seen.first(numbers.next("me"))
-    assert not seen.first(counted(33, numbers.next("me")[:8]))
+    assert not seen.first(counted(31, run[:8]))
+    # A forked child's.
+    assert numbers.several("child", 30)[:8] != run[:8]
+    assert seen.all_first(numbers.several("child", 30), 0, 30)

@@ -1,9 +1,9 @@
 -- Moves the first tasks of a list to what a process has taken.
 -- KEYS: 1 list of tasks  2 what the process has taken  3 that what it takes has come there  4 holders of
 --       the side that takes
--- ARGV: 1 how many at most, with what the message that it has waited for has beside one  2 ttl ms  3 1 when the process has waited for a message, which lies there already
---       4 how many of several taken at once it may have begun: 1, or 2 for any number  5 how many are not worth
---       dividing
+-- ARGV: 1 how many at most, with all but one of the message that it has waited for  2 ttl ms  3 1 when the process
+--       has waited for a message, which lies there already  4 how many of several taken at once it may have begun: 1,
+--       or 2 for any number  5 how many are not worth dividing
 -- RETURNS: how many messages are left, and those that were moved.
 -- INVARIANT: a task lies in the list or is taken by one process, with its message, of which two parts may lie in
 --            two lists; what is taken at once is no more than a fair share of what lies there, or not worth dividing.
