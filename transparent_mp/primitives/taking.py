@@ -42,9 +42,6 @@ from transparent_mp.store.session import Session
 #: trips for each task; smaller: less waits behind a task that takes longer than those before it.
 SPAN = 0.002
 TRIPS = 2
-#: Share of that which is not divided among processes. Larger: some idle while others end; smaller: more trips
-#: for the last of what lies there.
-LEAST = 0.2
 #: Tasks taken at once at most.
 MOST = 256
 #: More than a process can have taken.
@@ -270,7 +267,7 @@ class Taker:
     def _taking(self, count: int, waited: bool) -> Command:
         keys = self._list, self._taken, self._begins, self._holders
         begun = "1" if self._untold is None else "2"
-        return script("take", keys, (str(count), self._ttl, str(int(waited)), begun, str(self._least())))
+        return script("take", keys, (str(count), self._ttl, str(int(waited)), begun))
 
     def _has(self, taken: Any, first: bytes | None = None) -> None:
         """What the script has moved, behind what is left; or what is left. `first`: what was moved before."""
@@ -298,18 +295,10 @@ class Taker:
 
     def _several(self) -> int:
         """How many tasks to take at once."""
-        return max(1, min(MOST, self._in(1.0)))
-
-    def _least(self) -> int:
-        """How many are not worth dividing."""
-        return max(1, self._in(LEAST))
-
-    def _in(self, share: float) -> int:
-        """How many last for that share of what is taken at once."""
         if not self._typical:
             return 1
         span = max(SPAN, TRIPS * self._trip) if self._trip < math.inf else SPAN
-        return int(share * span / self._typical)
+        return max(1, min(MOST, int(span / self._typical)))
 
     def _give_back(self, count: int = ALL, stay: int = 0) -> None:
         """Give back the last `count` of what was taken; of all of it `stay` are kept."""

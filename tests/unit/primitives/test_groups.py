@@ -101,8 +101,10 @@ def test_what_is_taken_of_a_group_is_a_share_of_what_lies_there(pool, together):
     # Six of twelve.
     assert len(pool.first.taker._ahead) == 5
     assert lies_there(pool) == [2, 4]
+    # Three of six, though what lies first is short.
     second.many(100)
     is_done(pool, second, *range(6, 9))
+    assert lies_there(pool) == [3]
 
 
 def test_the_rest_of_a_group_is_given_back_behind_a_long_task(pool, together, patient, monkeypatch):

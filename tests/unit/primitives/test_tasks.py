@@ -55,7 +55,6 @@ class Process:
 
     def many(self, count):
         self.taker._several = lambda: count
-        self.taker._least = lambda: 1
 
     def get(self, timeout=LONG):
         return self.player(self.taker.get, True, timeout)

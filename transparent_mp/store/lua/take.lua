@@ -3,10 +3,10 @@
 --       the side that takes
 -- ARGV: 1 how many at most, with all but one of the message that it has waited for  2 ttl ms  3 1 when the process
 --       has waited for a message, which lies there already  4 how many of several taken at once it may have begun: 1,
---       or 2 for any number  5 how many are not worth dividing
+--       or 2 for any number
 -- RETURNS: how many messages are left, and those that were moved.
 -- INVARIANT: a task lies in the list or is taken by one process, with its message, of which two parts may lie in
---            two lists; what is taken at once is no more than a fair share of what lies there, or not worth dividing.
+--            two lists; what is taken at once is no more than a fair share of what lies there.
 --@include groups
 local waited = 0
 if ARGV[3] == '1' then
@@ -17,15 +17,18 @@ local count = redis.call('LLEN', KEYS[1])
 local left, taken, tasks = 0, {}, 0
 local head = count > 0 and redis.call('LINDEX', KEYS[1], 0) or ''
 if head ~= '' then
-  -- Most are as long as the first of them.
+  -- The first may be what is left of a group; those behind it are as long as the next, or nearly so.
   local first, last = range_of(head)
+  local here = last - first
+  first, last = range_of(count > 1 and redis.call('LINDEX', KEYS[1], 1) or head)
   local each = last - first
-  local there = math.ceil((count * each + waited) / math.max(1, redis.call('SCARD', KEYS[4]) - 1))
-  local most = math.min(tonumber(ARGV[1]) - math.max(0, waited - 1), math.max(tonumber(ARGV[5]), there) - waited)
+  local lie = here + (count - 1) * each
+  local share = math.ceil((lie + waited) / math.max(1, redis.call('SCARD', KEYS[4]) - 1))
+  local most = math.min(tonumber(ARGV[1]) - math.max(0, waited - 1), share - waited)
   if most > 0 then
     -- Fails here for a process that was given up, before it takes anything.
     redis.call('LLEN', KEYS[2])
-    taken = redis.call('LPOP', KEYS[1], math.min(count, math.ceil(most / each)))
+    taken = redis.call('LPOP', KEYS[1], math.min(count, 1 + math.ceil(math.max(0, most - here) / each)))
     -- The end of the pool stays where it is.
     if taken[#taken] == '' then redis.call('LPUSH', KEYS[1], table.remove(taken)) end
     for i, message in ipairs(taken) do
