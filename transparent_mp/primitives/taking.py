@@ -1,11 +1,12 @@
 """The tasks of a pool, at a process that runs them: taken, begun, and done with their results.
 
-One blocking move takes a task from the list of tasks into this process's own; the script behind it
-takes more when tasks are short: as many as last for SPAN, or for a few round trips where the store
-is far. That they have come is said before the first begins. Results of what was taken together go
-together, as one message; what has a result and was not pushed stands where its supervisor sees it
-(`untold`) before the next task begins. So when that has been told, none or the first of what is left
-is the one that was run: `tasks` says what becomes of them when this process dies.
+One blocking move takes a message from the list of tasks into this process's own, a task or a group of
+them (`groups`), whose end it gives back if that is too much; the script behind it takes more when tasks
+are short: as many as last for SPAN, or for a few round trips where the store is far. That they have
+come is said before the first begins. Results of what was taken together go together, as one message;
+what has a result and was not pushed stands where its supervisor sees it (`untold`) before the next task
+begins. So when that has been told, none or the first of what is left is the one that was run: `tasks`
+says what becomes of them when this process dies.
 
 A task may take longer than those before it, and neither what was taken behind it nor the results
 before it must wait. A thread that looks every few milliseconds, while something is taken ahead, gives

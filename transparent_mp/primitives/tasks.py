@@ -12,7 +12,8 @@ When a process has ended, `ended` puts back what it had not begun and answers wi
 had: that one may have had effects, and is not run again. So each task has exactly one result. Where
 nobody was left to tell its last results, it may have begun all that it had taken.
 
-A burst of tasks goes in one write: who puts them says when nothing more is at hand (`flush`). Tasks
+A burst of tasks goes in one write: who puts them says when nothing more is at hand (`flush`). While results
+come several at once, which says that tasks are short, those of a burst go in groups (`groups`). Tasks
 are held back (`put` waits) while more are without a result than keep every process busy. Who reads
 results does not ask the store while no task is without one (`await_any`): it would only be in the way
 of who puts the next, which both need the interpreter. Who waits for the one result that is to come may
