@@ -254,3 +254,10 @@ def test_after_one_that_cannot_be_pickled_the_next_is_whole():
     with pytest.raises((AttributeError, pickle.PicklingError)):
         dumps([1, lambda: None])
     assert sent([1, 2]) == [1, 2]
+
+
+def test_a_pickler_whose_memo_has_grown_is_not_used_again():
+    dumps([Registered()])
+    assert pickling._ready.pickling is not None
+    dumps([Registered() for _ in range(1000)])
+    assert pickling._ready.pickling is None
