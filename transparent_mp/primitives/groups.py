@@ -40,11 +40,11 @@ def sealed(session: Session, list_: str, numbers: Numbers, pickles: Sequence[Buf
 
 
 def length(message: bytes) -> int:
-    """For how many tasks a message stands."""
+    """For how many tasks a message stands; one, if it is to be refused for standing for none."""
     if not _is_group(message):
         return 1
     first, end = _RANGE.unpack_from(message, _RANGE_AT)
-    return int(end - first)
+    return max(1, int(end - first))
 
 
 def _is_group(message: bytes) -> bool:

@@ -222,6 +222,22 @@ def test_a_process_that_was_given_up_cannot_end_a_task_of_a_group(pool, together
     assert pool.tasks.unfinished() == 1
 
 
+@pytest.mark.parametrize("places", [b"\0\3\0\1", b"\0\2\0\2", b"\xff\xff\0\0"])
+def test_a_group_that_stands_for_none_is_refused_once(pool, together, places):
+    pool.first.many(100)
+    together(*range(8))
+    store, key = sessions.current().store, pool.tasks.ours._shared.outbound
+    message = store.ask("LINDEX", key, 0)
+    store.call(("LSET", key, 0, message[:33] + places + message[37:]))
+    with pytest.raises(UntrustedPayloadError, match="stands for tasks"):
+        pool.first.get()
+    pool.first.player(pool.first.taker.leave)
+    pool.ended(pool.first)
+    second = pool.process()
+    second.many(100)
+    is_done(pool, second, 4, 5, 6, 7)
+
+
 class Message:
     """A group, and one that receives it."""
 

@@ -3,9 +3,10 @@
 
 -- Place of the first task that a message stands for, and the place behind the last.
 local function range_of(message)
-  if string.byte(message, 33) ~= 71 then return 0, 1 end
+  if string.byte(message, 33) ~= 71 or #message < 37 then return 0, 1 end
   local first, last = struct.unpack('>I2I2', message, 34)
-  return first, last
+  -- One that stands for none is moved as a task, and refused by who opens it.
+  return first, math.max(last, first + 1)
 end
 
 -- The same message, for others of its tasks.
