@@ -6,6 +6,7 @@ every time.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import io
@@ -21,7 +22,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from transparent_mp.errors import SessionLostError, StoreError, UntrustedPayloadError
-from transparent_mp.primitives import ahead, names
+from transparent_mp.primitives import ahead, groups, names
 from transparent_mp.primitives.diff import BLOCK
 from transparent_mp.primitives.replica import Replica
 from transparent_mp.ship import contents, requests
@@ -180,6 +181,24 @@ def test_a_message_that_was_changed_is_refused_before_anything_is_fetched(size: 
 def test_a_message_of_anything(start: bytes, rest: bytes) -> None:
     with pytest.raises(UntrustedPayloadError):
         unpack(session(), "place", start + rest, Seen())
+
+
+@fuzzed
+@given(st.data())
+def test_a_group_of_tasks_that_was_changed_begins_none_or_its_own(data: Any) -> None:
+    one, seen, pickles = session(), Seen(), [b"one", b"two", b"three"]
+    message = groups.sealed(one, "place", one.numbers, pickles)
+    tasks, begun = groups.Ahead(one, "place"), []
+    tasks.extend([changed(data, message), message])
+    with contextlib.suppress(UntrustedPayloadError):
+        while tasks:
+            content, alone = tasks.begin(seen)
+            begun.append(b"" if alone else bytes(content))
+            if alone:
+                unpack(one, "place", content, seen)
+    # For which of them it stands is not sealed.
+    assert set(begun) <= {*pickles, b""}
+    assert all(begun.count(task) <= 1 for task in pickles)
 
 
 @fuzzed

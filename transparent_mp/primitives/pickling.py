@@ -16,6 +16,7 @@ It does not know how pieces travel (`store.content`).
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 import sys
 import threading
@@ -42,12 +43,46 @@ _BOXES = frozenset((tuple, list, dict))
 #: How deep, and how many things of how many bytes each, a message is looked through for what is not plain.
 #: More: longer where there is such a thing.
 DEPTH, FEW, LITTLE = 3, 8, 512
+#: Bytes of a pickle up to which its pickler is used again. Larger: its memo, which only grows, takes longer
+#: to clear after each of the next; smaller: more picklers are made.
+AGAIN = 4096
 
 
 class _Written(list):  # type: ignore[type-arg]
     """What a pickler has written, in the pieces in which it did."""
 
     write = list.append
+
+
+class _Pickling:
+    """A pickler with what it writes to. Used again, since to make one takes as long as to pickle a task."""
+
+    __slots__ = ("_kind", "_registered", "apart", "pickler", "written")
+
+    def __init__(self) -> None:
+        self.written, self.apart = _Written(), _Apart()
+        self._registered = copyreg.dispatch_table.copy(), _Pickler._extra_reducers.copy()
+        self.pickler = _Pickler(self.written)
+        self._kind = getattr(sys.modules.get("numpy"), "ndarray", None)
+        if self._kind is not None:
+            # What was registered for arrays keeps its say.
+            self.pickler.dispatch_table.setdefault(self._kind, self.apart.reduce)
+
+    def holds(self) -> bool:
+        """Whether one that is made anew would pickle everything as this one does."""
+        return (
+            self._registered == (copyreg.dispatch_table, _Pickler._extra_reducers)
+            and getattr(sys.modules.get("numpy"), "ndarray", None) is self._kind
+        )
+
+
+class _Ready(threading.local):
+    """That of this thread, while it does not pickle."""
+
+    pickling: _Pickling | None = None
+
+
+_ready = _Ready()
 
 
 class _Buffers(threading.local):
@@ -69,15 +104,18 @@ def dumps(obj: Any) -> Payload:
     ):
         # Without a table of reducers, for which a pickler takes longer.
         return pickle.dumps(obj)
-    written, apart = _Written(), _Apart()
-    pickler = _Pickler(written)
-    arrays = getattr(sys.modules.get("numpy"), "ndarray", None)
-    if arrays is not None:
-        # What was registered for arrays keeps its say.
-        pickler.dispatch_table.setdefault(arrays, apart.reduce)
-    pickler.dump(obj)
+    # Nobody else has it meanwhile: what an object's own method pickles is pickled by another.
+    ready, _ready.pickling = _ready.pickling, None
+    if ready is None or not ready.holds():
+        ready = _Pickling()
+    written, apart = ready.written, ready.apart
+    ready.pickler.dump(obj)
     if len(written) == 1 and not apart.found:
-        return written[0]  # type: ignore[no-any-return]
+        content = written.pop()
+        if len(content) < AGAIN:
+            ready.pickler.clear_memo()
+            _ready.pickling = ready
+        return content  # type: ignore[no-any-return]
     return _in_pieces(written, apart.found)
 
 

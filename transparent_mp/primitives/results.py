@@ -52,6 +52,12 @@ class ResultQueue:
 
     def get_next(self) -> Any:
         """get(), for whom nobody else calls: waits without the store while no result can come."""
+        # Most have come with others.
+        while self._opened:
+            result = pickling.loads(self._opened.popleft())
+            name = self._name_of(result)
+            if name is None or self.tasks.has_result(name):
+                return result
         return self._next(self.tasks.await_any)
 
     def get(self) -> Any:
@@ -100,7 +106,9 @@ class ResultQueue:
                 if not message:
                     raise EOFError
                 content = unpack(sessions.current(), self.tasks.ours._shared.inbound, message)
-                self._opened.extend(several.divided(content))
+                found = several.divided(content)
+                self.tasks.came_together(len(found))
+                self._opened.extend(found)
             result = pickling.loads(self._opened.popleft())
             name = self._name_of(result)
             if name is None or self.tasks.has_result(name):

@@ -1,11 +1,12 @@
 """The tasks of a pool, at a process that runs them: taken, begun, and done with their results.
 
-One blocking move takes a task from the list of tasks into this process's own; the script behind it
-takes more when tasks are short: as many as last for SPAN, or for a few round trips where the store
-is far. That they have come is said before the first begins. Results of what was taken together go
-together, as one message; what has a result and was not pushed stands where its supervisor sees it
-(`untold`) before the next task begins. So when that has been told, none or the first of what is left
-is the one that was run: `tasks` says what becomes of them when this process dies.
+One blocking move takes a message from the list of tasks into this process's own, a task or a group of
+them (`groups`), whose end it gives back if that is too much; the script behind it takes more when tasks
+are short: as many as last for SPAN, or for a few round trips where the store is far. That they have
+come is said before the first begins. Results of what was taken together go together, as one message;
+what has a result and was not pushed stands where its supervisor sees it (`untold`) before the next task
+begins. So when that has been told, none or the first of what is left is the one that was run: `tasks`
+says what becomes of them when this process dies.
 
 A task may take longer than those before it, and neither what was taken behind it nor the results
 before it must wait. A thread that looks every few milliseconds, while something is taken ahead, gives
@@ -21,7 +22,6 @@ import math
 import queue as queues
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +29,7 @@ from transparent_mp import background
 from transparent_mp.errors import StoreError
 from transparent_mp.primitives import memory, pickling, repeated, several, untold
 from transparent_mp.primitives import session as sessions
+from transparent_mp.primitives.groups import Ahead, Where, length
 from transparent_mp.store.attempts import attempt
 from transparent_mp.store.commands import Ready
 from transparent_mp.store.content import pack, unpack
@@ -36,7 +37,6 @@ from transparent_mp.store.keys import Keys
 from transparent_mp.store.link import Command, Reply
 from transparent_mp.store.pieces import Payload, Pieces
 from transparent_mp.store.scripts import script
-from transparent_mp.store.seal import TAG
 from transparent_mp.store.session import Session
 
 #: Seconds that what is taken at once is to last, and the least number of round trips. Larger: fewer
@@ -45,6 +45,8 @@ SPAN = 0.002
 TRIPS = 2
 #: Tasks taken at once at most.
 MOST = 256
+#: More than a process can have taken.
+ALL = 1 << 20
 #: Seconds of a task that count at once, and not by and by as of shorter ones: what takes so long by itself.
 #: Smaller: a short interruption has few tasks taken.
 LONG = SPAN / 8
@@ -71,6 +73,7 @@ class Taker:
         self._list = shared.inbound
         # As text, as which it is sent.
         self._ttl = str(session.ttl)
+        self._seen = shared.hold.seen
         self._taken, self._begins = taken_keys(session.keys, shared.hold.oid, name)
         self._waits = Ready(("BLMOVE", self._list, self._taken, "LEFT", "RIGHT", "0"))
         self._looks = Ready(("LLEN", self._list))
@@ -84,15 +87,15 @@ class Taker:
         # change, never while the store is used: its answers come with its own lock held.
         self._telling = threading.Lock()
         self._lock = threading.Lock()
-        #: Messages taken and not begun; taken from with the lock held.
-        self._ahead: deque[bytes] = deque()
+        #: What is taken and not begun; with the lock held.
+        self._ahead = Ahead(session, self._list)
         self._begun = False
-        self._tag = b""
         #: Whether there were more tasks than were taken.
         self._more = self._crowded = True
-        #: Results that are held back, of tasks one after the other from that tag on; with the lock held.
+        #: Results that are held back, of tasks one after the other, and the first and last of these; with the
+        #: lock held.
         self._held: list[bytes] = []
-        self._held_from = b""
+        self._held_of: tuple[Where, Where] | None = None
         #: A result that goes with the next question for tasks.
         self._unsent: tuple[Command, ...] = ()
         #: How many results have been noted there.
@@ -116,58 +119,61 @@ class Taker:
             lasted = now - self._since
             mean = (self._typical + lasted) / 2
             self._typical = max(lasted, mean) if lasted > LONG else mean
-        message = self._next()
-        if message is None:
+        task = self._next()
+        if task is None:
             with self._telling:
                 if self._more:
-                    message = self._take()
+                    task = self._take()
                     self._trip = min(self._trip, time.monotonic() - now)
-                if message is None:
-                    message = self._await(timeout if block else 0.0)
-        self._begun = True
-        self._tag = message[:TAG]
+                if task is None:
+                    task = self._await(timeout if block else 0.0)
         self._since = time.monotonic()
-        content = unpack(self._session, self._list, message, self._end._shared.hold.seen)
-        return pickling.loads(repeated.whole(self._session, content))
+        content, alone = task
+        if alone:
+            session = self._session
+            content = unpack(session, self._list, content, self._seen)  # type: ignore[arg-type]
+            content = repeated.whole(session, content)
+        return pickling.loads(content)
 
     def done(self, content: Any) -> None:
         """The task that was begun has this result."""
-        tag, self._begun = self._tag, False
-        if len(content) <= SMALL and self._hold_back(tag, content):
+        task, self._begun = self._ahead.begun(), False
+        if len(content) <= SMALL and self._hold_back(task, content):
             return
         with self._telling:
             if isinstance(content, Pieces):
                 # It stays where it lies: those before it go in a message of their own.
                 self._send_held()
-            first, held = self._take_held()
-            self._done(first or tag, [*held, content], more=bool(self._ahead))
+            of, held = self._take_held()
+            self._done(of[0] if of else task, task, [*held, content], more=bool(self._ahead))
 
-    def _hold_back(self, tag: bytes, content: Any) -> bool:
+    def _hold_back(self, task: Where, content: Any) -> bool:
         """Whether a result may wait for those after it: who sees this process end would tell it."""
         with self._lock:
-            if self._untold is None or not self._ahead or not self._untold.add(tag, content):
+            if self._untold is None or not self._ahead or not self._untold.add(task[0], task[2], content):
                 return False
             self._noted += 1
-            if not self._held:
-                self._held_from = tag
+            self._held_of = (self._held_of[0] if self._held_of else task), task
             self._held.append(content)
             return True
 
-    def _take_held(self) -> tuple[bytes, list[bytes]]:
+    def _take_held(self) -> tuple[tuple[Where, Where] | None, list[bytes]]:
         with self._lock:
-            first, self._held_from = self._held_from, b""
+            of, self._held_of = self._held_of, None
             held, self._held = self._held, []
-            return first, held
+            return of, held
 
-    def _done(self, tag: bytes, contents: Sequence[Any], *, more: bool) -> None:
-        """The tasks from that tag on have these results. `more`: no question for the next ones follows."""
+    def _done(self, first: Where, last: Where, contents: Sequence[Any], *, more: bool) -> None:
+        """The tasks from one to the other have these results. `more`: no question for the next follows."""
         shared = self._end._shared
         content: Payload = contents[0] if len(contents) == 1 else several.joined(contents)
         ack = shared.flow.count(len(content))
-        first, message = self._end.packed(content, ack)
+        before, message = self._end.packed(content, ack)
         keys = self._taken, self._begins, shared.peers, shared.outbound
-        self._unsent += (*first, script("done", keys, (self._ttl, tag, str(len(contents)), message)))
-        if more or ack or first:
+        (tag, begins, place), (_, ends, last_place) = first, last
+        through = str(place), str(ends - begins), str(last_place + 1)
+        self._unsent += (*before, script("done", keys, (self._ttl, tag, *through, message)))
+        if more or ack or before:
             self._send()
         if ack:
             shared.flow.asked(message)
@@ -186,13 +192,16 @@ class Taker:
             self._send_held()
             self._send()
             with self._lock:
-                self._ahead.clear()
+                self._ahead.forget(self._seen)
             self._give_back(stay=int(self._begun))
 
-    def _next(self) -> bytes | None:
+    def _next(self) -> tuple[Payload, bool] | None:
         with self._lock:
             self._number += 1
-            return self._ahead.popleft() if self._ahead else None
+            if not self._ahead:
+                return None
+            self._begun = True
+            return self._ahead.begin(self._seen)
 
     def _send(self) -> None:
         """Send the result that was to go with the next question for tasks."""
@@ -209,11 +218,11 @@ class Taker:
 
     def _send_held(self) -> None:
         """Send what is held back, though what it is held back for goes on."""
-        first, held = self._take_held()
-        if held:
-            self._done(first, held, more=True)
+        of, held = self._take_held()
+        if of is not None:
+            self._done(*of, held, more=True)
 
-    def _take(self) -> bytes | None:
+    def _take(self) -> tuple[Payload, bool] | None:
         """The first of the tasks that are there, if any are; the last result goes along."""
         unsent, self._unsent = self._unsent, ()
         noted = self._noted
@@ -226,7 +235,7 @@ class Taker:
         self._has(taken)
         return self._next()
 
-    def _await(self, timeout: float | None) -> bytes:
+    def _await(self, timeout: float | None) -> tuple[Payload, bool]:
         """The next task that is put."""
         self._send()
         commands = (
@@ -237,32 +246,40 @@ class Taker:
         )
         message, taken, *fetched = self._asked(commands, timeout)
         memory.merge(fetched)
-        self._has(taken)
-        if message is None:
-            message = self._next()
-        if message is None:
-            raise queues.Empty
-        if not message:
+        if message == b"":
             self._give_back(stay=0)
             raise EOFError
+        self._has(taken, message)
+        if not self._ahead:
+            raise queues.Empty
         # What is moved for a process that is dead by then, unseen, was never begun.
-        together = self._untold is not None and self._ahead
+        together = self._untold is not None and len(self._ahead) > 1
         self._session.store.cast(("SET", self._begins, "2", "PX", self._ttl) if together else self._has_one)
-        return message  # type: ignore[no-any-return]
+        task = self._next()
+        assert task is not None
+        if self._ahead:
+            with self._lock:
+                surplus = self._ahead.forget(self._seen, self._several() - 1)
+            if surplus:
+                # Whoever put the group thought of shorter tasks.
+                self._give_back(surplus)
+        return task
 
     def _taking(self, count: int, waited: bool) -> Command:
         keys = self._list, self._taken, self._begins, self._holders
         begun = "1" if self._untold is None else "2"
         return script("take", keys, (str(count), self._ttl, str(int(waited)), begun))
 
-    def _has(self, taken: Any) -> None:
-        """What the script has moved, behind what is left; or what is left."""
+    def _has(self, taken: Any, first: bytes | None = None) -> None:
+        """What the script has moved, behind what is left; or what is left. `first`: what was moved before."""
         left, *messages = taken if isinstance(taken, list) else (taken,)
         self._more = left > 0
         self._crowded = self._more or bool(messages)
-        if messages:
-            with self._lock:
-                self._ahead.extend(messages)
+        if first is not None:
+            messages.insert(0, first)
+        with self._lock:
+            self._ahead.extend(messages)
+        if len(messages) > 1 or (messages and length(messages[0]) > 1):
             self._watch()
 
     def _asked(self, commands: Sequence[Command], timeout: float | None) -> list[Reply]:
@@ -284,7 +301,7 @@ class Taker:
         span = max(SPAN, TRIPS * self._trip) if self._trip < math.inf else SPAN
         return max(1, min(MOST, int(span / self._typical)))
 
-    def _give_back(self, count: int = MOST + 1, stay: int = 0) -> None:
+    def _give_back(self, count: int = ALL, stay: int = 0) -> None:
         """Give back the last `count` of what was taken; of all of it `stay` are kept."""
         session = self._session
         keys = self._list, self._taken
@@ -309,8 +326,7 @@ class Taker:
                         self._holding.clear()
                     if number != self._number:
                         continue
-                    count = len(self._ahead)
-                    self._ahead.clear()
+                    count = self._ahead.forget(self._seen)
                 # Whoever runs the task meets the same trouble.
                 with contextlib.suppress(OSError):
                     self._send_held()
@@ -325,9 +341,10 @@ def last_words(session: Session, left: untold.Untold) -> list[Command]:
         return []
     taken, begins, peers, outbound = names
     commands: list[Command] = []
-    for tag, content in results:
+    keys = taken, begins, peers, outbound
+    for tag, place, content in results:
         first, message = pack(session, outbound, content)
-        commands += (*first, script("done", (taken, begins, peers, outbound), (session.ttl, tag, 1, message)))
+        commands += (*first, script("done", keys, (session.ttl, tag, place, 0, place + 1, message)))
     return [*commands, ("SET", begins, 1, "XX", "PX", session.ttl)]
 
 

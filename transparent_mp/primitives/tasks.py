@@ -12,7 +12,8 @@ When a process has ended, `ended` puts back what it had not begun and answers wi
 had: that one may have had effects, and is not run again. So each task has exactly one result. Where
 nobody was left to tell its last results, it may have begun all that it had taken.
 
-A burst of tasks goes in one write: who puts them says when nothing more is at hand (`flush`). Tasks
+A burst of tasks goes in one write: who puts them says when nothing more is at hand (`flush`). While results
+come several at once, which says that tasks are short, those of a burst go in groups (`groups`). Tasks
 are held back (`put` waits) while more are without a result than keep every process busy. Who reads
 results does not ask the store while no task is without one (`await_any`): it would only be in the way
 of who puts the next, which both need the interpreter. Who waits for the one result that is to come may
@@ -30,12 +31,12 @@ from collections.abc import Sequence
 from multiprocessing import connection, context
 from typing import Any, Callable
 
-from transparent_mp.primitives import memory, pickling
+from transparent_mp.primitives import groups, memory, pickling, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.repeated import Repeated
 from transparent_mp.primitives.taking import Taker, taken_keys
 from transparent_mp.store.link import Command
-from transparent_mp.store.pieces import Pieces
+from transparent_mp.store.pieces import Payload, Pieces
 from transparent_mp.store.scripts import script
 from transparent_mp.store.seal import TAG
 from transparent_mp.store.session import new_id
@@ -51,8 +52,32 @@ MESSAGES = 8192
 #: Tasks for each process that are put in any case: one that it runs and one that lies ready.
 EACH = 2
 
+#: Short tasks in one message at most, and parts for each process into which those of a write are divided at
+#: least. Larger groups: fewer messages; more parts: processes are as busy when tasks are not alike.
+GROUP, PARTS = 32, 2
+#: Bytes of a task that may go in one. Larger: groups that are parted are longer, twice.
+SMALL = 512
+
 #: What a task is known by, to its pool.
 Name = Any
+
+
+class _Open:
+    """A task that was put and has no result."""
+
+    __slots__ = ("names", "place", "size", "tag")
+
+    def __init__(self, size: int, names: bool) -> None:
+        self.size = size
+        #: Whether it may name what other tasks have brought.
+        self.names = names
+        # Of its message, as soon as it has one, and its place there.
+        self.tag = b""
+        self.place = 0
+
+    @property
+    def reference(self) -> bytes:
+        return groups.reference(self.tag, self.place)
 
 
 class Reader(enum.Enum):
@@ -86,17 +111,21 @@ class TaskQueue:
         self._holds_back = holds_back
         self._first: list[Command] = []
         self._messages: list[bytes] = []
+        #: Tasks behind these that may go in a group: pickles, and what is open of each.
+        self._short: list[tuple[bytes, _Open]] = []
         self._since = 0.0
         self._held = HELD
         self._bytes = 0
         # By itself where nobody is waited for: a condition's is entered by a function more.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        #: Tasks without a result: name -> tag and size of the message.
-        self._open: dict[Name, tuple[bytes, int]] = {}
+        #: Tasks without a result.
+        self._open: dict[Name, _Open] = {}
         self._open_bytes = 0
         # Puts that wait until there are fewer.
         self._waits = 0
+        #: How many results came together of late; at most GROUP.
+        self._together = 0
         #: Processes that take, by the names of their lists.
         self._takers: set[str] = set()
         # Moved with the lock held; what the thread is called by.
@@ -137,18 +166,26 @@ class TaskQueue:
 
     def add(self, task: Any) -> None:
         """Put a task however many there are."""
-        name, size, first, message = self.prepared(task)
+        name, known, stored, content = self._pickled(task)
+        if known.size <= SMALL and name is not None and type(content) is bytes:
+            self._first += sharing.carriage(sessions.current(), self.ours._shared.hold.oid)
+            self._short.append((content, known))
+        else:
+            # A task that cannot be packed is none.
+            first, message = self.ours.packed(content)
+            known.tag = message[:TAG]
+            self._put_together()
+            self._first += (*stored, *first)
+            self._messages.append(message)
         if name is not None:
             with self._lock:
                 self._has_to_read()
-                self._open[name] = message[:TAG], size
-                self._open_bytes += size
-        self._first += first
-        self._messages.append(message)
-        self._bytes += size
+                self._open[name] = known
+                self._open_bytes += known.size
+        self._bytes += len(content)
         now = time.monotonic()
         # The first of a burst goes at once, since processes wait for it; so does what ends one.
-        enough = len(self._messages) >= BURST or self._bytes > WINDOW // 16
+        enough = len(self._messages) + len(self._short) >= BURST or self._bytes > WINDOW // 16
         if enough or name is None or now - self._since >= self._held:
             held = min(HELD_MOST, 2 * self._held)
             self.flush(now)
@@ -157,6 +194,7 @@ class TaskQueue:
     def flush(self, now: float = 0.0) -> None:
         """Send what was put; a burst ends here."""
         self._held = HELD
+        self._put_together()
         if not self._messages:
             return
         first, messages = self._first, self._messages
@@ -164,27 +202,31 @@ class TaskQueue:
         self._since = now or time.monotonic()
         self._push(first, messages)
 
-    def prepared(self, task: Any) -> tuple[Name, int, Sequence[Command], bytes]:
-        """What it is known by, its size, what is sent before it, its message."""
-        shared = self.ours._shared
-        if shared is None:
-            raise OSError("handle is closed")
-        content, name = pickling.dumps(task), self._name_of(task)
-        size = len(content)
-        if not isinstance(content, Pieces) or name is None:
-            return (name, size, *self.ours.packed(content))
-        stored, content = self._repeated.named(sessions.current(), name, content)
+    def prepared(self, task: Any) -> tuple[Name, _Open, Sequence[Command], bytes]:
+        """What it is known by, what is open of it, what is sent before it, its message."""
+        name, known, stored, content = self._pickled(task)
         first, message = self.ours.packed(content)
-        return name, content.own, (*stored, *first), message
+        known.tag = message[:TAG]
+        return name, known, (*stored, *first), message
 
-    def put_own(self, prepared: tuple[Name, int, Sequence[Command], bytes]) -> None:
+    def put_own(self, prepared: tuple[Name, _Open, Sequence[Command], bytes]) -> None:
         """Put one of which none is at hand that could go along. Its caller would read its result."""
-        name, size, first, message = prepared
+        name, known, first, message = prepared
         with self._lock:
             self._has_to_read(None if self._open else name)
-            self._open[name] = message[:TAG], size
-            self._open_bytes += size
+            self._open[name] = known
+            self._open_bytes += known.size
         self._push(first, (message,))
+
+    def _pickled(self, task: Any) -> tuple[Name, _Open, Sequence[Command], Payload]:
+        """What it is known by, what is open of it, what is stored before it, its pickle."""
+        if self.ours._shared is None:
+            raise OSError("handle is closed")
+        content, name = pickling.dumps(task), self._name_of(task)
+        if not isinstance(content, Pieces) or name is None:
+            return name, _Open(len(content), isinstance(content, Pieces)), (), content
+        stored, content = self._repeated.named(sessions.current(), name, content)
+        return name, _Open(content.own, True), stored, content
 
     def _push(self, first: Sequence[Command], messages: Sequence[bytes]) -> None:
         session, shared = sessions.current(), self.ours._shared
@@ -192,16 +234,44 @@ class TaskQueue:
         push = script("push", (shared.peers, shared.outbound), (str(session.ttl), *messages))
         memory.cast(*first, push, on_reply=shared.sent)
 
+    def came_together(self, results: int) -> None:
+        """So many results were sent at once: their process had taken the tasks together, being short."""
+        self._together = min(GROUP, max(results, self._together)) if results > 1 else self._together // 2
+
+    def _put_together(self) -> None:
+        """Make messages of the tasks that may go in groups."""
+        short, self._short = self._short, []
+        # Each process is to have some of them.
+        each = min(GROUP, self._together, len(short) // (PARTS * max(1, len(self._takers))))
+        if each < 2:
+            for content, known in short:
+                _, message = self.ours.packed(content)
+                known.tag = message[:TAG]
+                self._messages.append(message)
+            return
+        session, shared = sessions.current(), self.ours._shared
+        for begin in range(0, len(short), each):
+            group = short[begin : begin + each]
+            pickles = [content for content, _ in group]
+            if len(group) == 1:
+                _, message = self.ours.packed(pickles[0])
+            else:
+                message = groups.sealed(session, shared.outbound, shared.hold.numbers, pickles)
+            for place, (_, known) in enumerate(group):
+                known.tag, known.place = message[:TAG], place
+            self._messages.append(message)
+
     def has_result(self, name: Name) -> bool:
         """The result of a task has come; False when it had one."""
         with self._lock:
-            _, size = self._open.pop(name, (b"", -1))
-            if size < 0:
+            known = self._open.pop(name, None)
+            if known is None:
                 return False
-            self._open_bytes -= size
+            self._open_bytes -= known.size
             if self._waits:
                 self._changed.notify()
-        self._repeated.done(name)
+        if known.names:
+            self._repeated.done(name)
         return True
 
     def await_any(self) -> None:
@@ -248,9 +318,9 @@ class TaskQueue:
         session, shared = sessions.current(), self.ours._shared
         taken = taken_keys(session.keys, shared.hold.oid, taker)
         keys = shared.outbound, *taken, session.keys("keys")
-        tags = session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished))))
+        begun = set(session.store.ask(*script("reclaim", keys, (session.ttl, int(vanished)))))
         with self._lock:
-            return [name for name, (known, _) in self._open.items() if known in tags] if tags else []
+            return [name for name, known in self._open.items() if known.reference in begun] if begun else []
 
     def answer(self, result: Any) -> None:
         """Push a result that no process of the pool can; None is the end."""

@@ -27,7 +27,7 @@ SIZE = 64 * 1024
 
 #: Length of the names, and where the results end; 0 when there are none.
 _HEAD = struct.Struct("<II")
-_ENTRY = struct.Struct(f"<{TAG}sI")
+_ENTRY = struct.Struct(f"<{TAG}sHI")
 _END = struct.Struct("<I")
 #: An aligned word, which is written at once.
 _END_AT = 4
@@ -52,13 +52,13 @@ class Untold:
         _HEAD.pack_into(self._memory, 0, len(text), 0)
         self._first = self._end = _HEAD.size + len(text)
 
-    def add(self, tag: bytes, content: bytes | memoryview) -> bool:
-        """Note the result of the task of that tag; False when it has no room."""
+    def add(self, tag: bytes, place: int, content: bytes | memoryview) -> bool:
+        """Note the result of the task at that place of the message of that tag; False when it has no room."""
         start = self._end + _ENTRY.size
         end = start + len(content)
         if end > _LISTENED_AT:
             return False
-        _ENTRY.pack_into(self._memory, self._end, tag, len(content))
+        _ENTRY.pack_into(self._memory, self._end, tag, place, len(content))
         self._memory[start:end] = bytes(content)
         self._set_end(end)
         return True
@@ -85,8 +85,8 @@ class Untold:
     def empty(self) -> bool:
         return self._end == self._first
 
-    def told(self) -> tuple[list[str], list[tuple[bytes, bytes]]]:
-        """The names, and the results with the tags of their tasks. Raises ValueError for what is neither."""
+    def told(self) -> tuple[list[str], list[tuple[bytes, int, bytes]]]:
+        """The names, and results with tag and place of the task. Raises ValueError for what is neither."""
         length, end = _HEAD.unpack_from(self._memory, 0)
         if not length:
             return [], []
@@ -98,9 +98,9 @@ class Untold:
         while at < end:
             if at + _ENTRY.size > SIZE:
                 raise ValueError("what it has not told ends within a result")
-            tag, size = _ENTRY.unpack_from(self._memory, at)
+            tag, place, size = _ENTRY.unpack_from(self._memory, at)
             at += _ENTRY.size
-            results.append((tag, self._memory[at : at + size]))
+            results.append((tag, place, self._memory[at : at + size]))
             at += size
         return names, results
 

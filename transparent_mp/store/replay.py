@@ -32,12 +32,14 @@ STREAMS = 10_000
 
 
 class Numbers:
-    """The numbers that one process gives out for one end. Thread-safe."""
+    """The numbers that one process gives out for one end. Thread-safe but for `several`."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_runs", "_stream")
 
     def __init__(self) -> None:
         self._stream = ("", b"", itertools.count())
+        # Where the next run begins: in a stream of its own, as a thread can take only one of a count at once.
+        self._runs = ("", b"", 0)
 
     def next(self, uid: str) -> bytes:
         """One that was never given out. `uid`: of this process, in which a forked child differs."""
@@ -46,6 +48,14 @@ class Numbers:
             # Of two threads here at once each uses its own.
             stream = self._stream = (uid, os.urandom(8), itertools.count())
         return _LAYOUT.pack(stream[1], next(stream[2]))
+
+    def several(self, uid: str, count: int) -> bytes:
+        """The first of so many, one after the other, that were never given out. For one thread."""
+        of, stream, first = self._runs
+        if of != uid:
+            stream, first = os.urandom(8), 0
+        self._runs = uid, stream, first + count
+        return _LAYOUT.pack(stream, first)
 
 
 class Seen:
@@ -60,12 +70,27 @@ class Seen:
         """Whether this is the first time for that number."""
         stream, count = _LAYOUT.unpack(number)
         with _Guard.lock:
-            had = self._streams.get(stream)
-            if had is None:
-                if len(self._streams) >= STREAMS:
-                    del self._streams[next(iter(self._streams))]
-                had = self._streams[stream] = _Had()
-            return had.add(count)
+            return self._had(stream).add(count)
+
+    def all_first(self, number: bytes | memoryview, begin: int, end: int) -> bool:
+        """The same for all that are so much further in its stream."""
+        stream, count = _LAYOUT.unpack(number)
+        with _Guard.lock:
+            return self._had(stream).add_all(count + begin, count + end)
+
+    def put_back(self, number: bytes | memoryview, begin: int, end: int) -> None:
+        """Those were not opened, and may come again."""
+        stream, count = _LAYOUT.unpack(number)
+        with _Guard.lock:
+            self._had(stream).remove(count + begin, count + end)
+
+    def _had(self, stream: bytes) -> _Had:
+        had = self._streams.get(stream)
+        if had is None:
+            if len(self._streams) >= STREAMS:
+                del self._streams[next(iter(self._streams))]
+            had = self._streams[stream] = _Had()
+        return had
 
 
 class _Guard:
@@ -114,3 +139,29 @@ class _Had:
             del chunks[lowest]
             self._floor = (lowest + 1) * _CHUNK
         return True
+
+    def add_all(self, begin: int, end: int) -> bool:
+        """add() each; False when one was there."""
+        index = begin // _CHUNK
+        if begin > self._floor and index == (end - 1) // _CHUNK and index in self._chunks:
+            # All at once where that is easily said.
+            mask = ((1 << (end - begin)) - 1) << (begin % _CHUNK)
+            bits = self._chunks[index]
+            if not bits & mask and bits | mask != _FULL:
+                self._chunks[index] = bits | mask
+                return True
+        new = [self.add(count) for count in range(begin, end)]
+        return all(new)
+
+    def remove(self, begin: int, end: int) -> None:
+        chunks, floor = self._chunks, self._floor
+        if begin < floor:
+            # What was below the floor is told by bits.
+            self._floor = begin
+            for index in range(begin // _CHUNK, floor // _CHUNK + 1):
+                below = (1 << min(_CHUNK, floor - index * _CHUNK)) - 1
+                chunks[index] = chunks.get(index, 0) | below
+        for count in range(begin, end):
+            index = count // _CHUNK
+            if index in chunks:
+                chunks[index] &= ~(1 << (count % _CHUNK))

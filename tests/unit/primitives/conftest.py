@@ -526,3 +526,17 @@ def pool(player, pickled):
     # It is shared from its first process on.
     pool.first = pool.process()
     return pool
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """No thread looks whether a task lasts, as each does on a busy machine; answers with what would begin it.
+
+    Of a player, it would stay when the test is over, and then tell in the session of the next one.
+    """
+    # Not for those who need none, as of a pool.
+    from transparent_mp.primitives.taking import Taker
+
+    look = Taker._watch
+    monkeypatch.setattr(Taker, "_watch", lambda _taker: None)
+    return look

@@ -227,7 +227,7 @@ def test_what_was_put_is_sent_before_anything_is_waited_for(executor, thread):
     thread.wake()
     executor.calls.tasks._since = float("inf")
     executor.calls.put(_CallItem(1, str, (), {}))
-    assert executor.calls.tasks._messages
+    assert executor.calls.tasks._short
     wait_result(lambda _: None)(thread)
     assert not executor.calls.tasks._messages
 

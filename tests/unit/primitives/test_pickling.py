@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copyreg
 import pickle
+import sys
 from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
@@ -46,6 +47,8 @@ def test_what_is_small_is_the_pickle_that_it_always_was(value):
 
 def test_for_what_is_plain_no_table_of_reducers_is_made(monkeypatch):
     monkeypatch.setattr(ForkingPickler, "__init__", None)
+    # Nor is one used that is there.
+    monkeypatch.setattr(pickling, "_ready", pickling._Ready())
     for value in PLAIN:
         assert loads(dumps(value)) == value
     for value in (pytest.param, (1, pytest.param), {"a": {1}}, ["x" * 512]):
@@ -202,3 +205,59 @@ def test_a_pickle_read_within_another_has_buffers_of_its_own():
 def test_what_cannot_be_pickled_says_so():
     with pytest.raises((pickle.PicklingError, AttributeError)):
         dumps(lambda: 0)
+
+
+class Registered:
+    """A class for which a reducer is registered, now this one and now that."""
+
+
+@pytest.fixture(params=[copyreg.pickle, ForkingPickler.register])
+def register(request):
+    yield lambda reducer: request.param(Registered, reducer)
+    copyreg.dispatch_table.pop(Registered, None)
+    ForkingPickler._extra_reducers.pop(Registered, None)
+
+
+def test_what_is_registered_between_two_pickles_counts(register):
+    assert type(sent([Registered()])[0]) is Registered
+    register(lambda _one: (str, ("first",)))
+    assert sent([Registered()]) == ["first"]
+    register(lambda _one: (str, ("second",)))
+    assert sent([Registered()]) == ["second"]
+
+
+class Nested:
+    """Pickles something else while it is pickled."""
+
+    def __init__(self, within):
+        self.within = within
+
+    def __reduce__(self):
+        return loads, (bytes(dumps(self.within)),)
+
+
+def test_a_pickle_made_within_another_is_one_by_itself():
+    assert sent([1, Nested([2, Nested([3])]), 4]) == [1, [2, [3]], 4]
+    assert sent([1]) == [1]
+
+
+def test_nothing_is_left_of_what_was_pickled():
+    kept = Registered()
+    before = sys.getrefcount(kept)
+    content = dumps([kept])
+    assert sys.getrefcount(kept) == before
+    # And the next one knows nothing of it.
+    assert dumps([kept]) == content
+
+
+def test_after_one_that_cannot_be_pickled_the_next_is_whole():
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        dumps([1, lambda: None])
+    assert sent([1, 2]) == [1, 2]
+
+
+def test_a_pickler_whose_memo_has_grown_is_not_used_again():
+    dumps([Registered()])
+    assert pickling._ready.pickling is not None
+    dumps([Registered() for _ in range(1000)])
+    assert pickling._ready.pickling is None

@@ -36,9 +36,7 @@ def test_the_pool_is_gone(pool):
             pool.first.get()
 
 
-def test_no_process_takes_more_than_its_share(pool, monkeypatch):
-    # What lies long with one that does nothing is given back, on a busy machine before it is counted.
-    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+def test_no_process_takes_more_than_its_share(pool, patient):
     second = pool.process()
     pool.first.many(100)
     pool.put(*range(10))
@@ -174,8 +172,7 @@ def tell_for(pool, process):
     session.store.settle()
 
 
-def test_results_of_what_was_taken_together_go_together(pool, holding, monkeypatch):
-    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+def test_results_of_what_was_taken_together_go_together(pool, holding, patient):
     pool.put(*range(8))
     run(holding, 0, 1, 2)
     assert pool.tasks.ours.length() == 0
@@ -198,8 +195,7 @@ def test_what_is_held_back_behind_a_long_task_is_sent(pool, holding):
     assert pool.results.get() == 2
 
 
-def test_a_large_result_takes_those_before_it_along(pool, holding, monkeypatch):
-    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+def test_a_large_result_takes_those_before_it_along(pool, holding, monkeypatch, patient):
     monkeypatch.setattr(taking, "SMALL", 200)
     names = ["a", "b" * 300, "c"]
     pool.put(*names, "d", "e", "f")
@@ -207,8 +203,7 @@ def test_a_large_result_takes_those_before_it_along(pool, holding, monkeypatch):
     assert [pool.results.get(), pool.results.get()] == names[:2]
 
 
-def test_what_a_dead_process_had_not_told_is_told_for_it(pool, holding, monkeypatch):
-    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+def test_what_a_dead_process_had_not_told_is_told_for_it(pool, holding, patient):
     pool.put(*range(8))
     run(holding, 0, 1)
     assert holding.get() == 2
@@ -218,8 +213,7 @@ def test_what_a_dead_process_had_not_told_is_told_for_it(pool, holding, monkeypa
     assert pool.process().get() == 3
 
 
-def test_what_was_told_twice_counts_once(pool, holding, monkeypatch):
-    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+def test_what_was_told_twice_counts_once(pool, holding, monkeypatch, patient):
     pool.put(*range(8))
     run(holding, 0, 1)
     # Sent, and the process dies before it knows that it has arrived.
@@ -232,8 +226,7 @@ def test_what_was_told_twice_counts_once(pool, holding, monkeypatch):
     assert pool.tasks.ours.length() == 1
 
 
-def test_what_has_arrived_is_not_told_again(pool, holding, monkeypatch):
-    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+def test_what_has_arrived_is_not_told_again(pool, holding, patient):
     pool.put(*range(8))
     run(holding, 0, 1, 2, 3)
     assert not holding.taker._untold.empty
@@ -241,16 +234,14 @@ def test_what_has_arrived_is_not_told_again(pool, holding, monkeypatch):
     assert holding.taker._untold.empty
 
 
-def test_all_that_it_had_taken_may_have_been_begun_where_nobody_can_tell(pool, holding, monkeypatch):
-    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+def test_all_that_it_had_taken_may_have_been_begun_where_nobody_can_tell(pool, holding, patient):
     pool.put(*range(8))
     run(holding, 0, 1)
     assert pool.ended(holding, vanished=True) == [0, 1, 2, 3]
     assert pool.process().get() == 4
 
 
-def test_who_leaves_tells_everything(pool, holding, monkeypatch):
-    monkeypatch.setattr(taking, "LOOK_EVERY", LONG)
+def test_who_leaves_tells_everything(pool, holding, patient):
     pool.put(*range(8))
     run(holding, 0, 1)
     holding.player(holding.taker.leave)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from transparent_mp.errors import StoreReplyError
+from transparent_mp.errors import DepotError, StoreReplyError
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives import tasks as module
 from transparent_mp.primitives.results import ResultQueue
@@ -112,6 +112,16 @@ def test_what_is_held_back_of_a_burst_grows_with_it(pool, monkeypatch):
 def test_what_cannot_be_pickled_is_no_task(pool):
     with pytest.raises((AttributeError, pickle.PicklingError)):
         pool.tasks.put(lambda: None)
+    assert pool.tasks.unfinished() == 0
+
+
+def test_what_cannot_be_packed_is_no_task(pool, monkeypatch):
+    def packed(_content):
+        raise DepotError("the bucket is away")
+
+    monkeypatch.setattr(pool.tasks.ours, "packed", packed)
+    with pytest.raises(DepotError):
+        pool.tasks.put("x" * module.SMALL)
     assert pool.tasks.unfinished() == 0
 
 

@@ -23,10 +23,10 @@ def test_nothing_was_begun(left):
 def test_what_was_added_is_told_in_its_order_until_it_is_cleared(left):
     left.begin(["one", "two"])
     assert left.told() == (["one", "two"], [])
-    assert left.add(TAG, b"first")
-    assert left.add(OTHER, memoryview(b""))
+    assert left.add(TAG, 0, b"first")
+    assert left.add(OTHER, 7, memoryview(b""))
     assert not left.empty
-    assert left.told() == (["one", "two"], [(TAG, b"first"), (OTHER, b"")])
+    assert left.told() == (["one", "two"], [(TAG, 0, b"first"), (OTHER, 7, b"")])
     left.clear()
     assert left.empty
     assert left.told() == (["one", "two"], [])
@@ -34,9 +34,9 @@ def test_what_was_added_is_told_in_its_order_until_it_is_cleared(left):
 
 def test_what_has_no_room_is_not_there(left):
     left.begin(["one"])
-    assert left.add(TAG, b"x" * (SIZE // 2))
-    assert not left.add(OTHER, b"x" * (SIZE // 2))
-    assert [tag for tag, _ in left.told()[1]] == [TAG]
+    assert left.add(TAG, 0, b"x" * (SIZE // 2))
+    assert not left.add(OTHER, 0, b"x" * (SIZE // 2))
+    assert [tag for tag, _, _ in left.told()[1]] == [TAG]
 
 
 def test_names_without_room(left):
@@ -48,10 +48,10 @@ def test_it_outlives_who_has_written_it(left):
     child = os.fork()
     if child == 0:
         left.begin(["one"])
-        left.add(TAG, b"first")
+        left.add(TAG, 0, b"first")
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    assert left.told() == (["one"], [(TAG, b"first")])
+    assert left.told() == (["one"], [(TAG, 0, b"first")])
 
 
 @pytest.mark.parametrize("content", [b"\xff" * 64, b"\x02\0\0\0\0\0\0\0{}", b"\x02\0\0\0\x20\0\0\0[]"])

@@ -85,3 +85,39 @@ def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for stream in itertools.islice(itertools.count(), 100):
         assert seen.first(counted(0, stream.to_bytes(8, "big")))
     assert len(seen._streams) == 10
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_several_at_once_are_as_each_by_itself(seed: int) -> None:
+    chosen = random.Random(seed)
+    span = chosen.choice([40, 3000, 300_000])
+    seen, had = Seen(), set()
+    for _ in range(400):
+        begin = chosen.randrange(span)
+        end = begin + chosen.randrange(1, 70)
+        if chosen.random() < 0.3:
+            # Those of which one was there are all had from then on.
+            new = had.isdisjoint(range(begin, end))
+            assert seen.all_first(counted(0), begin, end) == new
+            had |= set(range(begin, end))
+        elif chosen.random() < 0.3:
+            seen.put_back(counted(begin), 0, end - begin)
+            had -= set(range(begin, end))
+        else:
+            assert seen.first(counted(begin)) == (begin not in had)
+            had.add(begin)
+    for count in range(min(span, 4000)):
+        assert seen.first(counted(count)) == (count not in had)
+
+
+def test_several_numbers_are_nobody_elses() -> None:
+    numbers, seen = Numbers(), Seen()
+    assert seen.first(numbers.next("me"))
+    run = numbers.several("me", 30)
+    assert seen.all_first(run, 0, 30)
+    assert seen.all_first(numbers.several("me", 2), 0, 2)
+    assert seen.first(numbers.next("me"))
+    assert not seen.first(counted(31, run[:8]))
+    # A forked child's.
+    assert numbers.several("child", 30)[:8] != run[:8]
+    assert seen.all_first(numbers.several("child", 30), 0, 30)
