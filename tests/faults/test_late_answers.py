@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from multiprocessing import connection
 from typing import Any, Callable
@@ -59,6 +60,11 @@ def _until_asked(proxy: Proxy, key: str) -> Callable[[int, bool, bytes], None]:
             proxy.release()
 
     return look
+
+
+def _blocked(session: OwnedSession) -> int:
+    clients = session.store.ask("INFO", "clients")
+    return int(clients.split(b"blocked_clients:")[1].split()[0])
 
 
 def _port(fd: int) -> int:
@@ -148,7 +154,11 @@ class Results(Incoming):
 @pytest.fixture
 def pop(ends: tuple[Connection, Connection], session: OwnedSession) -> Iterator[Outstanding]:
     pop = Outstanding(session.store, ends[0]._shared.inbound)
+    before, deadline = _blocked(session), time.monotonic() + LIMIT
     pop.fileno()
+    # Past the proxy, whose next fault is not for it.
+    while _blocked(session) <= before:
+        assert time.monotonic() < deadline, "the pop has not come to the store"
     yield pop
     pop.close()
 
