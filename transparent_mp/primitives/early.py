@@ -142,8 +142,10 @@ class Early:
         if self.poll(0):
             came = self._came
             assert came is not None
-            self._store.returning = True
-            self._store.cast(("LPUSH", self._key, came[0]), ("PEXPIRE", self._key, self._ttl))
+            try:
+                self._store.cast(("LPUSH", self._key, came[0]), ("PEXPIRE", self._key, self._ttl))
+            finally:
+                self._store.returning = True
             self._came = None
 
     def close(self) -> None:

@@ -150,9 +150,10 @@ class Stream:
         messages = self._all()
         try:
             if messages:
-                store.returning = True
                 store.cast(*self._back(messages), given=given)
         finally:
+            if messages:
+                store.returning = True
             if not given:
                 self._here.extendleft(reversed(messages))
         return True

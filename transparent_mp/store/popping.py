@@ -29,7 +29,8 @@ def pop(
     found: list[Reply] | None,
 ) -> list[Reply] | None:
     """See Store.pop."""
-    if store.returning:
+    # Who pops in the middle of an exchange cannot wait for another; it leaves that to the next.
+    if store.returning and not store.amid():
         settle_returning(store)
     line = store.watch()
     replies: list[Reply] = [] if found is None else found
@@ -92,8 +93,11 @@ def unblock(store: Store, line: PopLine) -> None:
 def restore(store: Store, key: str, replies: Sequence[Reply]) -> None:
     """See Store.restore."""
     if replies and isinstance(replies[0], bytes):
-        store.returning = True
-        store.soon(("LPUSH", key, replies[0]))
+        try:
+            store.soon(("LPUSH", key, replies[0]))
+        finally:
+            # Not sooner: another thread might have settled before there was anything to wait for.
+            store.returning = True
 
 
 def settle_returning(store: Store) -> None:
