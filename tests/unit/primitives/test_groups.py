@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from tests.unit.primitives.test_taking import holding, run, tell_for  # noqa: F401  a fixture
+from tests.unit.primitives.test_taking import holding, is_told_for, is_told_once, run  # noqa: F401  a fixture
 from tests.unit.primitives.test_tasks import LONG
 from transparent_mp.errors import UntrustedPayloadError
 from transparent_mp.primitives import groups
@@ -172,25 +172,12 @@ def test_what_was_moved_for_a_process_and_never_seen_was_not_begun(pool, togethe
 
 def test_what_a_dead_process_had_not_told_of_a_group_is_told_for_it(pool, holding, together):  # noqa: F811
     together(*range(8))
-    run(holding, 0, 1)
-    assert holding.get() == 2
-    tell_for(pool, holding)
-    assert pool.tasks.ended(holding.uid, vanished=False) == [2]
-    assert [pool.results.get(), pool.results.get()] == [0, 1]
-    assert pool.process().get() == 3
+    is_told_for(pool, holding)
 
 
 def test_what_was_told_of_a_group_counts_once(pool, holding, together, monkeypatch):  # noqa: F811
     together(*range(8))
-    run(holding, 0, 1)
-    # Sent, and the process dies before it knows that it has arrived.
-    monkeypatch.setattr(holding.taker, "_told", lambda _noted: None)
-    holding.player(holding.taker._send_held)
-    holding.player(holding.player.session.store.settle)
-    assert holding.get() == 2
-    tell_for(pool, holding)
-    assert pool.tasks.ended(holding.uid, vanished=False) == [2]
-    assert pool.tasks.ours.length() == 1
+    is_told_once(pool, holding, monkeypatch)
 
 
 def test_results_of_several_groups_go_in_one_message(pool, holding, together):  # noqa: F811

@@ -203,8 +203,8 @@ def test_a_large_result_takes_those_before_it_along(pool, holding, monkeypatch, 
     assert [pool.results.get(), pool.results.get()] == names[:2]
 
 
-def test_what_a_dead_process_had_not_told_is_told_for_it(pool, holding, patient):
-    pool.put(*range(8))
+def is_told_for(pool, holding):
+    """Its first two of eight tasks had results when it died in the third."""
     run(holding, 0, 1)
     assert holding.get() == 2
     tell_for(pool, holding)
@@ -213,8 +213,7 @@ def test_what_a_dead_process_had_not_told_is_told_for_it(pool, holding, patient)
     assert pool.process().get() == 3
 
 
-def test_what_was_told_twice_counts_once(pool, holding, monkeypatch, patient):
-    pool.put(*range(8))
+def is_told_once(pool, holding, monkeypatch):
     run(holding, 0, 1)
     # Sent, and the process dies before it knows that it has arrived.
     monkeypatch.setattr(holding.taker, "_told", lambda _noted: None)
@@ -224,6 +223,16 @@ def test_what_was_told_twice_counts_once(pool, holding, monkeypatch, patient):
     tell_for(pool, holding)
     assert pool.tasks.ended(holding.uid, vanished=False) == [2]
     assert pool.tasks.ours.length() == 1
+
+
+def test_what_a_dead_process_had_not_told_is_told_for_it(pool, holding, patient):
+    pool.put(*range(8))
+    is_told_for(pool, holding)
+
+
+def test_what_was_told_twice_counts_once(pool, holding, monkeypatch, patient):
+    pool.put(*range(8))
+    is_told_once(pool, holding, monkeypatch)
 
 
 def test_what_has_arrived_is_not_told_again(pool, holding, patient):
