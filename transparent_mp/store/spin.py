@@ -20,11 +20,13 @@ from time import monotonic
 from typing import Callable
 
 #: Seconds. Larger: answers that take longer come without a wake-up, too; smaller: less is computed in vain
-#: before a wait that turns out long.
-SPAN = 0.0004
-#: Seconds between two looks from which on somebody else has had the processor, or this interpreter. Larger:
-#: what that costs is found out later; smaller: a mere interrupt ends it.
-LATE = 0.0001
+#: before a wait that turns out long. The processes of a pool take turns: each waits for the others' tasks, too,
+#: and where it sleeps meanwhile, every task takes longer.
+SPAN = 0.001
+#: Seconds between two looks from which on a stranger has had the processor, or this interpreter. Larger: what
+#: that costs is found out later; smaller: it is taken for strange what this process itself waits for, which
+#: computes for 0.1 to 0.3 ms between two messages.
+LATE = 0.0004
 #: Seconds of the shortest and the longest pause. A look that comes back late may cost a time slice (4 ms), so
 #: the longest makes this a five-hundredth.
 SHORTEST, LONGEST = 0.02, 2.0
