@@ -37,7 +37,7 @@ from transparent_mp.primitives.streaming import Stream
 from transparent_mp.primitives.watching import Watch
 from transparent_mp.store.content import pack, unpack
 from transparent_mp.store.link import Command
-from transparent_mp.store.scripts import script, with_word
+from transparent_mp.store.scripts import script, with_words
 from transparent_mp.store.session import Session
 
 #: A length that no message has: written into a local pipe to wake its reader for the store.
@@ -196,7 +196,7 @@ class Connection(_StockConnection):  # type: ignore[misc]
         shared.sent.begin(session.store)
         ack = shared.flow.count(len(buf))
         first, message = self.packed(buf, ack)
-        push = with_word(shared.push, message)
+        push = with_words(shared.push, message)
         memory.cast(*first, push, on_reply=shared.sent, given=given)
         if ack:
             shared.flow.asked(message)

@@ -130,7 +130,7 @@ class Engine:
 
         `riders`: those of the lock that is released. `given`: as Store.cast.
         """
-        store = self._current().store
+        store = (self._session or sessions.current()).store
         try:
             publication = self.publish(riders)
             releasing = together(*publication, *commands) if publication else commands
@@ -157,9 +157,9 @@ class Engine:
         commands: list[Command] = []
         thread = threading.get_ident()
         with self._lock:
-            session = self._adopt()
+            session = self._adopt() if self._inherited else self._session or sessions.current()
             self.published += 1
-            for replica in self._chosen(riders):
+            for replica in self._chosen(riders) if self.following else alive(riders):
                 commands += replica.publication(session, thread)
         if self._unused:
             self._free_unused()
@@ -174,8 +174,8 @@ class Engine:
         if not riders and not self.following:
             return ()
         with self._lock:
-            session = self._adopt()
-            return fetching(session, self._chosen(riders), brings)
+            session = self._adopt() if self._inherited else self._session or sessions.current()
+            return fetching(session, self._chosen(riders) if self.following else alive(riders), brings)
 
     def merge(self, replies: Iterable[Reply], brings: Brings | None = None) -> None:
         if not replies and not self.attached and not self._unused:
@@ -298,8 +298,6 @@ class Engine:
         return replicas
 
     def _chosen(self, riders: Segments) -> list[Replica]:
-        if not self.following:
-            return alive(riders)
         following = alive(self.following)
         if len(following) < len(self.following):
             self.following = tuple(weakref.ref(replica) for replica in following)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from transparent_mp.primitives.diff import BLOCK, LEFT, Entry, Tract
 from transparent_mp.primitives.expected import spec
 from transparent_mp.store.link import Arg, Command
-from transparent_mp.store.scripts import script
+from transparent_mp.store.scripts import script, with_words
 from transparent_mp.store.session import Session
 
 #: Bytes of a block's mask.
@@ -45,16 +45,25 @@ def blocks(part: Part) -> Iterator[int]:
             yield first
 
 
+def publishing_nothing(session: Session, keys: Sequence[str], oid: str) -> Command:
+    """The command that publishes no part of a small segment yet. `keys`: of the segment, the first two."""
+    return script("publish", keys[:2], (session.uid, str(session.ttl), oid))
+
+
+def publishing_small(nothing: Command, parts: Sequence[Part]) -> Sequence[Command]:
+    """The commands that publish them, in this order, made of what publishes nothing."""
+    args: list[Arg] = []
+    for part in parts:
+        args += (str(part.number), str(part.known), str(len(part.entries)))
+        for block, where, data in part.entries:
+            # A small segment has no tracts.
+            args += (str(block), where if isinstance(where, (str, bytes)) else str(where), data)
+    return (with_words(nothing, *args),)
+
+
 def publishing(session: Session, keys: Sequence[str], oid: str, parts: Sequence[Part]) -> Sequence[Command]:
-    """The commands that publish them, in this order. `keys`: of the segment (store/lua/publish_large.lua)."""
+    """The same for a large segment. `keys`: of the segment (store/lua/publish_large.lua)."""
     args: list[Arg] = [session.uid, str(session.ttl), oid]
-    if not parts[0].name:
-        for part in parts:
-            args += (str(part.number), str(part.known), str(len(part.entries)))
-            for block, where, data in part.entries:
-                # A small segment has no tracts.
-                args += (str(block), where if isinstance(where, (str, bytes)) else str(where), data)
-        return (script("publish", keys[:2], args),)
     args += (spec(block for part in parts for block in blocks(part)), BLOCK)
     beside: list[Arg] = []
     masked: list[Arg] = []

@@ -25,7 +25,7 @@ from transparent_mp.primitives import bulk, diff
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.expected import Expected
 from transparent_mp.primitives.merging import Merging
-from transparent_mp.primitives.parts import Part, publishing
+from transparent_mp.primitives.parts import Part, publishing, publishing_nothing, publishing_small
 from transparent_mp.primitives.sharing import Hold
 from transparent_mp.primitives.tracts import WRITERS, Tracts
 from transparent_mp.primitives.twins import LargeTwin, SmallTwin
@@ -69,7 +69,7 @@ class Replica:
     """Local memory attached to a segment; when it is collected, its last changes are published."""
 
     __slots__ = (
-        "__weakref__", "_asks", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_name", "_numbers",
+        "__weakref__", "_asks", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_name", "_nothing", "_numbers",
         "_publications", "_publish_last", "_quiet", "_seen", "_tracts", "_twin", "_unsent", "_view",
         "bringers", "ended", "expected", "fresh", "hold", "known", "lock", "oid", "small",
     )  # fmt: skip
@@ -109,6 +109,8 @@ class Replica:
         self._keys: tuple[str, ...] | None = None
         # Of a small one: the reader, and the commands that ask for its version and for all of it.
         self._asks: tuple[bytes, Command, Command] = (b"", (), ())
+        # And what publishes no part of it.
+        self._nothing: Command = ()
         self._blocks = -(-len(self._view) // BLOCK)
         self.small = self._blocks <= SMALL
         #: How many ends bring it with their answers (`memory.Brings`).
@@ -286,7 +288,7 @@ class Replica:
         What the parent had changed is the parent's to publish.
         """
         self._memory.isolate()
-        self._asks = (b"", (), ())
+        self._asks, self._nothing = (b"", (), ()), ()
         self.expected = Expected(self._blocks)
         self._tracts = Tracts()
         self._away.clear()
@@ -343,7 +345,8 @@ class Replica:
         name = "" if self.small else f"{session.uid}.{self._name}.{self._publications}"
         if name:
             entries[:0] = self._tracts.left()
-        part = Part(number, self.known, entries, thread, first or number, name)
+        # As Part() does, which is a function of Python's.
+        part = tuple.__new__(Part, (number, self.known, entries, thread, first or number, name))
         # What goes along with the first command of a publication reaches the store before the others.
         commands = self._publishing(session, (*(() if first else self._along()), part))
         self._away.append(part)
@@ -351,6 +354,9 @@ class Replica:
         return commands, part.first
 
     def _publishing(self, session: Session, parts: Sequence[Part]) -> Sequence[Command]:
+        if not parts[0].name:
+            self._nothing = self._nothing or publishing_nothing(session, self._names(session), self.oid)
+            return publishing_small(self._nothing, parts)
         return publishing(session, self._names(session), self.oid, parts)
 
     def _along(self) -> Sequence[Part]:

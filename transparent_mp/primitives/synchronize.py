@@ -162,8 +162,7 @@ class SemLock:
                 memory.cast(self._giving, riders=self.riders, given=given)
             raise
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+    __enter__ = acquire
 
     def __exit__(self, *_exc: object) -> None:
         self.release()

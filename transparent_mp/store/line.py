@@ -374,7 +374,8 @@ class Line:
         if pack.__class__ is bytes:
             size = len(pack)
             self.kept_bytes += size
-            return _Kept(command, on_reply, number, size)
+            # As _Kept() does, which is a function of Python's.
+            return tuple.__new__(_Kept, (command, on_reply, number, size))
         for arg in command:
             kind = arg.__class__
             if kind is bytes:

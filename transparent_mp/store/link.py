@@ -12,8 +12,9 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import operator
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -22,7 +23,7 @@ import hiredis
 from transparent_mp.errors import StoreAwayError, StoreError, StoreReplyError
 from transparent_mp.store.commands import Arg as Arg
 from transparent_mp.store.commands import Command as Command
-from transparent_mp.store.commands import Packed, joined, packed
+from transparent_mp.store.commands import Packed, Ready, joined, packed
 from transparent_mp.store.spin import Spin
 
 Reply = Any
@@ -30,6 +31,9 @@ Reply = Any
 #: First and largest size of one read. The first fits most replies without allocating much; more than the
 #: largest is room that the kernel gives anew for each read, page by page, however little comes.
 READ_SMALL, READ_LARGE = 16 * 1024, 64 * 1024
+
+_READY = frozenset((Ready,))
+_PACKED = operator.attrgetter("packed")
 
 
 class Link:
@@ -61,9 +65,13 @@ class Link:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def send(self, commands: Iterable[Command]) -> None:
+    def send(self, commands: Sequence[Command]) -> None:
         """Write the commands with as few system calls as possible."""
-        self.write([packed(command) for command in commands])
+        if _READY.issuperset(map(type, commands)):
+            # As most pops are; by calls that loop in C.
+            self.write(list(map(_PACKED, commands)))
+        else:
+            self.write([packed(command) for command in commands])
 
     def write(self, packs: Sequence[Packed]) -> None:
         """Write what packed() made of commands."""

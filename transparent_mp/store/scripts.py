@@ -71,9 +71,9 @@ def script(name: str, keys: Sequence[str], args: Sequence[Arg] = ()) -> Command:
     return ("EVALSHA", _scripts()[name][1], str(len(keys)), *keys, *args, *end)
 
 
-def with_word(command: Command, word: Arg) -> Command:
-    """The command that runs a script of a line with one argument more."""
-    return (*command[:_END], word, *NO_LINE)
+def with_words(command: Command, *words: Arg) -> Command:
+    """The command that runs a script of a line with more arguments."""
+    return (*command[:_END], *words, *NO_LINE)
 
 
 def together(*commands: Command) -> Sequence[Command]:
