@@ -69,9 +69,9 @@ class Replica:
     """Local memory attached to a segment; when it is collected, its last changes are published."""
 
     __slots__ = (
-        "__weakref__", "_asks", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_name", "_nothing", "_numbers",
-        "_publications", "_publish_last", "_quiet", "_seen", "_tracts", "_twin", "_unsent", "_view",
-        "bringers", "ended", "expected", "fresh", "hold", "known", "lock", "oid", "small",
+        "__weakref__", "_asks", "_away", "_blocks", "_free", "_keys", "_lost", "_memory", "_name", "_nothing",
+        "_numbers", "_publications", "_publish_last", "_quiet", "_seen", "_tracts", "_twin", "_unsent",
+        "_view", "bringers", "ended", "expected", "fresh", "hold", "known", "lock", "oid", "small",
     )  # fmt: skip
 
     def __init__(

@@ -138,13 +138,14 @@ class Taker:
     def done(self, content: Any) -> None:
         """The task that was begun has this result."""
         task, self._begun = self._ahead.begun(), False
-        if len(content) <= SMALL and self._hold_back(task, content):
+        if self._ahead and len(content) <= SMALL and self._hold_back(task, content):
             return
         with self._telling:
             if isinstance(content, Pieces):
                 # It stays where it lies: those before it go in a message of their own.
                 self._send_held()
-            of, held = self._take_held()
+            # Only this thread holds back.
+            of, held = self._take_held() if self._held else (None, [])
             self._done(of[0] if of else task, task, [*held, content], more=bool(self._ahead))
 
     def _hold_back(self, task: Where, content: Any) -> bool:
@@ -249,11 +250,10 @@ class Taker:
         if message == b"":
             self._give_back(stay=0)
             raise EOFError
-        self._has(taken, message)
+        together = self._has(taken, message) and self._untold is not None
         if not self._ahead:
             raise queues.Empty
         # What is moved for a process that is dead by then, unseen, was never begun.
-        together = self._untold is not None and len(self._ahead) > 1
         self._session.store.cast(("SET", self._begins, "2", "PX", self._ttl) if together else self._has_one)
         task = self._next()
         assert task is not None
@@ -270,8 +270,11 @@ class Taker:
         begun = "1" if self._untold is None else "2"
         return script("take", keys, (str(count), self._ttl, str(int(waited)), begun))
 
-    def _has(self, taken: Any, first: bytes | None = None) -> None:
-        """What the script has moved, behind what is left; or what is left. `first`: what was moved before."""
+    def _has(self, taken: Any, first: bytes | None = None) -> bool:
+        """What the script has moved, behind what is left; or what is left. `first`: what was moved before.
+
+        Whether it is more than one task.
+        """
         left, *messages = taken if isinstance(taken, list) else (taken,)
         self._more = left > 0
         self._crowded = self._more or bool(messages)
@@ -279,8 +282,10 @@ class Taker:
             messages.insert(0, first)
         with self._lock:
             self._ahead.extend(messages)
-        if len(messages) > 1 or (messages and length(messages[0]) > 1):
+        several = len(messages) > 1 or (bool(messages) and length(messages[0]) > 1)
+        if several:
             self._watch()
+        return several
 
     def _asked(self, commands: Sequence[Command], timeout: float | None) -> list[Reply]:
         """What the store answers; what it could not give in time is not taken."""

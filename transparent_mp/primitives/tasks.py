@@ -37,7 +37,7 @@ from transparent_mp.primitives.repeated import Repeated
 from transparent_mp.primitives.taking import Taker, taken_keys
 from transparent_mp.store.link import Command
 from transparent_mp.store.pieces import Payload, Pieces
-from transparent_mp.store.scripts import script
+from transparent_mp.store.scripts import script, with_words
 from transparent_mp.store.seal import TAG
 from transparent_mp.store.session import new_id
 
@@ -231,8 +231,7 @@ class TaskQueue:
     def _push(self, first: Sequence[Command], messages: Sequence[bytes]) -> None:
         session, shared = sessions.current(), self.ours._shared
         shared.sent.begin(session.store)
-        push = script("push", (shared.peers, shared.outbound), (str(session.ttl), *messages))
-        memory.cast(*first, push, on_reply=shared.sent)
+        memory.cast(*first, with_words(shared.push, *messages), on_reply=shared.sent)
 
     def came_together(self, results: int) -> None:
         """So many results were sent at once: their process had taken the tasks together, being short."""

@@ -55,9 +55,10 @@ def _replies(
             assert line.link is not None
             line.link.send(commands)
             store.waits += 1
-            if not store.wait(line, timeout):
+            here = store.wait(line, timeout, alone=True)
+            if not here:
                 unblock(store, line)
-            line.link.gather(len(commands))
+            line.link.gather(len(commands), here=here)
             replies = list(line.link.arrived)
             line.link.arrived.clear()
             if not lacks_scripts(replies):

@@ -22,8 +22,7 @@ class Exchange:
     def __init__(self, ending: Ending) -> None:
         self._ending = ending
 
-    def __enter__(self) -> None:
-        collector.hold_off(self)
+    __enter__ = collector.hold_off
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         collector.go_on(self)

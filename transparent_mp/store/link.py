@@ -10,9 +10,9 @@ reads n replies, in order. It does not reconnect.
 from __future__ import annotations
 
 import contextlib
+import operator
 import select
 import socket
-import operator
 from collections import deque
 from collections.abc import Iterator, Sequence
 from types import FrameType

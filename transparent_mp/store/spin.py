@@ -20,8 +20,8 @@ from time import monotonic
 from typing import Callable
 
 #: Seconds. Larger: answers that take longer come without a wake-up, too; smaller: less is computed in vain
-#: before a wait that turns out long. The processes of a pool take turns: each waits for the others' tasks, too,
-#: and where it sleeps meanwhile, every task takes longer.
+#: before a wait that turns out long. The processes of a pool take turns: each waits for the others' tasks,
+#: too, and where it sleeps meanwhile, every task takes longer.
 SPAN = 0.001
 #: Seconds between two looks from which on a stranger has had the processor, or this interpreter. Larger: what
 #: that costs is found out later; smaller: it is taken for strange what this process itself waits for, which

@@ -87,7 +87,8 @@ def test_an_interruption_ends_the_wait_at_the_server(
 ) -> None:
     numbers = []
 
-    def interrupted(line: Any, _timeout: Any) -> bool:
+    def interrupted(line: Any, _timeout: Any, *, alone: bool) -> bool:
+        assert alone
         numbers.append(line.link.number)
         raise KeyboardInterrupt
 
