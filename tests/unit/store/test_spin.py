@@ -105,6 +105,16 @@ def test_the_pause_grows_while_it_is_taken_and_shrinks_when_it_is_not(machine: M
     assert spin._pause.lasts == SHORTEST
 
 
+def test_what_is_waited_for_may_have_the_processor_meanwhile(machine: Machine) -> None:
+    # A process of a pool computes for so long between a task and its result.
+    machine.taken = 0.0003
+    assert wait(machine, Spin(), 2 * machine.taken) == FOUND
+    assert not machine.slept
+    machine.taken = 0.0
+    wait(machine, Spin(), SPAN / 2)
+    assert machine.looks > 10
+
+
 def test_what_has_come_when_the_processor_was_taken_is_found(machine: Machine) -> None:
     machine.taken = 2 * LATE
     assert wait(machine, Spin(), LATE) == FOUND
