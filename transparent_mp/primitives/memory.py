@@ -157,9 +157,9 @@ class Engine:
         commands: list[Command] = []
         thread = threading.get_ident()
         with self._lock:
-            session = self._adopt() if self._inherited else self._session or sessions.current()
+            session, replicas = self._chosen(riders)
             self.published += 1
-            for replica in self._chosen(riders) if self.following else alive(riders):
+            for replica in replicas:
                 commands += replica.publication(session, thread)
         if self._unused:
             self._free_unused()
@@ -174,8 +174,7 @@ class Engine:
         if not riders and not self.following:
             return ()
         with self._lock:
-            session = self._adopt() if self._inherited else self._session or sessions.current()
-            return fetching(session, self._chosen(riders) if self.following else alive(riders), brings)
+            return fetching(*self._chosen(riders), brings)
 
     def merge(self, replies: Iterable[Reply], brings: Brings | None = None) -> None:
         if not replies and not self.attached and not self._unused:
@@ -297,12 +296,16 @@ class Engine:
             self.attached = tuple(weakref.ref(replica) for replica in replicas)
         return replicas
 
-    def _chosen(self, riders: Segments) -> list[Replica]:
+    def _chosen(self, riders: Segments) -> tuple[Session, list[Replica]]:
+        """What is published and fetched with those riders, and in which session; with the lock held."""
+        session = self._adopt() if self._inherited else self._session or sessions.current()
+        if not self.following:
+            return session, alive(riders)
         following = alive(self.following)
         if len(following) < len(self.following):
             self.following = tuple(weakref.ref(replica) for replica in following)
             self._replicas()
-        return following + alive(riders) if riders else following
+        return session, following + alive(riders) if riders else following
 
     def _under_way(self) -> Segments:
         return tuple(

@@ -61,7 +61,9 @@ def publishing_small(nothing: Command, parts: Sequence[Part]) -> Sequence[Comman
     return (with_words(nothing, *args),)
 
 
-def publishing(session: Session, keys: Sequence[str], oid: str, parts: Sequence[Part]) -> Sequence[Command]:
+def publishing_large(
+    session: Session, keys: Sequence[str], oid: str, parts: Sequence[Part]
+) -> Sequence[Command]:
     """The same for a large segment. `keys`: of the segment (store/lua/publish_large.lua)."""
     args: list[Arg] = [session.uid, str(session.ttl), oid]
     args += (spec(block for part in parts for block in blocks(part)), BLOCK)

@@ -25,7 +25,7 @@ from transparent_mp.primitives import bulk, diff
 from transparent_mp.primitives.diff import BLOCK, Entry
 from transparent_mp.primitives.expected import Expected
 from transparent_mp.primitives.merging import Merging
-from transparent_mp.primitives.parts import Part, publishing, publishing_nothing, publishing_small
+from transparent_mp.primitives.parts import Part, publishing_large, publishing_nothing, publishing_small
 from transparent_mp.primitives.sharing import Hold
 from transparent_mp.primitives.tracts import WRITERS, Tracts
 from transparent_mp.primitives.twins import LargeTwin, SmallTwin
@@ -357,7 +357,7 @@ class Replica:
         if not parts[0].name:
             self._nothing = self._nothing or publishing_nothing(session, self._names(session), self.oid)
             return publishing_small(self._nothing, parts)
-        return publishing(session, self._names(session), self.oid, parts)
+        return publishing_large(session, self._names(session), self.oid, parts)
 
     def _along(self) -> Sequence[Part]:
         if self._lost:
