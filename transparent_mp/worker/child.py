@@ -40,6 +40,7 @@ from transparent_mp.store.session import Session, approach, begin, join, new_id
 from transparent_mp.store.telling import Telling, numbered
 from transparent_mp.worker import orders, preload, surroundings
 from transparent_mp.worker.files import state as files
+from transparent_mp.worker.pages import Pages
 from transparent_mp.worker.programs import Program
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
@@ -98,11 +99,11 @@ class Copied(Prepared):
         shelf: Shelf,
         common: bytes,
         telling: Telling | None,
-        way: tuple[Any, ...],
+        pages: Pages,
         roam: Callable[[], None],
     ) -> None:
-        """`telling`: on which each tells of its end; `way`: what it uses (`worker.way`)."""
-        self._telling, self._way, self._roam = telling, way, roam
+        """`telling`: on which each tells of its end."""
+        self._telling, self._pages, self._roam = telling, pages, roam
         self._exit = packed(exit_of(session, _PID, 0, worker))
         # What it imports, its copies need not tell.
         self._channel: Running | None = None
@@ -122,14 +123,8 @@ class Copied(Prepared):
     def await_order(self, channel: Running) -> str:
         """In a copy: do what needs no order; returns where its sockets go."""
         self._channel = channel
-        if channel.wanted:
-            self._roam()
+        self._roam()
         _partake(self.session, channel)
-        if not channel.wanted:
-            # For nothing but that the memory that is written to is this process's own from now on.
-            for _ in self._way:
-                pass
-            self._roam()
         return self._sockets
 
     def become(self, pid: int, uid: str) -> Prepared:
@@ -146,6 +141,10 @@ class Copied(Prepared):
         if self._telling is None or self._has_files:
             return None
         return self._telling, numbered(self._exit, _PID, pid)
+
+    def leave(self) -> None:
+        """In a copy whose end was told: let those after it have ready what it has used."""
+        self._pages.tell()
 
     def _say(self, words: list[str]) -> None:
         if self._channel is not None:
@@ -195,7 +194,9 @@ def run(
         if not code:
             _flush()
             passes_on = limited is not None and limited.passes_on
-            channel.leave(None if copied is None or passes_on else copied.report(pid))
+            left = channel.leave(None if copied is None or passes_on else copied.report(pid))
+            if left and copied is not None:
+                copied.leave()
     except StoreError as error:
         sys.stderr.write(f"transparent_mp: a process ends: {error}\n")
     except BaseException:  # noqa: BLE001  the process ends here, whatever it was

@@ -163,20 +163,20 @@ class Running:
             os.set_blocking(self._words_writer, False)
             os.write(self._words_writer, "".join(f"{word} " for word in words).encode())
 
-    def leave(self, report: tuple[Telling, bytes] | None = None) -> None:
+    def leave(self, report: tuple[Telling, bytes] | None = None) -> bool:
         """In the child, which exits with 0 next: have its end seen before the kernel has taken its memory.
 
         Whoever sees it finds that nothing is open any more. Not if other threads may still do something, or
         if there is much memory, which the next process may want. `report`: what is told of its end, and on
-        what, where nothing is to be told before that.
+        what, where nothing is to be told before that. Returns whether it was.
         """
         words = self._words_writer
         stay = {1, 2, words}
         try:
             if not os.path.samestat(_fstat(words), self._words_pipe) or _stat(_THREADS).st_nlink != _ALONE:
-                return
+                return False
             if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SMALL:
-                return
+                return False
             if report is not None and self._silent():
                 stay.add(report[0].fileno())
             else:
@@ -184,7 +184,7 @@ class Running:
             fds = set(map(int, _listdir("/proc/self/fd"))).difference(stay)
         except OSError:
             # Its end is seen when it has ended.
-            return
+            return False
         for fd in fds:
             # The one by which they were listed is no more.
             with contextlib.suppress(OSError):
@@ -196,6 +196,7 @@ class Running:
         for fd in (1, 2):
             with contextlib.suppress(OSError):
                 _close(fd)
+        return True
 
     def _silent(self) -> bool:
         """In the child: whether nothing is to be told of it before its end."""

@@ -39,7 +39,8 @@ from transparent_mp.ship.frames import decode
 from transparent_mp.store.link import Link
 from transparent_mp.store.session import Session, stand_by
 from transparent_mp.store.telling import Telling
-from transparent_mp.worker import child, handlers, orders, siblings, way
+from transparent_mp.worker import child, handlers, orders, siblings
+from transparent_mp.worker.pages import Pages
 from transparent_mp.worker.running import Running, Shared
 from transparent_mp.worker.shelf import Shelf
 
@@ -219,7 +220,7 @@ def _be(template: Template, ticket: dict[str, Any], shelf: Shelf) -> tuple[Runni
     ordered, slots = template.child_side()
     child.die_with_supervisor()
     child.stand_alone()
-    calls, asked, written = siblings.calls(), _Asked(), _swallow_output()
+    calls, asked, written, pages = siblings.calls(), _Asked(), _swallow_output(), Pages()
     # What ends later would give its descriptor's number to one that stays open.
     gc.collect()
     before = _open_here()
@@ -227,7 +228,7 @@ def _be(template: Template, ticket: dict[str, Any], shelf: Shelf) -> tuple[Runni
         return None
     try:
         roam = functools.partial(siblings.roam, calls)
-        prepared = _prepare(ticket, shelf, asked, template, roam)
+        prepared = _prepare(ticket, shelf, asked, template, pages, roam)
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 stream.flush()
@@ -239,7 +240,7 @@ def _be(template: Template, ticket: dict[str, Any], shelf: Shelf) -> tuple[Runni
     _close(written)
     prepared.approach(ticket)
     ordered.send(_READY)
-    running, stdout, stderr, parent = _serve(ordered, slots, calls)
+    running, stdout, stderr, parent = _serve(ordered, slots, calls, pages)
     for fd, source in ((1, stdout), (2, stderr)):
         os.dup2(source, fd)
         _close(source)
@@ -247,15 +248,22 @@ def _be(template: Template, ticket: dict[str, Any], shelf: Shelf) -> tuple[Runni
 
 
 def _prepare(
-    ticket: dict[str, Any], shelf: Shelf, asked: _Asked, template: Template, roam: Callable[[], None]
+    ticket: dict[str, Any],
+    shelf: Shelf,
+    asked: _Asked,
+    template: Template,
+    pages: Pages,
+    roam: Callable[[], None],
 ) -> child.Copied:
     session = stand_by(ticket, Config(lease=ticket["lease"], log=ticket["log"]), asked)
     session.depot, session.shelf = shelf.depot, shelf.content
     sessions.attach(session)
-    return child.Copied(session, ticket["worker"], shelf, template.common, template.telling, way.used(), roam)
+    return child.Copied(session, ticket["worker"], shelf, template.common, template.telling, pages, roam)
 
 
-def _serve(ordered: socket.socket, slots: list[Shared], calls: Any) -> tuple[Running, int, int, int]:
+def _serve(
+    ordered: socket.socket, slots: list[Shared], calls: Any, pages: Pages
+) -> tuple[Running, int, int, int]:
     """Fork as it is ordered; returns in each copy."""
     siblings.give_way(calls)
     # It has no part in the session, and is alone.
@@ -265,8 +273,11 @@ def _serve(ordered: socket.socket, slots: list[Shared], calls: Any) -> tuple[Run
         order, fds, _, _ = socket.recv_fds(ordered, 2, SLOTS)
         if not order:
             os._exit(UNFIT)
+        pages.learn()
         forked = siblings.fork(calls)
         if forked == 0:
+            if not order[1]:
+                pages.make_own()
             forks.leave_out(False)
             left.back()
             ordered.close()

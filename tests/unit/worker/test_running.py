@@ -203,6 +203,10 @@ def test_what_a_signal_handler_raises_meanwhile_is_the_programs_own(monkeypatch:
     running.close()
 
 
+#: Exit code of a child that has not left ahead of its end.
+STAYED = 7
+
+
 def leaving(
     before: Callable[[], object] = lambda: None, after: Callable[[], object] = signal.pause
 ) -> Running:
@@ -221,9 +225,10 @@ def leaving(
             running_module.SMALL = sys.maxsize
             before()
             running.say(["one"])
-            running.leave()
+            left = running.leave()
             after()
-        os._exit(0)
+            os._exit(0 if left else STAYED)
+        os._exit(1)
     running.parent_side(child)
     return running
 
@@ -270,7 +275,7 @@ def no_channel() -> None:
 @pytest.mark.parametrize("before", [another_thread, no_memory, no_channel])
 def test_a_child_in_which_more_is_alive_is_waited_for(before: Callable[[], object]) -> None:
     running = leaving(before, lambda: None)
-    assert exit_code(running.child) == 0
+    assert exit_code(running.child) == STAYED
     assert read_out(running) == b"last words"
     assert not running.has_left()
     running.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import gc
 import mmap
 import os
@@ -19,6 +20,7 @@ from transparent_mp.ship.frames import encode, pair
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import OwnedSession, new_id
 from transparent_mp.worker import child, siblings, template
+from transparent_mp.worker.pages import _exclusive as exclusive
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
 from transparent_mp.worker.template import SLOTS, State, Template
@@ -44,6 +46,13 @@ def answers(running: Running, _ticket: Any, _shelf: Any, _parent: int, prepared:
         os._exit(0)
     if frame == b"wanted?":
         os._exit(100 + running.wanted)
+    if frame == b"own?":
+        os._exit(100 + len(list(exclusive([prepared.made]))))
+    if frame == b"write":
+        ctypes.memset(
+            prepared.made[0] * mmap.PAGESIZE, 1, (prepared.made[1] - prepared.made[0]) * mmap.PAGESIZE
+        )
+        prepared.pages.tell()
     os.write(1, f"{prepared.made} {frame.decode()}".encode())
     os._exit(len(frame))
 
@@ -57,9 +66,9 @@ def begin(session: OwnedSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[Be
     ticket = dict(session.ticket(), log="warning", worker="w")
 
     def begin(prepare: Callable[[Any], Any]) -> Template:
-        def copied(given: Any, _worker: str, _shelf: Shelf, common: bytes, *_rest: Any) -> Any:
+        def copied(given: Any, _worker: str, _shelf: Shelf, common: bytes, _telling: Any, *rest: Any) -> Any:
             assert common == b"common"
-            return SimpleNamespace(made=prepare(given), approach=lambda _ticket: None)
+            return SimpleNamespace(made=prepare(given), pages=rest[0], approach=lambda _ticket: None)
 
         monkeypatch.setattr(child, "Copied", copied)
         begun.append(template.begin(session, "like", frame, lambda: None, ticket, shelf, answers))
@@ -118,6 +127,29 @@ def test_a_copy_knows_whether_it_is_wanted_at_once(begin: Begin) -> None:
         running.give(7, b"wanted?")
         assert code_of(running.child) == code
         running.close()
+
+
+def test_what_one_copy_has_written_to_the_next_ones_have_for_their_own(begin: Begin) -> None:
+    memory = mmap.mmap(-1, 8 * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.write(b"x" * len(memory))
+    first = ctypes.addressof(ctypes.c_char.from_buffer(memory)) // mmap.PAGESIZE
+    made = begin(lambda _session: (first, first + 8))
+    assert settled(made) is State.READY
+
+    def code(frame: bytes, *, wanted: bool = False) -> int:
+        running = made.order(wanted=wanted)
+        assert running is not None
+        assert made.arrived(running)
+        running.give(7, frame)
+        found = code_of(running.child)
+        running.close()
+        return found
+
+    assert code(b"own?") == 100
+    assert code(b"write") == len("write")
+    assert code(b"own?") == 108
+    # Who is wanted at once has no time for that.
+    assert code(b"own?", wanted=True) == 100
 
 
 def test_several_at_once_have_memory_of_their_own(begin: Begin) -> None:
