@@ -1,6 +1,7 @@
 """The leaf under SharedMemory: `shm_open` and `shm_unlink`, for names of the session.
 
-    at the client    a file of its machine, as in plain Python (`homes`)
+    at the client    a file of its machine, as in plain Python (`homes`); while nobody can know the name that
+                     it was given, and no child was forked, one that has no name yet (`unnamed`)
     elsewhere        memory without a name on that machine
 
 A name that the session does not know is looked for among the client's files too, so the client shares
@@ -16,7 +17,7 @@ from __future__ import annotations
 import errno
 import os
 
-from transparent_mp.primitives import homes, names, segments, sharing
+from transparent_mp.primitives import homes, names, segments, sharing, unnamed
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.names import Entry
 from transparent_mp.primitives.segments import Segment, State
@@ -97,7 +98,9 @@ def _create(name: str, flags: int, mode: int) -> tuple[Segment, int]:
         segment.fd = segments.nameless(0)
         return segment, os.dup(segment.fd)
     try:
-        fd = segments.open_file(name, flags, mode)
+        fd = unnamed.create(segment, mode)
+        if fd < 0:
+            fd = segments.open_file(name, flags, mode)
     except FileExistsError:
         session = _session()
         if session is None or not homes.is_entered(name) or names.look_up(session, name) is not None:
@@ -145,7 +148,7 @@ def _unlink(name: str) -> bool:
     if place.private.pop(name, None) is not None or session is None:
         homes.forget(name)
         segments.live.pop(name, None)
-        if at_home() and name not in place.untracked:
+        if at_home() and name not in place.untracked and not unnamed.unlink(name):
             segments.unlink_file(name)
         return True
     found = names.unlink(session, name)
@@ -172,6 +175,8 @@ def _unlink_unknown(session: Session, name: str) -> bool:
 
 def tell(segment: Segment, *, wait: bool) -> bool:
     """Let the session know a segment by its name; False when another has it."""
+    if at_home():
+        unnamed.link(segment.name)
     place.private.pop(segment.name, None)
     if at_home():
         segment.state = State.HOME
@@ -192,6 +197,8 @@ def tell(segment: Segment, *, wait: bool) -> bool:
 def _before_fork() -> None:
     # Without a session, what the child becomes is not known: a supervisor's child is no kin.
     place.next_at_home = sessions.attached() is not None and at_home()
+    # Who takes a name away has to find that out of the other.
+    unnamed.link_all()
 
 
 def _after_fork_in_child() -> None:

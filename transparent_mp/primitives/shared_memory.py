@@ -20,7 +20,7 @@ import os
 from multiprocessing import context
 from typing import Any, Callable
 
-from transparent_mp.primitives import homes, segments, sharing
+from transparent_mp.primitives import homes, segments, sharing, unnamed
 from transparent_mp.primitives import session as sessions
 from transparent_mp.primitives.posixshmem import at_home, place, tell
 from transparent_mp.primitives.segments import Segment, State
@@ -31,11 +31,14 @@ def init(stock: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(stock)
     def __init__(self: Any, name: Any = None, create: bool = False, size: int = 0, **more: Any) -> None:  # noqa: N807
+        before = unnamed.allow(create and name is None)
         try:
             stock(self, name, create, size, **more)
         except BaseException:
             place.opening.pop(self._fd, None)
             raise
+        finally:
+            unnamed.allow(before)
         _opened(self, chosen=name is not None)
 
     return __init__
@@ -158,7 +161,7 @@ def register(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
     def register(path: str, rtype: str) -> None:
         if rtype == "shared_memory":
-            if not _is_file(path):
+            if not _is_file(path) or unnamed.register(path.lstrip("/")):
                 return
             homes.tracked.add(path.lstrip("/"))
         stock(path, rtype)
@@ -171,7 +174,7 @@ def unregister(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
     def unregister(path: str, rtype: str) -> None:
         if rtype == "shared_memory":
-            if not _is_file(path):
+            if not _is_file(path) or unnamed.unregister(path.lstrip("/")):
                 return
             homes.tracked.discard(path.lstrip("/"))
         stock(path, rtype)
