@@ -221,9 +221,9 @@ TABLE: tuple[Patch, ...] = (
           why="contents travel when they are first looked at"),
     Patch("multiprocessing.shared_memory", "SharedMemory.__reduce__", _P + "shared_memory:reduce",
           wraps=True, why="a fork inherits the mapping, even of a name that is gone"),
-    Patch("multiprocessing.resource_tracker", "register", _P + "shared_memory:register", wraps=True,
+    Patch("multiprocessing.resource_tracker", "register", _P + "posixshmem:register", wraps=True,
           why="only files of this machine are its tracker's to remove"),
-    Patch("multiprocessing.resource_tracker", "unregister", _P + "shared_memory:unregister", wraps=True,
+    Patch("multiprocessing.resource_tracker", "unregister", _P + "posixshmem:unregister", wraps=True,
           why="as register"),
 
     Patch("multiprocessing.util", "Finalize.__call__", _P + "finalizers:elsewhere", wraps=True,

@@ -8,6 +8,8 @@ A name that the session does not know is looked for among the client's files too
 memory with programs that it starts by itself; processes on workers do not, since on their machines it
 would be somebody else's.
 
+The resource tracker, by which plain Python removes what a program forgets, is told of files only.
+
 `shm_open` gives out a descriptor and notes its segment under it, in `place.opening`, for whoever maps it.
 It does not know the class that stands on it: `shared_memory` does.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Callable
 
 from transparent_mp.primitives import homes, names, segments, sharing, unnamed
 from transparent_mp.primitives import session as sessions
@@ -192,6 +195,36 @@ def tell(segment: Segment, *, wait: bool) -> bool:
         return True
     segment.unshare()
     return False
+
+
+def register(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
+    """`resource_tracker.register`: only files of this machine are its to remove."""
+
+    def register(path: str, rtype: str) -> None:
+        if rtype == "shared_memory":
+            if not _is_file(path) or unnamed.register(path.lstrip("/")):
+                return
+            homes.tracked.add(path.lstrip("/"))
+        stock(path, rtype)
+
+    return register
+
+
+def unregister(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
+    """`resource_tracker.unregister`."""
+
+    def unregister(path: str, rtype: str) -> None:
+        if rtype == "shared_memory":
+            if not _is_file(path) or unnamed.unregister(path.lstrip("/")):
+                return
+            homes.tracked.discard(path.lstrip("/"))
+        stock(path, rtype)
+
+    return unregister
+
+
+def _is_file(path: str) -> bool:
+    return at_home() and path.lstrip("/") not in place.untracked
 
 
 def _before_fork() -> None:

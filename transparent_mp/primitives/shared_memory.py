@@ -154,33 +154,3 @@ def _inherit(cls: Any, attributes: dict[str, Any], mapping: mmap.mmap | None) ->
         self._buf = memoryview(mapping)
         segment.handles.add(self)
     return self
-
-
-def register(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
-    """`resource_tracker.register`: only files of this machine are its to remove."""
-
-    def register(path: str, rtype: str) -> None:
-        if rtype == "shared_memory":
-            if not _is_file(path) or unnamed.register(path.lstrip("/")):
-                return
-            homes.tracked.add(path.lstrip("/"))
-        stock(path, rtype)
-
-    return register
-
-
-def unregister(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
-    """`resource_tracker.unregister`."""
-
-    def unregister(path: str, rtype: str) -> None:
-        if rtype == "shared_memory":
-            if not _is_file(path) or unnamed.unregister(path.lstrip("/")):
-                return
-            homes.tracked.discard(path.lstrip("/"))
-        stock(path, rtype)
-
-    return unregister
-
-
-def _is_file(path: str) -> bool:
-    return at_home() and path.lstrip("/") not in place.untracked

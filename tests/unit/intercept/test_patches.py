@@ -75,3 +75,29 @@ def test_rows_of_modules_there_at_start_up_are_lazy_on_the_client() -> None:
 def test_replacement_exists(row: Patch) -> None:
     module, _, attribute = row.replacement.partition(":")
     assert hasattr(importlib.import_module(module), attribute)
+
+
+#: The library's modules that a program imports by itself, in the order of its own choosing.
+LIBRARY = sorted({row.module for row in TABLE if row.module.startswith(("multiprocessing.", "concurrent."))})
+
+#: What was put into a module that is the first, and what it should have been.
+FIRST = """
+import importlib, operator, sys
+from transparent_mp import intercept
+from transparent_mp.intercept.patches import TABLE
+module, side = sys.argv[1:]
+intercept.install(side)
+loaded = importlib.import_module(module)
+for row in TABLE:
+    if row.module == module and side in row.sides and not row.optional:
+        value = operator.attrgetter(row.name)(loaded)
+        assert value is not intercept.original(module, row.name), f"{row.name} is as it was"
+"""
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("module", LIBRARY)
+def test_any_of_the_library_s_modules_may_be_imported_first(module: str, side: str) -> None:
+    command = [sys.executable, "-c", FIRST, module, side]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
