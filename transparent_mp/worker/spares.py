@@ -1,8 +1,10 @@
 """Children forked ahead of the processes that they will be.
 
-The *spare* waits for its frame; there is one whenever there was nothing else to do. After some processes that
-were alike it is forked from a `Template` of them, and then it is for one like them only: another has it
-thrown away. Nobody waits for that fork: the next process may come meanwhile.
+A *spare* waits for its frame; there is one whenever there was nothing else to do. After some processes that
+were alike they are forked from a `Template` of them, and then they are for those like them only: another has
+them thrown away. Nobody waits for such a fork unless nothing else is at hand: the next process may come
+meanwhile. Where processes that are alike came several at once, and have ended, there are as many spares: the
+next will be as many.
 
 It does not know how a child is forked from the supervisor.
 """
@@ -18,6 +20,9 @@ from transparent_mp.worker.template import Template
 #: Processes that are alike, one after the other, after which a template is made. More: later; fewer: also
 #: for pools whose processes stay.
 ROW = 3
+#: Spares at most. More: 4 MB and 3 ms of a processor each, for those that may not come; fewer: of many at
+#: once more are forked when they are wanted, one after the other.
+MOST = 8
 
 
 class Spares:
@@ -26,16 +31,18 @@ class Spares:
     def __init__(self, fork: Callable[[], Running], begin: Callable[[str, bytes], Template]) -> None:
         self._fork = fork
         self._begin = begin
-        self._spare: Running | None = None
+        self._spares: list[Running] = []
         #: One that was ordered of the template and may not be there yet.
         self._coming: Running | None = None
         self._template: Template | None = None
         #: What the last processes were like, how many, and the last one's frame.
         self._like, self._row, self._frame = "", 0, b""
+        #: How many of them have come since none was running, and how many spares there shall be.
+        self._burst, self._wanted = 0, 1
         self._tried: set[str] = set()
 
-    def prepare(self) -> None:
-        """There is time for it."""
+    def prepare(self) -> bool:
+        """There is time for it. Returns whether there is more to prepare, if nothing else happens."""
         # Where the last template was dropped, the next process brings the frame of another.
         if self._row >= ROW and self._frame and self._like not in self._tried:
             self._tried.add(self._like)
@@ -43,51 +50,75 @@ class Spares:
             if self._template is not None:
                 self._template.close()
             self._template, self._frame = self._begin(self._like, self._frame), b""
-        elif self._spare is None and self._coming is None:
-            template = self._ready()
-            self._coming = template.order() if template is not None else None
-            if self._coming is None:
-                self._spare = self._fork()
+            return False
+        if len(self._spares) + (self._coming is not None) >= self._wanted:
+            return False
+        self.settle()
+        template = self._ready()
+        self._coming = template.order() if template is not None else None
+        if self._coming is None and not self._spares:
+            self._spares.append(self._fork())
+        return self._coming is not None and len(self._spares) + 1 < self._wanted
 
     def take(self, like: str, frame: bytes) -> Running:
         """A child for the process of that frame; `like`: see `ahead`."""
-        self._row = (self._row + 1 if like == self._like else 1) if like else 0
+        again = bool(like) and like == self._like
+        self._row = (self._row + 1 if again else 1) if like else 0
+        self._burst = self._row if not again else self._burst + 1
+        if not again:
+            self._wanted = 1
         self._like = like
         self._frame = frame if like not in self._tried else b""
-        self.settle()
-        spare, self._spare = self._spare, None
-        if spare is not None and spare.like not in ("", like):
-            spare.close()
-            spare = None
-        return spare or self._new()
+        return self._at_hand(like) or self._new()
+
+    def none_is_running(self) -> None:
+        """All processes have ended."""
+        self._burst, self._wanted = 0, max(1, min(self._burst, MOST))
 
     def settle(self) -> None:
         """Wait for the one that was ordered: until it is there nobody knows its number."""
         coming, self._coming = self._coming, None
         if coming is not None and self._template is not None and self._template.arrived(coming):
-            self._spare = coming
+            self._spares.append(coming)
 
     def ended(self, children: Collection[int]) -> None:
         """These have ended."""
-        if self._spare is not None and self._spare.child in children:
-            self.drop_spare()
+        for spare in [spare for spare in self._spares if spare.child in children]:
+            self._spares.remove(spare)
+            spare.close()
 
     def drop(self) -> None:
         """Those that there are lack something, or are not needed any more."""
-        self.drop_spare()
+        for spare in (*self._spares, self._coming):
+            if spare is not None:
+                # It reads the end of its input and leaves.
+                spare.close()
+        self._spares, self._coming = [], None
         if self._template is not None:
             self._template.close()
             self._tried.discard(self._template.like)
             self._template = None
 
-    def drop_spare(self) -> None:
-        for spare in (self._spare, self._coming):
-            if spare is not None:
-                # It reads the end of its input and leaves.
-                spare.close()
-        self._spare = self._coming = None
+    def _at_hand(self, like: str) -> Running | None:
+        """A spare for such a process; those that are for others are thrown away."""
+        if not self._spares:
+            self.settle()
+        fit = [spare for spare in self._spares if spare.like in ("", like)]
+        if len(fit) < len(self._spares):
+            for spare in self._spares:
+                if spare not in fit:
+                    spare.close()
+            self._spares = fit
+        if not fit:
+            return None
+        # One that is for any process is the slower.
+        spare = next((spare for spare in fit if spare.like), fit[0])
+        fit.remove(spare)
+        self._spares = fit
+        return spare
 
     def _new(self) -> Running:
+        self.settle()
         template = self._ready()
         return (template.fork() if template is not None else None) or self._fork()
 

@@ -7,8 +7,7 @@
     DRAINING  the session is over or lost: children killed    -> EXITED
     EXITED    left
 
-Children are forked ahead (`spares`): they have done all that needs no process to be known, and wait for a
-frame. A process that comes while there is none is forked for.
+Children are forked ahead (`spares`), have done all that needs no process to be known, and wait for a frame.
 
 It waits in one place for: frames in its control list (a pop that is always outstanding), ends and
 output of children, the lifeline, and what is due by the clock (`Times`). It never unpickles: children do.
@@ -156,8 +155,8 @@ class Supervisor:
                 self._see_to_lease()
                 self._has(self._imports.next())
                 return begun
-            if self.state is not State.RETIRED:
-                self._spares.prepare()
+            if self.state is not State.RETIRED and self._spares.prepare():
+                return begun
             happened = self._selector.select(max(0.0, self._due() - time.monotonic()))
         self._see_to_lease()
         for key, _ in happened:
@@ -358,6 +357,7 @@ class Supervisor:
             forget_files(self._session, pid)
         self._report(pid, OUTLIVED if running.outlived else code, running.signalled)
         if not self._running:
+            self._spares.none_is_running()
             self._idle_since = time.monotonic()
             if self.state is State.RUNNING:
                 self._move(State.READY)

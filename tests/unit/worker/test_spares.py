@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from transparent_mp.worker.spares import ROW, Spares
+from transparent_mp.worker.spares import MOST, ROW, Spares
 
 
 class FakeRunning:
@@ -66,8 +66,20 @@ class Made:
 
     def idle(self) -> None:
         self.spares.prepare()
-        self.spares.prepare()
+        while self.spares.prepare():
+            pass
         self.spares.settle()
+
+    def burst(self, like: str, count: int) -> list[str]:
+        """As many processes at once, and time when all have ended; what their children were forked for."""
+        found = [self.spares.take(like, b"").like for _ in range(count)]
+        self.spares.none_is_running()
+        self.idle()
+        return found
+
+    def ahead(self) -> list[str]:
+        """What those were forked for that are there ahead."""
+        return [spare.like for spare in self.spares._spares]
 
 
 @pytest.fixture
@@ -77,7 +89,7 @@ def made() -> Made:
 
 def test_the_child_that_was_forked_ahead_is_taken(made: Made) -> None:
     made.spares.prepare()
-    ahead = made.spares._spare
+    (ahead,) = made.spares._spares
     assert made.spares.take("", b"") is ahead
     assert made.spares.take("", b"") is not ahead
 
@@ -107,12 +119,12 @@ def test_none_where_others_come_in_between(made: Made) -> None:
 
 def test_another_process_gets_a_child_that_is_ready_for_any(made: Made) -> None:
     made.run("a", ROW + 2)
-    ahead = made.spares._spare
+    (ahead,) = made.spares._spares
     assert ahead.like == "a"
     assert made.run("b").like == ""
     assert ahead.closed
     # And the next one is not waited for in vain.
-    assert made.spares._spare.like == ""
+    assert [spare.like for spare in made.spares._spares] == [""]
 
 
 @pytest.mark.parametrize("what", ["is_ready", "forks"])
@@ -132,7 +144,7 @@ def test_a_template_makes_room_for_the_next(made: Made) -> None:
 
 def test_what_lacks_something_is_dropped_and_made_again(made: Made) -> None:
     made.run("a", ROW + 2)
-    ahead = made.spares._spare
+    (ahead,) = made.spares._spares
     made.spares.drop()
     assert ahead.closed
     assert made.templates[0].closed
@@ -152,7 +164,7 @@ def test_another_template_is_made_of_a_process_that_comes(made: Made) -> None:
 
 def test_a_spare_that_has_ended_is_replaced(made: Made) -> None:
     made.spares.prepare()
-    ahead = made.spares._spare
+    (ahead,) = made.spares._spares
     made.spares.ended([ahead.child])
     assert ahead.closed
     assert made.spares.take("", b"") is not ahead
@@ -195,3 +207,79 @@ def test_what_was_ordered_is_dropped_with_the_others(made: Made) -> None:
     made.spares.drop()
     assert coming.closed
     assert made.templates[0].closed
+
+
+def test_as_many_are_forked_ahead_as_came_at_once(made: Made) -> None:
+    made.run("a", ROW)
+    made.spares.none_is_running()
+    made.burst("a", 4)
+    spares = list(made.spares._spares)
+    assert made.ahead() == ["a"] * 4
+    assert made.burst("a", 4) == ["a"] * 4
+    # They were taken, and others are there.
+    assert made.ahead() == ["a"] * 4
+    assert not set(map(id, spares)) & set(map(id, made.spares._spares))
+
+
+def test_not_while_some_of_them_are_running(made: Made) -> None:
+    made.run("a", ROW + 5)
+    assert made.ahead() == ["a"]
+
+
+def test_there_is_a_limit(made: Made) -> None:
+    made.run("a", ROW)
+    made.burst("a", 2 * MOST)
+    assert made.ahead() == ["a"] * MOST
+
+
+def test_as_many_as_the_last_time_only(made: Made) -> None:
+    made.run("a", ROW)
+    made.spares.none_is_running()
+    made.burst("a", 3)
+    made.burst("a", 1)
+    # Those that are there stay.
+    assert made.ahead() == ["a"] * 2
+    made.burst("a", 1)
+    assert made.ahead() == ["a"]
+    made.burst("a", 1)
+    assert made.ahead() == ["a"]
+
+
+def test_for_others_one_is_enough(made: Made) -> None:
+    made.run("a", ROW)
+    made.burst("a", 4)
+    ahead = list(made.spares._spares)
+    assert made.run("b").like == ""
+    assert all(spare.closed for spare in ahead)
+    assert made.ahead() == [""]
+    made.burst("", 4)
+    assert made.ahead() == [""]
+
+
+def test_where_no_more_can_be_forked_there_are_fewer(made: Made) -> None:
+    made.run("a", ROW)
+    made.spares.take("a", b"")
+    made.spares.take("a", b"")
+    made.spares.none_is_running()
+    made.templates[0].forks = False
+    made.idle()
+    assert made.ahead() == [""]
+
+
+def test_who_is_at_hand_is_taken_while_another_is_on_its_way(made: Made) -> None:
+    made.run("a", ROW)
+    made.burst("a", 3)
+    made.spares.take("a", b"")
+    assert not made.spares.prepare()
+    coming = made.templates[0].ordered
+    assert coming is not None
+    assert made.spares.take("a", b"") is not coming
+    assert made.templates[0].ordered is coming
+
+
+def test_one_for_any_process_is_taken_when_there_is_no_other(made: Made) -> None:
+    made.spares.prepare()
+    (any_,) = made.spares._spares
+    made.spares._spares.append(FakeRunning("a"))
+    assert made.spares.take("a", b"").like == "a"
+    assert made.spares.take("a", b"") is any_
