@@ -4,6 +4,7 @@ import ast
 import ctypes
 import mmap
 import os
+import subprocess
 import sys
 from typing import Any, Callable
 
@@ -42,8 +43,11 @@ class Block:
 
 
 @pytest.fixture
-def block() -> Block:
-    return Block()
+def block(monkeypatch: pytest.MonkeyPatch) -> Block:
+    """All that is looked at: this process may be too large for the rest of it."""
+    block = Block()
+    monkeypatch.setattr(module, "_private", lambda _size: iter([(block.first, block.first + PAGES - 1)]))
+    return block
 
 
 def in_child(body: Callable[[], Any]) -> Any:
@@ -185,16 +189,25 @@ def test_where_there_is_no_such_call_nothing_is_looked_at(
     assert pages._memory == []
 
 
-def test_a_large_mapping_is_left_out(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
-    def seen() -> bool:
-        return any(first <= block.first < end for first, end in module._private(SIZE))
+#: What is looked at of the memory of a process that has nothing else.
+LOOKING = """
+import ctypes, mmap
+from transparent_mp.worker import pages
 
-    assert seen()
-    monkeypatch.setattr(module, "_LARGEST", PAGES // 2)
-    assert not seen()
+SIZE, PAGES = mmap.PAGESIZE, 256
+shared = mmap.mmap(-1, PAGES * SIZE)
+own = mmap.mmap(-1, PAGES * SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+def looked_at(memory):
+    page = ctypes.addressof(ctypes.c_char.from_buffer(memory)) // SIZE
+    return any(first <= page < end for first, end in pages._private(SIZE))
+
+print(looked_at(own), looked_at(shared))
+pages._LARGEST = PAGES // 2
+print(looked_at(own))
+"""
 
 
-def test_memory_that_is_shared_anyway_is_left_out() -> None:
-    shared = mmap.mmap(-1, SIZE)
-    place = ctypes.addressof(ctypes.c_char.from_buffer(shared)) // SIZE
-    assert not any(first <= place < end for first, end in module._private(SIZE))
+def test_shared_memory_and_large_mappings_are_left_out() -> None:
+    done = subprocess.run([sys.executable, "-c", LOOKING], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True False\nFalse\n", "")

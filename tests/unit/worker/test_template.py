@@ -19,8 +19,7 @@ from transparent_mp.primitives import ahead
 from transparent_mp.ship.frames import encode, pair
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import OwnedSession, new_id
-from transparent_mp.worker import child, siblings, template
-from transparent_mp.worker.pages import _exclusive as exclusive
+from transparent_mp.worker import child, pages, siblings, template
 from transparent_mp.worker.running import Running
 from transparent_mp.worker.shelf import Shelf
 from transparent_mp.worker.template import SLOTS, State, Template
@@ -47,7 +46,7 @@ def answers(running: Running, _ticket: Any, _shelf: Any, _parent: int, prepared:
     if frame == b"wanted?":
         os._exit(100 + running.wanted)
     if frame == b"own?":
-        os._exit(100 + len(list(exclusive([prepared.made]))))
+        os._exit(100 + len(list(pages._exclusive([prepared.made]))))
     if frame == b"write":
         ctypes.memset(
             prepared.made[0] * mmap.PAGESIZE, 1, (prepared.made[1] - prepared.made[0]) * mmap.PAGESIZE
@@ -129,10 +128,14 @@ def test_a_copy_knows_whether_it_is_wanted_at_once(begin: Begin) -> None:
         running.close()
 
 
-def test_what_one_copy_has_written_to_the_next_ones_have_for_their_own(begin: Begin) -> None:
+def test_what_one_copy_has_written_to_the_next_ones_have_for_their_own(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory = mmap.mmap(-1, 8 * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.write(b"x" * len(memory))
     first = ctypes.addressof(ctypes.c_char.from_buffer(memory)) // mmap.PAGESIZE
+    # Who is forked here is a process with many tests' memory.
+    monkeypatch.setattr(pages, "_private", lambda _size: iter([(first, first + 8)]))
     made = begin(lambda _session: (first, first + 8))
     assert settled(made) is State.READY
 
