@@ -79,16 +79,24 @@ class Pages:
             self._pieces = (ctypes.c_ulong * (2 * len(pages)))()
             for at, page in enumerate(pages):
                 self._pieces[2 * at : 2 * at + 2] = page * self._size, 1
+            # Tried here first: where it is refused, or forbidden on pain of death, no process meets that.
+            if pages and self._own(ctypes.addressof(self._pieces), 1) != 1:
+                self._pieces = ()
 
     def make_own(self) -> None:
         """In a copy, whose only thread this is."""
         if not self._pieces:
             return
-        own, place, left = _getpid(), ctypes.addressof(self._pieces), len(self._pieces) // 2
+        place, left = ctypes.addressof(self._pieces), len(self._pieces) // 2
         while left > 0:
             count = min(left, _PIECES)
-            self._write(own, place, count, place, count, 0)
+            self._own(place, count)
             place, left = place + 2 * _WORD * count, left - count
+
+    def _own(self, place: int, count: int) -> int:
+        """Have so many pieces, listed there, written; returns how many bytes were, -1 for none."""
+        written: int = self._write(_getpid(), place, count, place, count, 0)
+        return written
 
     def tell(self) -> None:
         """In a copy that does nothing more; nothing if another has told."""

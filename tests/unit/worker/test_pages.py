@@ -178,6 +178,23 @@ def test_where_the_kernel_tells_nothing_nothing_is_ready(
     assert len(pages._pieces) == 0
 
 
+def test_where_the_call_is_refused_nothing_is_ready(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def refuse(*arguments: int) -> int:
+        calls.append(arguments)
+        return -1
+
+    monkeypatch.setattr(module, "_writer", lambda: refuse)
+    pages = Pages()
+    tell(pages, block)
+    assert pages._told[0] == 1 + len(WRITTEN[:-1])
+    # Found out by the template, with one page.
+    assert [count for _, _, count, *_ in calls] == [1]
+    pages.make_own()
+    assert len(calls) == 1
+
+
 def test_where_there_is_no_such_call_nothing_is_looked_at(
     block: Block, monkeypatch: pytest.MonkeyPatch
 ) -> None:
