@@ -40,10 +40,18 @@ def init(stock: Callable[..., None]) -> Callable[..., None]:
         stock(self, *args, **kwargs)
         # Who brings a context of their own may bring queues of their own.
         if isinstance(self._result_queue, queues.SimpleQueue):
+            self._processes = Processes()
             self._call_queue = CallQueue(self._call_queue)
             self._result_queue = CallResults(self._call_queue)
 
     return init_ours
+
+
+class Processes(dict[int, Any]):
+    """An executor's. Its thread goes through them while another may start one, which lasts."""
+
+    def values(self) -> Any:
+        return list(super().values())
 
 
 def wait_result(stock: Callable[[Any], Any]) -> Callable[[Any], Any]:

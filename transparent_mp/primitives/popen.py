@@ -55,6 +55,9 @@ from transparent_mp.ship.frames import encode, pair
 from transparent_mp.store.content import pack
 from transparent_mp.store.session import Session, new_id
 
+#: Seconds for which somebody who cannot signal a process waits for its end, as in the standard library.
+_ENDING = 0.1
+
 # typeshed knows the public names only; ours stand on the others.
 _util: Any = util
 _context: Any = context
@@ -105,8 +108,14 @@ class RemotePopen(_StockPopen):  # type: ignore[misc]
         return self._child.worker
 
     def _send_signal(self, sig: int) -> None:
-        if self.poll() is None:
+        if self.poll() is not None:
+            return
+        try:
             starter.current().signal(self.pid, sig)
+        except StoreError:
+            # Where the store is gone its processes end by themselves, which is known a moment later.
+            if not self._child.ended.wait(_ENDING):
+                raise
 
     def _launch(self, process_obj: Any) -> None:
         session = sessions.current()

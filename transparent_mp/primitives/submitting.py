@@ -7,11 +7,15 @@ trip, and that one would be in the way of who asks for the result next, which bo
     the thread   puts all others, those with large arguments, and those that cannot be pickled, whose error
                  is their result; it is woken, too, when it has a new process to look after
 
+A process that is started for a call while the executor breaks, which the thread finds out meanwhile, would
+be joined and never told to end, in plain Python too, where a start is a moment. Here it is ended.
+
 It does not know how calls travel (`executor`), and results are all the thread's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import queue
 import sys
@@ -44,6 +48,14 @@ def submit(stock: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(stock)
     def submit_ours(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        before = len(self._processes or ())
+        try:
+            return submit_soon(self, fn, *args, **kwargs)
+        finally:
+            if self._broken and len(self._processes or ()) > before:
+                _end_newcomers(self)
+
+    def submit_soon(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         calls, wakeup = self._call_queue, self._executor_manager_thread_wakeup
         if (
             not isinstance(calls, CallQueue)
@@ -105,6 +117,13 @@ def _put(executor: Any, calls: CallQueue, call_item: Any) -> bool:
             raise
         item.future.set_exception(error)
     return True
+
+
+def _end_newcomers(executor: Any) -> None:
+    for process in list(executor._processes.values()):
+        # A store that is gone ends them as well.
+        with contextlib.suppress(OSError):
+            process.terminate()
 
 
 def _any_large(arguments: Iterable[Any]) -> bool:

@@ -11,7 +11,7 @@ from multiprocessing import context
 import pytest
 
 from transparent_mp import background
-from transparent_mp.errors import LaunchError
+from transparent_mp.errors import LaunchError, StoreError
 from transparent_mp.primitives import ahead, popen, sharing
 from transparent_mp.primitives import session as sessions
 from transparent_mp.ship.frames import parted
@@ -241,6 +241,30 @@ class TestSignals:
         started.terminate()
         started.kill()
         assert one.frames(one.worker) == []
+
+    def test_where_the_store_is_gone_it_ends_by_itself(self, client, method, monkeypatch):
+        one = client()
+        started = start(method)
+
+        def ended(_pid, _number):
+            one.exited(started.pid, -9, one.worker)
+            raise StoreError("it was lost")
+
+        monkeypatch.setattr(one.starter, "signal", ended)
+        started.terminate()
+        assert over(started)
+
+    def test_who_cannot_signal_what_goes_on_is_told(self, client, method, monkeypatch):
+        one = client()
+        started = start(method)
+
+        def lost(_pid, _number):
+            raise StoreError("it was lost")
+
+        monkeypatch.setattr(one.starter, "signal", lost)
+        monkeypatch.setattr(popen, "_ENDING", 0.0)
+        with pytest.raises(ConnectionError, match="it was lost"):
+            started.terminate()
 
     def test_by_id(self, client):
         one = client()

@@ -17,6 +17,17 @@ pytestmark = pytest.mark.usefixtures("ours")
 SUBMIT = submitting.submit(stdlib.ProcessPoolExecutor.submit)
 
 
+class Started:
+    """A process of an executor."""
+
+    def __init__(self):
+        self.terminated = 0
+
+    def terminate(self):
+        self.terminated += 1
+        raise StoreError("it was lost")
+
+
 class Submitted:
     """As much of an executor as has to do with submitting, and with queues of ours."""
 
@@ -34,10 +45,13 @@ class Submitted:
         self._pending_work_items, self._processes = {}, {}
         self._work_ids = queue.Queue()
         self.starts = 0
+        #: What happens while they start.
+        self.meanwhile = lambda: None
 
     def _adjust_process_count(self):
         for _ in range(self.starts):
-            self._processes[len(self._processes)] = object()
+            self.meanwhile()
+            self._processes[len(self._processes)] = Started()
 
     def _start_executor_manager_thread(self):
         pass
@@ -111,6 +125,19 @@ def test_a_thread_that_has_another_process_to_look_after_is_woken(executor):
     executor.submit(str, 1)
     assert executor.woken()
     assert executor.left() == [0]
+
+
+def test_a_process_that_starts_while_the_executor_breaks_is_ended(executor):
+    executor.starts = 1
+    executor.submit(str, 1)
+    assert executor._processes[0].terminated == 0
+    executor.meanwhile = lambda: setattr(executor, "_broken", "a child terminated abruptly")
+    executor.submit(str, 2)
+    # Its thread ends those that it knew, and waits for this one as well.
+    assert executor._processes[1].terminated == 1
+    with pytest.raises(stdlib.BrokenProcessPool):
+        executor.submit(str, 3)
+    assert executor._processes[1].terminated == 1
 
 
 def test_what_cannot_be_pickled_is_left_to_the_thread(executor):
