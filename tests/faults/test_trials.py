@@ -73,6 +73,20 @@ def test_a_wrong_result_is_noticed() -> None:
             assert RULES[program](facts, 0) != [], (program, facts)
 
 
+def test_a_worker_takes_along_what_its_processes_had_taken_together() -> None:
+    def judged(lost: set[int], dead: int) -> bool:
+        found = ["WorkerLostError" if number in lost else number * number for number in range(16)]
+        return RULES["pools"]({"found": found, "begun": list(range(16))}, dead) == []
+
+    assert judged({1, 2, 3, 4}, 3)
+    assert judged({1, 2, 5, 9}, 3)
+    # Of so many processes none had these.
+    assert not judged({1, 3, 5, 7}, 3)
+    # A process that is killed by itself leaves its results to its supervisor.
+    assert judged({4}, 1)
+    assert not judged({4, 5}, 1)
+
+
 def test_nothing_is_done_to_the_machine_s_own() -> None:
     """The victims of a run are those with its mark."""
     assert Family("a mark that nobody has", os.getpid()).kinds() == {}
