@@ -14,6 +14,7 @@ It does not find or load modules; the worker's importer does.
 from __future__ import annotations
 import __future__
 
+import builtins
 import contextlib
 import functools
 import importlib
@@ -165,7 +166,9 @@ def by_value(module: types.ModuleType) -> Iterator[None]:
 def make(packed: dict[str, Callable[[], dict[str, Any]]]) -> None:
     """Make modules that the program made; `packed` unpacks what is in each."""
     for name in packed:
-        sys.modules[name] = types.ModuleType(name)
+        module = sys.modules[name] = types.ModuleType(name)
+        # As exec leaves it. Before Python 3.10 a function whose globals lack it has no builtins at all.
+        vars(module)["__builtins__"] = vars(builtins)
     for name, unpack in packed.items():
         vars(sys.modules[name]).update(unpack())
 
