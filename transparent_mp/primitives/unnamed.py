@@ -69,12 +69,16 @@ def create(segment: Segment, mode: int) -> int:
         return -1
     if segment.name in _unnamed.by_name or os.access(f"{_DIRECTORY}/{segment.name}", os.F_OK):
         raise FileExistsError
+    kept = -1
     try:
-        segment.fd = _open(mode)
-        fd = os.dup(segment.fd)
+        kept = _open(mode)
+        fd = os.dup(kept)
     except OSError:
         # For want of a descriptor, or room: whoever makes one with a name says so.
+        if kept >= 0:
+            os.close(kept)
         return -1
+    segment.fd = kept
     with _unnamed.lock:
         _unnamed.by_name[segment.name] = segment
     return fd
@@ -96,6 +100,7 @@ def link(name: str) -> None:
 def link_all() -> None:
     """Give all of them their names: another process is going to have them."""
     for name in list(_unnamed.by_name):
+        # One that cannot have it now is tried again, and then says why, when somebody asks for it.
         with contextlib.suppress(OSError):
             link(name)
 

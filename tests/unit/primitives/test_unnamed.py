@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from multiprocessing import shared_memory as stdlib
@@ -28,6 +29,16 @@ def client(own_session, monkeypatch) -> Iterator[None]:
 def file_of(handle) -> bool:
     """Whether there is a file of that name; does not ask for it."""
     return (FILES / handle._name.lstrip("/")).exists()
+
+
+def files_open() -> list[str]:
+    """Shared memory that this process has a descriptor of."""
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        # The one by which they were listed is no more.
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return [path for path in found if path.startswith(str(FILES))]
 
 
 def test_it_has_a_name_when_somebody_asks_for_it(shm, tracked):
@@ -113,6 +124,31 @@ def test_where_none_can_be_made_it_has_its_name_at_once(shm, monkeypatch, why):
     assert file_of(one)
     one.close()
     one.unlink()
+
+
+def test_what_was_begun_in_vain_is_not_what_it_is(shm, monkeypatch):
+    """Its descriptor would be of another file than the one that has the name."""
+    dup, failed = os.dup, []
+
+    def fail_once(fd: int) -> int:
+        if not failed:
+            failed.append(fd)
+            raise OSError(24, "Too many open files")
+        return dup(fd)
+
+    monkeypatch.setattr(os, "dup", fail_once)
+    one = shm(create=True, size=10)
+    assert (len(failed), file_of(one)) == (1, True)
+    # Nothing but the one that has the name.
+    assert set(files_open()) == {str(FILES) + one._name}
+    one.buf[0] = 5
+    two = shm(one.name)
+    assert two.buf[0] == 5
+    for handle in (one, two):
+        handle.close()
+    one.unlink()
+    del one, two, handle
+    assert files_open() == []
 
 
 def test_one_of_two_processes_takes_the_name_away(shm):
