@@ -200,6 +200,7 @@ def tell(segment: Segment, *, wait: bool) -> bool:
 def register(stock: Callable[[str, str], None]) -> Callable[[str, str], None]:
     """`resource_tracker.register`: only files of this machine are its to remove."""
 
+    # What it uses is looked up when it is called, as in `unregister`: `homes` may be half imported by now.
     def register(path: str, rtype: str) -> None:
         if rtype == "shared_memory":
             if not _is_file(path) or unnamed.register(path.lstrip("/")):

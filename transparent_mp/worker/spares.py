@@ -64,9 +64,10 @@ class Spares:
         """A child for the process of that frame; `like`: see `ahead`."""
         again = bool(like) and like == self._like
         self._row = (self._row + 1 if again else 1) if like else 0
-        self._burst = self._row if not again else self._burst + 1
-        if not again:
-            self._wanted = 1
+        if again:
+            self._burst += 1
+        else:
+            self._burst, self._wanted = self._row, 1
         self._like = like
         self._frame = frame if like not in self._tried else b""
         return self._at_hand(like) or self._new()
@@ -101,24 +102,19 @@ class Spares:
 
     def _at_hand(self, like: str) -> Running | None:
         """A spare for such a process; those that are for others are thrown away."""
-        if not self._spares:
+        fits = ("", like)
+        if not any(spare.like in fits for spare in self._spares):
             self.settle()
-        fit = [spare for spare in self._spares if spare.like in ("", like)]
-        if len(fit) < len(self._spares):
-            for spare in self._spares:
-                if spare not in fit:
-                    spare.close()
-            self._spares = fit
-        if not fit:
-            return None
-        # One that is for any process is the slower.
-        spare = next((spare for spare in fit if spare.like), fit[0])
-        fit.remove(spare)
-        self._spares = fit
-        return spare
+        for spare in [spare for spare in self._spares if spare.like not in fits]:
+            self._spares.remove(spare)
+            spare.close()
+        # One that is for any process is the slower, so the last.
+        found = max(self._spares, key=lambda spare: bool(spare.like), default=None)
+        if found is not None:
+            self._spares.remove(found)
+        return found
 
     def _new(self) -> Running:
-        self.settle()
         template = self._ready()
         return (template.fork() if template is not None else None) or self._fork()
 

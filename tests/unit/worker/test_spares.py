@@ -277,6 +277,21 @@ def test_who_is_at_hand_is_taken_while_another_is_on_its_way(made: Made) -> None
     assert made.templates[0].ordered is coming
 
 
+def test_one_on_its_way_is_not_for_others_either(made: Made) -> None:
+    made.run("a", ROW)
+    made.burst("a", 3)
+    made.spares.take("a", b"")
+    made.spares.prepare()
+    coming = made.templates[0].ordered
+    assert coming is not None
+    ahead = list(made.spares._spares)
+    assert made.run("b").like == ""
+    assert coming.closed
+    assert all(spare.closed for spare in ahead)
+    # What there is now is for the next of these.
+    assert made.ahead() == [""]
+
+
 def test_one_for_any_process_is_taken_when_there_is_no_other(made: Made) -> None:
     made.spares.prepare()
     (any_,) = made.spares._spares
